@@ -1,0 +1,58 @@
+//! Every bound of the protocol, with the reason for each and the relations between them proved at
+//! compile time.
+
+use std::time::Duration;
+
+/// The version that announcements and greetings carry; both sides must agree.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Bytes of content in a full block. A power of two and a multiple of BLAKE3's 1,024-byte chunk, so
+/// that a block of a file is a subtree of the file's ordinary hash.
+pub const BLOCK_SIZE: u32 = 256 * 1024;
+
+/// Data symbols in a full block at MTU 1500: 183 symbols of 1,433 bytes fill 262,239 bytes, which
+/// wastes 95 bytes for a block.
+pub const SYMBOLS_PER_BLOCK_MAX: u16 = 183;
+
+/// Bytes in a symbol, at MTU 1500.
+pub const SYMBOL_SIZE: u16 = 1433;
+
+/// Points of GF(2^8): data and parity symbols of a block together cannot be more.
+pub const SYMBOLS_WITH_PARITY_MAX: u16 = 256;
+
+/// A path inside the tree, in bytes; Linux's own bound (`PATH_MAX`).
+pub const PATH_BYTES_MAX: usize = 4096;
+
+/// A single name in a path, in bytes; Linux's own bound (`NAME_MAX`).
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Entries in a manifest: ten times the million files that must work.
+pub const ENTRIES_MAX: usize = 10_000_000;
+
+/// Bytes of an encoded manifest: about 100 for each of the entries, and a bound on what a receiver
+/// keeps in memory on a sender's word.
+pub const MANIFEST_BYTES_MAX: u64 = 1 << 30;
+
+/// Blocks in one stream (manifest, content and digests together): 1 PiB.
+pub const BLOCKS_MAX: u32 = u32::MAX - 1;
+
+/// How far the sender may be ahead of the slowest receiver, in blocks: 128 MiB kept in the sender's
+/// memory for repairs, and at most as much in a receiver that lacks the first of them.
+pub const WINDOW_BLOCKS: u32 = 512;
+
+/// Receivers in one session.
+pub const PEERS_MAX: usize = 16_384;
+
+/// A receiver that has sent no report for so long is lost.
+pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// A sender that has sent nothing for so long is lost.
+pub const SENDER_SILENCE_MAX: Duration = Duration::from_secs(10);
+
+const _: () = {
+    assert!(BLOCK_SIZE.is_power_of_two() && BLOCK_SIZE.is_multiple_of(1024));
+    assert!(SYMBOLS_PER_BLOCK_MAX as u32 * SYMBOL_SIZE as u32 >= BLOCK_SIZE);
+    assert!((SYMBOLS_PER_BLOCK_MAX as u32 - 1) * (SYMBOL_SIZE as u32) < BLOCK_SIZE);
+    assert!(SYMBOLS_PER_BLOCK_MAX < SYMBOLS_WITH_PARITY_MAX);
+    assert!(MANIFEST_BYTES_MAX / (BLOCK_SIZE as u64) < BLOCKS_MAX as u64);
+};

@@ -1,0 +1,2 @@
+//! The `grappe` program.
+fn main() {}
