@@ -7,4 +7,4 @@
 pub mod clock;
 //pub mod file;
 pub mod gf;
-//pub mod udp;
+pub mod udp;

@@ -1,0 +1,319 @@
+//! Both sockets together, on the loopback interface of a real kernel.
+//!
+//! Loopback carries trains whole, so what is tested here is the plumbing; links that cut, reorder and
+//! lose belong to the namespace lab.
+
+use std::{
+    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
+
+use super::*;
+
+const SEGMENT: usize = 1_433;
+const PATIENCE: Wait = Wait::UpTo(Duration::from_secs(2));
+const SILENCE: Wait = Wait::UpTo(Duration::from_millis(50));
+
+fn loopback() -> Interface {
+    Interface::named("lo").unwrap()
+}
+
+/// A group of this test alone: the process and a counter choose address and port.
+fn fresh_group() -> SocketAddrV4 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = (std::process::id() as u16).to_be_bytes();
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    SocketAddrV4::new(Ipv4Addr::new(239, 255, high, low), 20_000 + next)
+}
+
+fn sender_to(group: SocketAddrV4) -> MulticastSender {
+    MulticastSender::open(SenderOptions {
+        interface: &loopback(),
+        group,
+        ttl: 0,
+        loopback: true,
+        send_buffer: 1 << 20,
+    })
+    .unwrap()
+}
+
+fn receiver_of(group: SocketAddrV4, receive_buffer: usize) -> MulticastReceiver {
+    MulticastReceiver::join(ReceiverOptions {
+        interface: &loopback(),
+        group,
+        receive_buffer,
+    })
+    .unwrap()
+}
+
+/// Packets that each carry their own number, so that order and loss show.
+fn numbered(packets: usize, last: usize) -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..packets)
+        .flat_map(|packet| [packet as u8; SEGMENT])
+        .collect();
+    bytes.truncate((packets - 1) * SEGMENT + last);
+    bytes
+}
+
+/// Reads until `length` bytes are there, asserting that every read is well formed.
+fn read_all(receiver: &MulticastReceiver, length: usize) -> Vec<u8> {
+    let mut buffer = vec![0; TRAIN_BYTES_MAX];
+    let mut all = Vec::new();
+    while all.len() < length {
+        let train = receiver
+            .receive_train(&mut buffer, PATIENCE)
+            .unwrap()
+            .expect("a train");
+        assert!(!train.truncated);
+        assert!(train.segment_size == SEGMENT || train.len == train.segment_size);
+        all.extend_from_slice(&buffer[..train.len]);
+    }
+    all
+}
+
+#[test]
+fn a_train_arrives_whole_and_in_order() {
+    let group = fresh_group();
+    let (receiver, sender) = (receiver_of(group, 1 << 20), sender_to(group));
+    let bytes = numbered(44, 100);
+    assert_eq!(
+        sender.send_train(&bytes, SEGMENT).unwrap(),
+        SendOutcome::Sent { packets: 44 }
+    );
+
+    let mut buffer = vec![0; TRAIN_BYTES_MAX];
+    let train = receiver
+        .receive_train(&mut buffer, PATIENCE)
+        .unwrap()
+        .unwrap();
+    assert_eq!(buffer[..train.len], bytes);
+    assert_eq!(train.segment_size, SEGMENT);
+    assert_eq!(
+        train.source,
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, sender.local_port())
+    );
+    assert_eq!((train.truncated, train.dropped_total), (false, 0));
+    assert!(receiver.gro_active() && sender.gso_active());
+}
+
+#[test]
+fn without_segmentation_the_same_packets_arrive_one_by_one() {
+    let group = fresh_group();
+    let (receiver, sender) = (receiver_of(group, 1 << 20), sender_to(group));
+    sender.disable_gso();
+    let bytes = numbered(44, 7);
+    assert_eq!(
+        sender.send_train(&bytes, SEGMENT).unwrap(),
+        SendOutcome::Sent { packets: 44 }
+    );
+    assert_eq!(read_all(&receiver, bytes.len()), bytes);
+    assert!(!sender.gso_active());
+}
+
+#[test]
+fn a_short_buffer_says_that_it_cut() {
+    let group = fresh_group();
+    let (receiver, sender) = (receiver_of(group, 1 << 20), sender_to(group));
+    let _ = sender.send_train(&[7; 1_000], SEGMENT).unwrap();
+    let train = receiver
+        .receive_train(&mut [0; 999], PATIENCE)
+        .unwrap()
+        .unwrap();
+    assert_eq!((train.len, train.truncated), (999, true));
+}
+
+#[test]
+fn two_receivers_on_one_port_both_hear_everything() {
+    let group = fresh_group();
+    let receivers = [receiver_of(group, 1 << 20), receiver_of(group, 1 << 20)];
+    let bytes = numbered(20, SEGMENT);
+    let _ = sender_to(group).send_train(&bytes, SEGMENT).unwrap();
+    for receiver in &receivers {
+        assert_eq!(read_all(receiver, bytes.len()), bytes);
+    }
+}
+
+#[test]
+fn another_group_on_the_same_port_hears_nothing() {
+    let group = fresh_group();
+    let other = SocketAddrV4::new(Ipv4Addr::new(239, 254, 1, 1), group.port());
+    let (receiver, stranger) = (receiver_of(group, 1 << 20), receiver_of(other, 1 << 20));
+    let _ = sender_to(group).send_train(&[1; 10], 10).unwrap();
+    let mut buffer = [0; 100];
+    assert!(
+        receiver
+            .receive_train(&mut buffer, PATIENCE)
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(stranger.receive_train(&mut buffer, SILENCE).unwrap(), None);
+    assert_eq!(
+        stranger.receive_train(&mut buffer, Wait::Now).unwrap(),
+        None
+    );
+}
+
+#[test]
+fn rejoining_keeps_the_group() {
+    let group = fresh_group();
+    let (receiver, sender) = (receiver_of(group, 1 << 20), sender_to(group));
+    receiver.rejoin().unwrap();
+    let _ = sender.send_train(&[2; 20], 20).unwrap();
+    assert!(
+        receiver
+            .receive_train(&mut [0; 100], PATIENCE)
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[test]
+fn a_unicast_reply_reaches_the_sender_while_another_thread_sends() {
+    let group = fresh_group();
+    let sender = sender_to(group);
+    let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut buffer = [0; 100];
+            let reply = sender
+                .recv_from(&mut buffer, Duration::from_secs(2))
+                .unwrap();
+            reply.map(|(length, source)| (buffer[..length].to_vec(), source.port()))
+        });
+        let _ = sender.send_train(&[1; 10], 10).unwrap();
+        peer.send_to(b"report", (Ipv4Addr::LOCALHOST, sender.local_port()))
+            .unwrap();
+        let port = peer.local_addr().unwrap().port();
+        assert_eq!(waiting.join().unwrap(), Some((b"report".to_vec(), port)));
+    });
+    assert_eq!(
+        sender
+            .recv_from(&mut [0; 10], Duration::from_millis(20))
+            .unwrap(),
+        None
+    );
+}
+
+#[test]
+fn drops_are_counted_when_nobody_reads() {
+    let group = fresh_group();
+    let (receiver, sender) = (receiver_of(group, 16 << 10), sender_to(group));
+    assert!(receiver.receive_buffer_bytes().unwrap() <= 64 << 10);
+    for _ in 0..200 {
+        let _ = sender.send_train(&[1; 1_000], 1_000).unwrap();
+    }
+    let mut buffer = [0; 2_000];
+    while receiver
+        .receive_train(&mut buffer, Wait::Now)
+        .unwrap()
+        .is_some()
+    {}
+    let _ = sender.send_train(&[2; 10], 10).unwrap();
+    let train = receiver
+        .receive_train(&mut buffer, PATIENCE)
+        .unwrap()
+        .unwrap();
+    assert!(
+        train.dropped_total > 0 && train.dropped_total < 200,
+        "{train:?}"
+    );
+}
+
+#[test]
+fn a_dead_port_breaks_neither_sending_nor_hearing() {
+    let group = fresh_group();
+    let (receiver, sender) = (receiver_of(group, 1 << 20), sender_to(group));
+    let dead = {
+        let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, gone.local_addr().unwrap().port())
+    };
+    let bytes = numbered(30, SEGMENT);
+    let live = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    for _ in 0..20 {
+        // Each of these provokes an ICMP error that the next call on the socket is handed.
+        assert_eq!(
+            sender.send_to(b"?", dead).unwrap(),
+            SendOutcome::Sent { packets: 1 }
+        );
+        assert_eq!(
+            sender.send_train(&bytes, SEGMENT).unwrap(),
+            SendOutcome::Sent { packets: 30 }
+        );
+        assert_eq!(read_all(&receiver, bytes.len()), bytes);
+
+        let _ = sender.send_to(b"?", dead).unwrap();
+        live.send_to(b"ok", (Ipv4Addr::LOCALHOST, sender.local_port()))
+            .unwrap();
+        let reply = sender
+            .recv_from(&mut [0; 10], Duration::from_secs(2))
+            .unwrap();
+        assert_eq!(reply.map(|(length, _)| length), Some(2));
+    }
+    let _ = sender.send_to(b"?", dead).unwrap();
+    assert_eq!(
+        sender
+            .recv_from(&mut [0; 10], Duration::from_millis(20))
+            .unwrap(),
+        None
+    );
+    assert!(sender.gso_active());
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_before_the_kernel_sees_it() {
+    let group = fresh_group();
+    let sender = sender_to(group);
+    for (bytes, segment) in [
+        (10, 0),
+        (65, 1),
+        (TRAIN_BYTES_MAX + 1, 2_000),
+        (66_000, 66_000),
+    ] {
+        let error = sender.send_train(&vec![0; bytes], segment).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::InvalidInput,
+            "{bytes} by {segment}"
+        );
+    }
+    assert_eq!(
+        sender.send_train(&[], 10).unwrap(),
+        SendOutcome::Sent { packets: 0 }
+    );
+    assert!(sender.gso_active());
+
+    let unicast = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
+    let options = ReceiverOptions {
+        interface: &loopback(),
+        group: unicast,
+        receive_buffer: 1 << 16,
+    };
+    assert!(MulticastReceiver::join(options).is_err());
+}
+
+#[test]
+fn the_largest_trains_arrive() {
+    let group = fresh_group();
+    let (receiver, sender) = (receiver_of(group, 1 << 20), sender_to(group));
+    let mut buffer = vec![0; TRAIN_BYTES_MAX];
+    // Joined, the second would be larger than `gso_max_size` with its headers, so the kernel cuts it.
+    for (length, segment, first) in [
+        (64 * 1_000, 1_000, 64 * 1_000),
+        (TRAIN_BYTES_MAX, 1_433, 1_433),
+        (TRAIN_BYTES_MAX, TRAIN_BYTES_MAX, TRAIN_BYTES_MAX),
+    ] {
+        let sent = sender.send_train(&vec![5; length], segment).unwrap();
+        assert!(matches!(sent, SendOutcome::Sent { .. }));
+        let mut total = 0;
+        while total < length {
+            let train = receiver
+                .receive_train(&mut buffer, PATIENCE)
+                .unwrap()
+                .unwrap();
+            assert!(total > 0 || train.len == first);
+            total += train.len;
+        }
+        assert_eq!(total, length);
+    }
+}
