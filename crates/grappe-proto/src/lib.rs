@@ -16,4 +16,11 @@
 pub mod content;
 pub mod fec;
 pub mod limits;
+pub mod rate;
+pub mod receiver;
+pub mod repair;
+pub mod seal;
+pub mod sender;
+pub mod session;
 pub mod units;
+pub mod wire;

@@ -1,0 +1,347 @@
+//! The rate: doubles until a receiver loses what it did not lose before, then stays just below.
+//!
+//! Loss that does not fall when the rate falls is the link's own (a bad cable, a test) and is not
+//! answered with less rate. What a receiver cannot take for want of processor or disk shows as an
+//! unmoving window (`sender`), not here; here only packets that vanished count.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::units::{PeerId, Rate, Sequence, Time};
+
+/// Time between two raises: long enough for a report to come back from the last one.
+const RAISE_INTERVAL: Duration = Duration::from_millis(15);
+
+/// Packets that make a sample of loss; below, chance speaks.
+const SAMPLE_PACKETS: u64 = 200;
+
+/// Loss above a receiver's own that means a full queue.
+const EXCESS: f64 = 0.015;
+
+/// Below the measured knee by so much after a cut: the queue that caused it must drain.
+const AFTER_CUT: f64 = 0.97;
+
+/// Raise per interval while looking for the knee, far below it, near it, and above the last one.
+const RAISE_STARTUP: f64 = 2.0;
+const RAISE_FAR: f64 = 1.10;
+const RAISE_NEAR: f64 = 1.002;
+const RAISE_ABOVE: f64 = 1.03;
+
+/// The rate may be this much above what really leaves, so that a raise is always possible.
+const HEADROOM: f64 = 1.3;
+
+/// Bounds that the user or the driver sets.
+#[derive(Clone, Copy, Debug)]
+pub struct RateLimits {
+    /// The user's cap, if any.
+    pub cap: Option<Rate>,
+    /// Where to start.
+    pub start: Rate,
+    /// Never below this: a sender that crept would look dead.
+    pub floor: Rate,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            cap: None,
+            start: Rate::from_bytes_per_second(5_000_000),
+            floor: Rate::from_bytes_per_second(100_000),
+        }
+    }
+}
+
+/// What a report says that matters to the rate.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// The highest packet number the receiver has processed.
+    pub highest: Sequence,
+    /// Packets it has processed.
+    pub received: u64,
+    /// Packets its socket dropped.
+    pub dropped: u32,
+}
+
+/// The controller of one sender.
+#[derive(Clone, Debug)]
+pub struct RateControl {
+    limits: RateLimits,
+    packet_bytes: u64,
+    rate: Rate,
+    starting: bool,
+    /// The rate at which packets vanished last.
+    knee: Option<Rate>,
+    raised_at: Time,
+    /// Packets from this one on were sent at the present rate.
+    epoch: Sequence,
+    /// A sample entirely of the present epoch came back clean.
+    confirmed: bool,
+    /// The last cut, until the next sample of that receiver tells whether it helped.
+    cut: Option<Cut>,
+    peers: BTreeMap<PeerId, Peer>,
+    /// Bytes that left since `window_start`, and what the last whole window amounted to.
+    window_start: Time,
+    window_bytes: u64,
+    leaving: Option<Rate>,
+    /// Which receiver's losses set the rate, and whether its own socket dropped the packets.
+    limited_by: Option<(PeerId, bool)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    peer: PeerId,
+    loss: f64,
+    rate_before: Rate,
+}
+
+#[derive(Clone, Debug)]
+struct Peer {
+    anchor: Observation,
+    anchor_at: Time,
+    /// Loss that this receiver has whatever the rate.
+    own_loss: f64,
+}
+
+impl RateControl {
+    /// A controller that has sent nothing; every packet counts as `packet_bytes`.
+    pub fn new(limits: RateLimits, packet_bytes: u64, now: Time) -> Self {
+        let start = limits.cap.map_or(limits.start, |cap| cap.min(limits.start));
+        Self {
+            limits,
+            packet_bytes,
+            rate: start,
+            starting: true,
+            knee: None,
+            raised_at: now,
+            epoch: Sequence(0),
+            confirmed: false,
+            cut: None,
+            peers: BTreeMap::new(),
+            window_start: now,
+            window_bytes: 0,
+            leaving: None,
+            limited_by: None,
+        }
+    }
+
+    /// The rate to send at, in bytes of packets per second.
+    pub const fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// Whether the user's cap holds the rate.
+    pub fn is_capped(&self) -> bool {
+        self.limits.cap.is_some_and(|cap| self.rate >= cap)
+    }
+
+    /// The receiver whose losses set the present rate, and whether it lost them in its own socket.
+    pub const fn limited_by(&self) -> Option<(PeerId, bool)> {
+        self.limited_by
+    }
+
+    /// Takes note that `bytes` left at `now`; the next packet will carry `next`.
+    pub fn sent(&mut self, now: Time, bytes: u64, next: Sequence) {
+        self.window_bytes += bytes;
+        let elapsed = now.since(self.window_start);
+        if elapsed < RAISE_INTERVAL {
+            return;
+        }
+        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let leaving = u128::from(self.window_bytes) * 1_000_000_000 / u128::from(nanos);
+        self.leaving = Some(Rate::from_bytes_per_second(u64::try_from(leaving).unwrap_or(u64::MAX)));
+        self.window_start = now;
+        self.window_bytes = 0;
+        self.maybe_raise(now, next);
+    }
+
+    /// Takes note of a report of `peer`; the next packet will carry `next`.
+    pub fn observe(&mut self, now: Time, peer: PeerId, seen: Observation, next: Sequence) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            self.peers.insert(peer, Peer { anchor: seen, anchor_at: now, own_loss: 0.0 });
+            return;
+        };
+        if known.anchor.highest < self.epoch {
+            // What was sent at the rate before says nothing about this one.
+            (known.anchor, known.anchor_at) = (seen, now);
+            return;
+        }
+        let sent = seen.highest.0.saturating_sub(known.anchor.highest.0);
+        let elapsed = now.since(known.anchor_at);
+        if sent < SAMPLE_PACKETS || elapsed < Duration::from_millis(4) {
+            return;
+        }
+        let received = seen.received.saturating_sub(known.anchor.received).min(sent);
+        let dropped = u64::from(seen.dropped.wrapping_sub(known.anchor.dropped));
+        (known.anchor, known.anchor_at) = (seen, now);
+        let sample = Sample {
+            peer,
+            packets: sent as f64,
+            loss: 1.0 - received as f64 / sent as f64,
+            rate: Rate::from_bytes_per_second(
+                u64::try_from(u128::from(sent * self.packet_bytes) * 1_000_000_000 / elapsed.as_nanos().max(1))
+                    .unwrap_or(u64::MAX),
+            ),
+            at_host: dropped * 2 > sent - received && dropped > 0,
+        };
+        self.judge(now, sample, next);
+    }
+
+    /// Forgets a receiver that is gone.
+    pub fn forget(&mut self, peer: PeerId) {
+        self.peers.remove(&peer);
+        if self.limited_by.is_some_and(|(limiting, _)| limiting == peer) {
+            self.limited_by = None;
+            self.knee = None;
+        }
+    }
+
+    fn judge(&mut self, now: Time, sample: Sample, next: Sequence) {
+        let Some(peer) = self.peers.get_mut(&sample.peer) else { return };
+        if let Some(cut) = self.cut.take_if(|cut| cut.peer == sample.peer)
+            && sample.loss > cut.loss * 0.6
+        {
+            // Less rate did not help: the loss is the link's own.
+            peer.own_loss = sample.loss;
+            self.knee = None;
+            self.set_rate(cut.rate_before, next);
+            return;
+        }
+        let excess = sample.loss - peer.own_loss;
+        let chance = 3.0 * (peer.own_loss.max(0.01) / sample.packets).sqrt();
+        if excess <= EXCESS + chance {
+            // Own loss is learned from a cut, and unlearned from any better sample.
+            peer.own_loss = peer.own_loss.min(peer.own_loss * 0.9 + sample.loss * 0.1);
+            self.confirmed = true;
+            self.maybe_raise(now, next);
+            return;
+        }
+        let knee = sample.rate.min(self.rate).scaled(1.0 - excess);
+        self.cut = Some(Cut { peer: sample.peer, loss: sample.loss, rate_before: self.rate });
+        self.limited_by = Some((sample.peer, sample.at_host));
+        self.knee = Some(knee);
+        self.starting = false;
+        self.raised_at = now;
+        self.set_rate(knee.scaled(AFTER_CUT).max(self.rate.scaled(0.4)), next);
+    }
+
+    fn maybe_raise(&mut self, now: Time, next: Sequence) {
+        if !self.confirmed || now.since(self.raised_at) < RAISE_INTERVAL {
+            return;
+        }
+        let Some(leaving) = self.leaving else { return };
+        self.raised_at = now;
+        if leaving.scaled(HEADROOM) < self.rate {
+            // Something else limits: do not run ahead of what really leaves.
+            self.starting = false;
+            self.rate = leaving.scaled(HEADROOM).max(self.limits.floor);
+            return;
+        }
+        let factor = match self.knee {
+            _ if self.starting => RAISE_STARTUP,
+            None => RAISE_FAR,
+            Some(knee) if self.rate < knee.scaled(0.95) => RAISE_FAR,
+            Some(knee) if self.rate < knee.scaled(1.05) => RAISE_NEAR,
+            Some(_) => RAISE_ABOVE,
+        };
+        self.set_rate(self.rate.scaled(factor), next);
+    }
+
+    fn set_rate(&mut self, rate: Rate, next: Sequence) {
+        let rate = self.limits.cap.map_or(rate, |cap| rate.min(cap)).max(self.limits.floor);
+        if rate != self.rate {
+            self.rate = rate;
+            self.epoch = next;
+            self.confirmed = false;
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    peer: PeerId,
+    packets: f64,
+    loss: f64,
+    /// Rate at which the sampled packets were sent.
+    rate: Rate,
+    at_host: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A link of one receiver: what exceeds `knee` or meets chance is lost.
+    struct Link {
+        knee: f64,
+        own_loss: f64,
+    }
+
+    const PACKET: u64 = 1_500;
+
+    /// Runs `control` over `link` for `millis`, answering every 5 ms, and returns the mean rate of the last half.
+    fn run(control: &mut RateControl, link: &Link, millis: u64, state: &mut (f64, f64, u64)) -> f64 {
+        let (sent, received, start) = state;
+        let mut sum = 0.0;
+        for milli in *start..*start + millis {
+            let now = Time::from_nanos(milli * 1_000_000);
+            let packets = control.rate().bytes_per_second() as f64 / 1_000.0 / PACKET as f64;
+            *sent += packets;
+            let passing = packets.min(link.knee / 1_000.0 / PACKET as f64);
+            *received += passing * (1.0 - link.own_loss);
+            control.sent(now, (packets * PACKET as f64) as u64, Sequence(*sent as u64));
+            if milli % 5 == 0 {
+                let seen = Observation { highest: Sequence(*sent as u64), received: *received as u64, dropped: 0 };
+                control.observe(now, PeerId(0), seen, Sequence(*sent as u64));
+            }
+            if milli >= *start + millis / 2 {
+                sum += control.rate().bytes_per_second() as f64;
+            }
+        }
+        *start += millis;
+        sum / (millis - millis / 2) as f64
+    }
+
+    #[test]
+    fn finds_the_knee_within_a_second_and_stays() {
+        for knee in [1.25e6, 12.5e6, 125e6, 1.25e9] {
+            let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
+            let mut state = (0.0, 0.0, 0);
+            run(&mut control, &Link { knee, own_loss: 0.0 }, 1_000, &mut state);
+            let mean = run(&mut control, &Link { knee, own_loss: 0.0 }, 4_000, &mut state);
+            assert!((0.88 * knee..1.06 * knee).contains(&mean), "knee {knee} found as {mean}");
+        }
+    }
+
+    #[test]
+    fn loss_that_is_the_links_own_does_not_cost_rate() {
+        for own_loss in [0.01, 0.05] {
+            let link = Link { knee: 125e6, own_loss };
+            let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
+            let mut state = (0.0, 0.0, 0);
+            run(&mut control, &link, 1_000, &mut state);
+            let mean = run(&mut control, &link, 4_000, &mut state);
+            assert!((0.85 * link.knee..1.08 * link.knee).contains(&mean), "{own_loss}: {mean}");
+        }
+    }
+
+    #[test]
+    fn follows_a_link_that_halves_and_doubles() {
+        let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
+        let mut state = (0.0, 0.0, 0);
+        run(&mut control, &Link { knee: 100e6, own_loss: 0.0 }, 2_000, &mut state);
+        let halved = run(&mut control, &Link { knee: 50e6, own_loss: 0.0 }, 2_000, &mut state);
+        assert!((44e6..53e6).contains(&halved), "halved: {halved}");
+        let doubled = run(&mut control, &Link { knee: 100e6, own_loss: 0.0 }, 4_000, &mut state);
+        assert!((80e6..106e6).contains(&doubled), "doubled: {doubled}");
+    }
+
+    #[test]
+    fn the_cap_holds() {
+        let cap = Rate::from_bytes_per_second(3_000_000);
+        let limits = RateLimits { cap: Some(cap), ..RateLimits::default() };
+        let mut control = RateControl::new(limits, PACKET, Time::ZERO);
+        run(&mut control, &Link { knee: 1e9, own_loss: 0.0 }, 2_000, &mut (0.0, 0.0, 0));
+        assert_eq!(control.rate(), cap);
+        assert!(control.is_capped());
+    }
+}

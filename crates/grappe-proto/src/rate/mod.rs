@@ -1,0 +1,10 @@
+//! How fast to send: `control` finds the rate that the slowest receiver and the network take,
+//! `pacer` spreads packets at that rate.
+//!
+//! Both compute; neither sleeps nor sends.
+
+mod control;
+mod pacer;
+
+pub use self::control::{Observation, RateControl, RateLimits};
+pub use self::pacer::Pacer;

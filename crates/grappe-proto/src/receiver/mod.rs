@@ -1,0 +1,422 @@
+//! The receiver's machine: which packets are wanted, which blocks are whole, what to report, when the
+//! copy is over.
+//!
+//! Payload stays with the driver, which opens each packet where [`Receiver::admit`] says and then
+//! calls [`Receiver::accept`]; hashing, storing and placing are jobs.
+
+mod report;
+mod window;
+
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use self::window::Window;
+use crate::content::stream::{Stream, StreamError, symbols_in};
+use crate::fec::SymbolSet;
+use crate::limits::SENDER_SILENCE_MAX;
+use crate::seal::{ReplayWindow, SealKey, Unsealed};
+use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
+use crate::wire::WireError;
+use crate::wire::control::{Done, ToReceiver, ToSender, Welcome};
+use crate::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, Header, Kind, TAG_LEN};
+
+/// How often blocks whose hash differs are fetched again before the copy is given up.
+const REFETCHES_MAX: u32 = 3;
+
+/// Between reports while nothing arrives.
+const REPORT_QUIET: Duration = Duration::from_millis(200);
+
+/// What happened outside.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The group is joined; so many bytes of packets may be on the way.
+    Joined {
+        /// Socket buffer and ring together.
+        buffer_bytes: u64,
+    },
+    /// A control message of the sender, after its welcome.
+    Control(ToReceiver),
+    /// The control connection ended.
+    Closed(String),
+    /// The job [`Job::Prepare`] is done: the stream with all its blocks, or why not.
+    Prepared(Result<Stream, String>),
+    /// The job [`Job::Store`] is done.
+    Stored(BlockIndex),
+    /// The job [`Job::Verify`] is done; these blocks hold other bytes than the sender read.
+    Verified(Vec<BlockIndex>),
+    /// The job [`Job::Place`] is done.
+    Placed(Done),
+    /// A job failed, or the node cannot go on.
+    Failed(String),
+    /// The state of socket and ring, for the next report.
+    Facts {
+        /// How full the receive ring is, in thousandths.
+        ring_permille: u16,
+        /// Packets that the socket dropped so far.
+        dropped: u32,
+    },
+}
+
+/// Work for the driver that takes a while; it answers with an [`Input`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// The manifest's blocks are stored: decode it, lay it out, check space, prepare the store.
+    Prepare,
+    /// The block is whole: rebuild what is missing from parity, hash and write.
+    Store {
+        /// The block.
+        block: BlockIndex,
+        /// The symbols that are there, parity included.
+        present: SymbolSet,
+    },
+    /// Every block is stored: compare the digests object with this hash, and all hashes with it.
+    Verify {
+        /// What the sender says the digests object hashes to.
+        digests_hash: Digest,
+    },
+    /// Everything is verified: put it under its final names.
+    Place,
+}
+
+/// What is to be done outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this datagram to the sender's report port.
+    Report(Vec<u8>),
+    /// Send a control message.
+    Control(ToSender),
+    /// Do some work.
+    Job(Job),
+    /// Nothing to do before this instant or the next input.
+    Wait(Time),
+    /// The session is over; nothing follows.
+    Finished(Result<Done, Failure>),
+}
+
+/// Why a session ended without a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// This node declined: no room, no right, a conflict.
+    Refused(String),
+    /// This node could not go on.
+    Failed(String),
+    /// The sender broke off, fell silent or vanished.
+    SenderGone(String),
+}
+
+/// Where an arriving packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Open it into this symbol's place of this block, then [`Receiver::accept`] it.
+    Place(BlockIndex, SymbolIndex),
+    /// Open it anywhere and [`Receiver::accept`] it: it counts, its symbol is not needed.
+    Surplus,
+    /// Open it with [`Receiver::open_beat`].
+    Beat,
+    /// It is not for this session or cannot be; drop it.
+    Foreign,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Collecting the manifest.
+    Manifest,
+    /// The driver prepares.
+    Preparing,
+    /// Collecting content and digests.
+    Content,
+    Verifying,
+    Placing,
+    /// The result was told; waiting for the sender's `End`.
+    Telling,
+    Over,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Receiver {
+    peer: PeerId,
+    tag: u32,
+    data_key: SealKey,
+    report_key: SealKey,
+    symbol_size: u16,
+    stream: Stream,
+    phase: Phase,
+    outputs: VecDeque<Output>,
+    window: Window,
+    replay: ReplayWindow,
+    highest: Sequence,
+    received: u64,
+    repaired: u64,
+    refetches: u32,
+    digests_hash: Option<Digest>,
+    result: Option<Done>,
+    beat: Option<(Beat, Time)>,
+    heard_at: Time,
+    report_at: Time,
+    report_sequence: u64,
+    /// Something changed since the last report.
+    news: bool,
+    joined: bool,
+    ring_permille: u16,
+    dropped: u32,
+}
+
+impl Receiver {
+    /// A machine for the session that `welcome` describes.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest could not be held.
+    pub fn new(welcome: &Welcome, now: Time) -> Result<Self, StreamError> {
+        let stream = Stream::of_manifest_only(welcome.manifest_len)?;
+        Ok(Self {
+            peer: PeerId(welcome.peer),
+            tag: welcome.tag,
+            data_key: SealKey::new(&welcome.data_key),
+            report_key: SealKey::new(&welcome.report_key),
+            symbol_size: welcome.symbol_size,
+            stream,
+            phase: Phase::Manifest,
+            outputs: VecDeque::new(),
+            window: Window::default(),
+            replay: ReplayWindow::new(),
+            highest: Sequence(0),
+            received: 0,
+            repaired: 0,
+            refetches: 0,
+            digests_hash: None,
+            result: None,
+            beat: None,
+            heard_at: now,
+            report_at: now,
+            report_sequence: 0,
+            news: true,
+            joined: false,
+            ring_permille: 0,
+            dropped: 0,
+        })
+    }
+
+    /// Where the packet with this header goes. Nothing is believed yet.
+    pub fn admit(&self, header: &Header) -> Admission {
+        if header.tag != self.tag || self.phase == Phase::Over {
+            return Admission::Foreign;
+        }
+        match header.kind {
+            Kind::Beat => Admission::Beat,
+            Kind::Data if self.wants(header.block, header.symbol) => Admission::Place(header.block, header.symbol),
+            Kind::Data => Admission::Surplus,
+        }
+    }
+
+    /// Opens a data packet into `symbol`, which is one symbol long.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsealed`] when it was not sealed by the session's sender key or has another length.
+    pub fn open(&self, header: &Header, packet: &[u8], symbol: &mut [u8]) -> Result<(), Unsealed> {
+        self.data_key.open(header.sequence, packet, symbol)
+    }
+
+    /// Takes a data packet that opened into its account. Says whether its symbol is news.
+    pub fn accept(&mut self, header: &Header, now: Time) -> bool {
+        let fresh = self.count(header.sequence, now);
+        let symbols = self.symbols(header.block);
+        let is_data = u16::from(header.symbol.0) < symbols;
+        if fresh && is_data {
+            self.window.passed_to(header.block);
+        }
+        if !self.wants(header.block, header.symbol) {
+            return false;
+        }
+        if header.block < self.window.passed() {
+            self.repaired += 1;
+        }
+        if let Some(present) = self.window.insert(header.block, header.symbol, symbols) {
+            self.outputs.push_back(Output::Job(Job::Store { block: header.block, present }));
+        }
+        true
+    }
+
+    /// Opens a beat and takes it into account.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`] when it does not open or is malformed; both count as a wrong length.
+    pub fn open_beat(&mut self, header: &Header, packet: &[u8], now: Time) -> Result<(), WireError> {
+        let mut body = [0; BEAT_BODY_LEN];
+        if packet.len() != HEADER_LEN + BEAT_BODY_LEN + TAG_LEN {
+            return Err(WireError::Length(packet.len()));
+        }
+        self.data_key.open(header.sequence, packet, &mut body).map_err(|_| WireError::Length(packet.len()))?;
+        let beat = Beat::read(&body)?;
+        self.accept_beat(header, beat, now);
+        Ok(())
+    }
+
+    /// Takes an opened beat into account.
+    pub fn accept_beat(&mut self, header: &Header, beat: Beat, now: Time) {
+        if self.count(header.sequence, now) {
+            self.window.passed_to(header.block);
+            if self.beat.is_none_or(|(known, _)| beat.sent_at >= known.sent_at) {
+                self.beat = Some((beat, now));
+            }
+        }
+    }
+
+    /// Takes in what happened; afterwards, poll until [`Output::Wait`] or [`Output::Finished`].
+    pub fn handle(&mut self, input: Input, now: Time) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        match input {
+            Input::Joined { buffer_bytes } => {
+                self.joined = true;
+                self.heard_at = now;
+                self.outputs.push_back(Output::Control(ToSender::Joined { buffer_bytes }));
+            }
+            Input::Control(message) => self.control(message, now),
+            Input::Closed(reason) => self.over(Err(Failure::SenderGone(reason))),
+            Input::Prepared(Ok(stream)) => {
+                self.stream = stream;
+                self.phase = Phase::Content;
+                self.outputs.push_back(Output::Control(ToSender::Ready));
+            }
+            Input::Prepared(Err(reason)) => {
+                self.outputs.push_back(Output::Control(ToSender::Refused { reason: reason.clone() }));
+                self.over(Err(Failure::Refused(reason)));
+            }
+            Input::Stored(block) => {
+                self.news = true;
+                self.window.stored(block);
+            }
+            Input::Verified(wrong) => self.verified(&wrong),
+            Input::Placed(done) => {
+                let done = Done { repaired: self.repaired, dropped: u64::from(self.dropped), ..done };
+                self.outputs.push_back(Output::Control(ToSender::Done(done.clone())));
+                self.result = Some(done);
+                self.phase = Phase::Telling;
+            }
+            Input::Failed(reason) => self.fail(reason),
+            Input::Facts { ring_permille, dropped } => (self.ring_permille, self.dropped) = (ring_permille, dropped),
+        }
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self, now: Time) -> Output {
+        if self.outputs.is_empty() {
+            self.advance(now);
+        }
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        if self.phase == Phase::Over || !self.joined {
+            return Output::Wait(Time::NEVER);
+        }
+        if now >= self.report_due() {
+            return Output::Report(self.report(now));
+        }
+        Output::Wait(self.report_due().min(self.heard_at + SENDER_SILENCE_MAX))
+    }
+
+    /// Bytes in a symbol.
+    pub const fn symbol_size(&self) -> u16 {
+        self.symbol_size
+    }
+
+    /// What is known of the stream: its manifest alone until it was prepared.
+    pub const fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Blocks stored without a gap, and blocks in all as far as known.
+    pub fn progress(&self) -> (u32, u32) {
+        (self.window.stored_below().0, self.stream.block_count())
+    }
+
+    fn wants(&self, block: BlockIndex, symbol: SymbolIndex) -> bool {
+        self.stream.place(block).is_some() && self.window.wants(block, symbol)
+    }
+
+    /// Counts a packet that opened; says whether it came for the first time.
+    fn count(&mut self, sequence: Sequence, now: Time) -> bool {
+        if !self.replay.insert(sequence) {
+            return false;
+        }
+        self.heard_at = now;
+        self.received += 1;
+        self.highest = self.highest.max(sequence);
+        self.news = true;
+        true
+    }
+
+    fn symbols(&self, block: BlockIndex) -> u16 {
+        self.stream.place(block).map_or(0, |place| symbols_in(place.len(), self.symbol_size))
+    }
+
+    fn control(&mut self, message: ToReceiver, now: Time) {
+        self.heard_at = now;
+        match message {
+            ToReceiver::Finish { digests_hash } => self.digests_hash = Some(Digest(digests_hash)),
+            ToReceiver::End => match self.result.take() {
+                Some(done) => self.over(Ok(done)),
+                None => self.fail("the sender ended the session before this node was done".into()),
+            },
+            ToReceiver::Abort { reason } | ToReceiver::Refused { reason } => {
+                self.over(Err(Failure::SenderGone(reason)));
+            }
+            ToReceiver::Welcome(_) => self.fail("the sender broke the protocol: welcome twice".into()),
+        }
+    }
+
+    /// Goes on to the next phase when this one is complete, and gives up on a silent sender.
+    fn advance(&mut self, now: Time) {
+        let stored = self.window.stored_below();
+        match self.phase {
+            Phase::Manifest if stored >= self.stream.manifest_blocks().end => {
+                self.phase = Phase::Preparing;
+                self.outputs.push_back(Output::Job(Job::Prepare));
+            }
+            Phase::Content if stored.0 >= self.stream.block_count() => {
+                if let Some(digests_hash) = self.digests_hash {
+                    self.phase = Phase::Verifying;
+                    self.outputs.push_back(Output::Job(Job::Verify { digests_hash }));
+                }
+            }
+            _ => {}
+        }
+        let silent = self.joined && now.since(self.heard_at) >= SENDER_SILENCE_MAX;
+        if silent && self.phase != Phase::Over {
+            let reason = format!("nothing heard from the sender for {} s", SENDER_SILENCE_MAX.as_secs());
+            self.over(Err(Failure::SenderGone(reason)));
+        }
+    }
+
+    fn verified(&mut self, wrong: &[BlockIndex]) {
+        if wrong.is_empty() {
+            self.phase = Phase::Placing;
+            self.outputs.push_back(Output::Job(Job::Place));
+            return;
+        }
+        self.refetches += 1;
+        if self.refetches > REFETCHES_MAX {
+            let blocks = wrong.len();
+            return self.fail(format!("{blocks} blocks differ from the sender's even after {REFETCHES_MAX} fetches"));
+        }
+        self.window.reopen(wrong);
+        self.phase = Phase::Content;
+        self.news = true;
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.outputs.push_back(Output::Control(ToSender::Failed { reason: reason.clone() }));
+        self.over(Err(Failure::Failed(reason)));
+    }
+
+    fn over(&mut self, result: Result<Done, Failure>) {
+        self.phase = Phase::Over;
+        self.outputs.push_back(Output::Finished(result));
+    }
+}

@@ -1,0 +1,61 @@
+//! When a receiver reports, and what.
+
+use std::time::Duration;
+
+use super::{Phase, REPORT_QUIET, Receiver};
+use crate::fec::SymbolSet;
+use crate::units::{Sequence, Time};
+use crate::wire::data::{HEADER_LEN, TAG_LEN};
+use crate::wire::report::{LACKS_MAX, Lack, Report, ReportHeader};
+
+impl Receiver {
+    /// When the next report is due: an interval after the last when there is news, seldom otherwise.
+    pub(super) fn report_due(&self) -> Time {
+        if self.news { self.report_at } else { self.report_at + REPORT_QUIET }
+    }
+
+    /// The sealed report of this moment.
+    pub(super) fn report(&mut self, now: Time) -> Vec<u8> {
+        let report = self.facts(now);
+        let interval = match self.beat {
+            Some((beat, _)) => Duration::from_micros(u64::from(beat.report_interval_us)),
+            None => Duration::from_millis(10),
+        };
+        // Where many were late at once, keep them apart: each adds its own share of the interval once.
+        let apart = interval.mul_f64(f64::from(self.peer.0 % 16) / 16.0);
+        self.report_at = if self.report_sequence == 0 { now + apart } else { now + interval };
+        self.news = self.phase == Phase::Content && !report.lacks.is_empty();
+        let mut body = Vec::with_capacity(64);
+        report.emit(&mut body);
+        let sequence = Sequence(self.report_sequence);
+        self.report_sequence += 1;
+        let header = ReportHeader { peer: self.peer, tag: self.tag, sequence }.emit();
+        let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
+        self.report_key.seal(&header, sequence, &body, &mut packet);
+        packet
+    }
+
+    fn facts(&self, now: Time) -> Report {
+        let (echo, echo_age_us) = match self.beat {
+            Some((beat, at)) => (beat.sent_at, u32::try_from(now.since(at).as_micros()).unwrap_or(u32::MAX)),
+            None => (Time::ZERO, 0),
+        };
+        let lacks = self.window.lacking(LACKS_MAX).filter_map(|(block, present)| {
+            let symbols = self.symbols(block);
+            let missing = SymbolSet::first(symbols).difference(present);
+            let need = u8::try_from(symbols.saturating_sub(present.count())).ok()?;
+            (need > 0).then_some(Lack { block, need, missing })
+        });
+        Report {
+            highest: self.highest,
+            received: self.received,
+            echo,
+            echo_age_us,
+            stored_below: self.window.stored_below(),
+            dropped: self.dropped,
+            ring_permille: self.ring_permille,
+            store_backlog: self.window.backlog(),
+            lacks: lacks.collect(),
+        }
+    }
+}

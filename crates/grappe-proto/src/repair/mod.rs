@@ -1,0 +1,211 @@
+//! What is missing where, and which symbols to send for it.
+//!
+//! The ledger of one sender: it takes the lacks that receivers report, sets off what is on the way to
+//! them already, and answers with as few symbols as serve all: the very symbols where losses
+//! coincide, fresh parity where they differ. When to send them is the sender's business.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::fec::SymbolSet;
+use crate::limits::SYMBOLS_WITH_PARITY_MAX;
+use crate::units::{BlockIndex, Sequence, SymbolIndex, Time};
+use crate::wire::report::Lack;
+
+/// Repairs of one block remembered as on the way. More than a block has symbols: enough for any
+/// round, and a bound on what a receiver can make the sender remember.
+const IN_FLIGHT_MAX: usize = 512;
+
+/// All that receivers lack and that is not served yet.
+#[derive(Clone, Debug, Default)]
+pub struct RepairLedger {
+    blocks: BTreeMap<BlockIndex, BlockRepair>,
+    /// Blocks with something to send, in stream order.
+    asked: BTreeSet<BlockIndex>,
+}
+
+#[derive(Clone, Debug)]
+struct BlockRepair {
+    /// Data symbols in the block.
+    symbols: u16,
+    /// The next parity symbol never sent before.
+    parity_next: u16,
+    /// The most that one receiver needs beyond what is on the way to it.
+    need: u16,
+    /// Every data symbol that some receiver lacks.
+    missing: SymbolSet,
+    asked_at: Time,
+    /// Repairs sent, oldest first.
+    in_flight: Vec<(Sequence, SymbolIndex)>,
+}
+
+impl RepairLedger {
+    /// Takes note that a receiver which has processed packets up to `highest` has this lack, in a block
+    /// of `symbols` data symbols.
+    pub fn lack(&mut self, now: Time, lack: &Lack, highest: Sequence, symbols: u16) {
+        let block = self.blocks.entry(lack.block).or_insert_with(|| BlockRepair {
+            symbols,
+            parity_next: symbols,
+            need: 0,
+            missing: SymbolSet::EMPTY,
+            asked_at: now,
+            in_flight: Vec::new(),
+        });
+        let mut missing = lack.missing.intersection(SymbolSet::first(symbols));
+        let mut on_the_way = 0;
+        for (_, symbol) in block.in_flight.iter().filter(|(sequence, _)| *sequence > highest) {
+            // A data symbol on the way helps a receiver that lacks it; parity helps any.
+            on_the_way += u16::from(missing.remove(*symbol) || u16::from(symbol.0) >= symbols);
+        }
+        let need = u16::from(lack.need).saturating_sub(on_the_way).min(missing.count());
+        if need == 0 {
+            return;
+        }
+        if block.need == 0 {
+            block.asked_at = now;
+        }
+        block.need = block.need.max(need);
+        block.missing = block.missing.union(missing);
+        self.asked.insert(lack.block);
+    }
+
+    /// The first block whose repair is due, and the symbols to send: one for which `heard_by_all` says
+    /// that every receiver had its chance to ask, or that has waited for `patience`.
+    pub fn due(
+        &mut self,
+        now: Time,
+        patience: Duration,
+        mut heard_by_all: impl FnMut(BlockIndex) -> bool,
+    ) -> Option<(BlockIndex, Vec<SymbolIndex>)> {
+        let mut due = |(index, asked_at): (BlockIndex, Time)| now.since(asked_at) >= patience || heard_by_all(index);
+        let index = self
+            .asked
+            .iter()
+            .filter_map(|index| Some((*index, self.blocks.get(index)?.asked_at)))
+            .take(64)
+            .find_map(|candidate| due(candidate).then_some(candidate.0))?;
+        self.asked.remove(&index);
+        let block = self.blocks.get_mut(&index)?;
+        Some((index, block.answer()))
+    }
+
+    /// Whether something waits to be repaired.
+    pub fn is_idle(&self) -> bool {
+        self.asked.is_empty()
+    }
+
+    /// Takes note that `symbol` of `block` left under number `sequence` as a repair.
+    pub fn sent(&mut self, block: BlockIndex, symbol: SymbolIndex, sequence: Sequence) {
+        let Some(block) = self.blocks.get_mut(&block) else { return };
+        if block.in_flight.len() >= IN_FLIGHT_MAX {
+            block.in_flight.drain(..IN_FLIGHT_MAX / 2);
+        }
+        block.in_flight.push((sequence, symbol));
+    }
+
+    /// Puts a block back that could not be served yet.
+    pub fn postpone(&mut self, index: BlockIndex, symbols: &[SymbolIndex]) {
+        let Some(block) = self.blocks.get_mut(&index) else { return };
+        block.need = block.need.max(symbols.len() as u16);
+        let data = symbols.iter().copied().filter(|symbol| u16::from(symbol.0) < block.symbols);
+        block.missing = block.missing.union(data.collect());
+        self.asked.insert(index);
+    }
+
+    /// Forgets the blocks below `index`: everybody has them.
+    pub fn forget_below(&mut self, index: BlockIndex) {
+        self.blocks = self.blocks.split_off(&index);
+        self.asked = self.asked.split_off(&index);
+    }
+}
+
+impl BlockRepair {
+    /// The symbols that serve what was asked; nothing is asked afterwards.
+    fn answer(&mut self) -> Vec<SymbolIndex> {
+        let need = std::mem::take(&mut self.need);
+        let missing = std::mem::take(&mut self.missing);
+        let parity_left = SYMBOLS_WITH_PARITY_MAX - self.parity_next;
+        if missing.count() <= need || need > parity_left {
+            return missing.iter().collect();
+        }
+        let first = self.parity_next;
+        self.parity_next += need;
+        (first..self.parity_next).map(|symbol| SymbolIndex(symbol as u8)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::ZERO;
+
+    fn lack(need: u8, missing: &[u8]) -> Lack {
+        let missing = missing.iter().map(|symbol| SymbolIndex(*symbol)).collect();
+        Lack { block: BlockIndex(7), need, missing }
+    }
+
+    fn due(ledger: &mut RepairLedger) -> Option<Vec<u8>> {
+        let (block, symbols) = ledger.due(NOW, Duration::from_secs(1), |_| true)?;
+        assert_eq!(block, BlockIndex(7));
+        Some(symbols.iter().map(|symbol| symbol.0).collect())
+    }
+
+    #[test]
+    fn the_same_loss_is_sent_again_once() {
+        let mut ledger = RepairLedger::default();
+        for _ in 0..3 {
+            ledger.lack(NOW, &lack(2, &[4, 9]), Sequence(10), 100);
+        }
+        assert_eq!(due(&mut ledger), Some(vec![4, 9]));
+        assert_eq!(due(&mut ledger), None);
+    }
+
+    #[test]
+    fn different_losses_share_parity() {
+        let mut ledger = RepairLedger::default();
+        ledger.lack(NOW, &lack(2, &[4, 9]), Sequence(10), 100);
+        ledger.lack(NOW, &lack(1, &[5]), Sequence(10), 100);
+        assert_eq!(due(&mut ledger), Some(vec![100, 101]));
+        ledger.lack(NOW, &lack(2, &[4, 9]), Sequence(10), 100);
+        ledger.lack(NOW, &lack(1, &[5]), Sequence(10), 100);
+        assert_eq!(due(&mut ledger), Some(vec![102, 103]), "parity is never sent twice");
+    }
+
+    #[test]
+    fn what_is_on_the_way_is_set_off() {
+        let mut ledger = RepairLedger::default();
+        ledger.lack(NOW, &lack(2, &[4, 9]), Sequence(10), 100);
+        for (symbol, sequence) in due(&mut ledger).unwrap().into_iter().zip(20..) {
+            ledger.sent(BlockIndex(7), SymbolIndex(symbol), Sequence(sequence));
+        }
+        ledger.lack(NOW, &lack(2, &[4, 9]), Sequence(19), 100);
+        assert_eq!(due(&mut ledger), None, "both are on the way");
+        ledger.lack(NOW, &lack(1, &[9]), Sequence(30), 100);
+        assert_eq!(due(&mut ledger), Some(vec![9]), "that one was lost again");
+    }
+
+    #[test]
+    fn exhausted_parity_falls_back_to_the_data() {
+        let mut ledger = RepairLedger::default();
+        let many: Vec<u8> = (0..90).collect();
+        ledger.lack(NOW, &lack(80, &many), Sequence(0), 183);
+        assert_eq!(due(&mut ledger).unwrap(), many, "73 parity symbols cannot make up for 80");
+    }
+
+    #[test]
+    fn waits_until_all_were_heard_or_patience_ends() {
+        let mut ledger = RepairLedger::default();
+        ledger.lack(NOW, &lack(1, &[1]), Sequence(0), 10);
+        let patience = Duration::from_millis(5);
+        assert_eq!(ledger.due(NOW, patience, |_| false), None);
+        assert!(ledger.due(NOW + patience, patience, |_| false).is_some());
+    }
+
+    #[test]
+    fn a_lie_about_symbols_that_do_not_exist_asks_for_nothing() {
+        let mut ledger = RepairLedger::default();
+        ledger.lack(NOW, &lack(3, &[200, 201, 202]), Sequence(0), 10);
+        assert_eq!(due(&mut ledger), None);
+    }
+}

@@ -1,0 +1,230 @@
+//! What leaves: repairs first, new blocks as far as gate, window, credit, memory and pace allow,
+//! beats in between.
+
+use std::time::Duration;
+
+use super::{Digests, Job, Output, Phase, Sender};
+use crate::limits::WINDOW_BLOCKS;
+use crate::rate::Pacer;
+use crate::session::LimitedBy;
+use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
+use crate::wire::control::ToReceiver;
+use crate::wire::data::Beat;
+
+/// Blocks read before they are sent: hides the disk's hiccups for 4 MiB of line time.
+const READ_AHEAD_BLOCKS: u32 = 16;
+
+/// Between beats while there is something to hear about, and while all is quiet.
+const BEAT_ACTIVE: Duration = Duration::from_millis(5);
+const BEAT_QUIET: Duration = Duration::from_millis(200);
+
+/// What a receiver must have in its ring for its processor, not the network, to be the cause.
+const RING_BUSY_PERMILLE: u16 = 250;
+
+/// Complete blocks waiting to be stored for the disk to be the cause.
+const BACKLOG_BUSY: u16 = 8;
+
+/// Why nothing can leave now.
+type Obstacle = Option<(Option<PeerId>, LimitedBy)>;
+
+impl Sender {
+    pub(super) fn poll_flow(&mut self, now: Time) {
+        self.bury_the_silent(now);
+        if let Some(reason) = self.cancelled.clone() {
+            return self.abort(&reason, now);
+        }
+        if self.live().next().is_none() {
+            return self.finish(now);
+        }
+        self.open_gate();
+        self.issue_reads();
+        if now >= self.beat_at {
+            self.beat(now);
+        }
+        if !self.outputs.is_empty() {
+            return;
+        }
+        if self.pacer.ready_at() > now {
+            let cause = if self.rate.is_capped() { LimitedBy::RateCap } else { LimitedBy::Network };
+            let peer = self.rate.limited_by();
+            let charged = match (cause, peer) {
+                (LimitedBy::Network, Some((peer, true))) => (Some(peer), LimitedBy::Host),
+                (LimitedBy::Network, Some((peer, false))) => (Some(peer), LimitedBy::Network),
+                _ => (None, cause),
+            };
+            self.blame.charge(now, Some(charged));
+        } else {
+            let obstacle = self.burst(now);
+            self.blame.charge(now, obstacle);
+        }
+    }
+
+    pub(super) fn block_ready(&mut self, block: BlockIndex) {
+        if self.reading.remove(&block) {
+            self.ready.insert(block);
+            // A block may be read again for a late repair; it counts once.
+            if self.setup.stream.content_blocks().contains(&block) && self.digests == Digests::Unread {
+                self.content_read += 1;
+            }
+        }
+    }
+
+    pub(super) fn digests_ready(&mut self, hash: Digest, copy: Digest) {
+        if self.digests != Digests::Asked {
+            return;
+        }
+        self.digests = Digests::Ready { hash, copy };
+        for id in self.live_ids() {
+            self.outputs.push_back(Output::Control(id, ToReceiver::Finish { digests_hash: hash.0 }));
+        }
+    }
+
+    /// Content flows when all have prepared; digests when all content was read.
+    fn open_gate(&mut self) {
+        if self.phase == Phase::Manifest && self.live().all(|peer| peer.is_ready()) {
+            self.phase = Phase::Content;
+        }
+        let content = self.setup.stream.content_blocks();
+        if self.digests == Digests::Unread && self.content_read == content.end.0 - content.start.0 {
+            self.digests = Digests::Asked;
+            self.outputs.push_back(Output::Job(Job::Digests));
+        }
+        self.gate = match (self.phase, self.digests) {
+            (Phase::Content, Digests::Ready { .. }) => self.end(),
+            (Phase::Content, _) => content.end,
+            _ => content.start,
+        };
+    }
+
+    fn issue_reads(&mut self) {
+        let readable = match self.digests {
+            Digests::Ready { .. } => self.end(),
+            _ => self.setup.stream.content_blocks().end,
+        };
+        let ahead = BlockIndex(self.cursor.0.0.saturating_add(READ_AHEAD_BLOCKS)).min(readable);
+        while self.read_ahead < ahead {
+            self.ask(self.read_ahead);
+            self.read_ahead = self.read_ahead.next();
+        }
+    }
+
+    fn ask(&mut self, block: BlockIndex) {
+        if !self.ready.contains(&block) && self.reading.insert(block) {
+            self.outputs.push_back(Output::Job(Job::Read(block)));
+        }
+    }
+
+    /// Puts one burst out, or says why none can leave.
+    fn burst(&mut self, now: Time) -> Obstacle {
+        let packet = super::packet_bytes(self.setup.symbol_size);
+        let packets_max = Pacer::burst_packets(self.rate.rate(), packet, self.setup.burst_packets_max);
+        let room = usize::try_from(self.floor.credit_end.saturating_sub(self.sequence)).unwrap_or(usize::MAX);
+        if room == 0 {
+            return self.slowest_hearer();
+        }
+        let packets_max = packets_max.min(room);
+        let first = Sequence(self.sequence);
+        let mut symbols = Vec::with_capacity(packets_max);
+        self.take_repairs(now, packets_max, &mut symbols);
+        let obstacle = self.take_new(packets_max, &mut symbols);
+        if symbols.is_empty() {
+            return obstacle;
+        }
+        let bytes = packet * symbols.len() as u64;
+        let rate = self.rate.rate();
+        self.pacer.sent(now, bytes, rate);
+        self.rate.sent(now, bytes, Sequence(self.sequence));
+        self.outputs.push_back(Output::Burst { first, symbols });
+        None
+    }
+
+    fn take_repairs(&mut self, now: Time, packets_max: usize, symbols: &mut Vec<(BlockIndex, SymbolIndex)>) {
+        let patience = self.report_interval();
+        while symbols.len() < packets_max {
+            if let Some((block, symbol)) = self.repairs.pop_front() {
+                self.ledger.sent(block, symbol, Sequence(self.sequence));
+                symbols.push((block, symbol));
+                self.sequence += 1;
+                self.packets_repair += 1;
+                continue;
+            }
+            let mut ledger = std::mem::take(&mut self.ledger);
+            let due = ledger.due(now, patience, |block| self.heard_by_all(block));
+            self.ledger = ledger;
+            let Some((block, wanted)) = due else { return };
+            if self.ready.contains(&block) {
+                self.repairs.extend(wanted.into_iter().map(|symbol| (block, symbol)));
+            } else {
+                // It left memory; once it is read again the next report asks again.
+                self.ask(block);
+            }
+        }
+    }
+
+    fn take_new(&mut self, packets_max: usize, symbols: &mut Vec<(BlockIndex, SymbolIndex)>) -> Obstacle {
+        while symbols.len() < packets_max {
+            let (block, mut symbol) = self.cursor;
+            if block >= self.gate {
+                return self.waiting_at_gate();
+            }
+            if block.0 >= self.floor.stored_below.0.saturating_add(WINDOW_BLOCKS) {
+                return self.slowest_storer();
+            }
+            if !self.ready.contains(&block) {
+                return Some((None, LimitedBy::Sender));
+            }
+            let count = self.symbols(block);
+            while symbol < count && symbols.len() < packets_max {
+                symbols.push((block, SymbolIndex(symbol as u8)));
+                self.sequence += 1;
+                symbol += 1;
+            }
+            self.cursor = (block, symbol);
+            if symbol >= count {
+                self.ends.push_back(Sequence(self.sequence.saturating_sub(1)));
+                self.cursor = (block.next(), 0);
+                self.issue_reads();
+            }
+        }
+        None
+    }
+
+    fn waiting_at_gate(&self) -> Obstacle {
+        match (self.phase, self.digests) {
+            (Phase::Content, Digests::Ready { .. }) => self.slowest_storer(),
+            (Phase::Content, _) => Some((None, LimitedBy::Sender)),
+            _ => None,
+        }
+    }
+
+    /// Whose buffer is full of packets that it did not process.
+    fn slowest_hearer(&self) -> Obstacle {
+        let slowest = self.live().min_by_key(|peer| peer.highest.0.saturating_add(peer.credit))?;
+        let cause = if slowest.store_backlog >= BACKLOG_BUSY { LimitedBy::Disk } else { LimitedBy::Host };
+        Some((Some(slowest.id), cause))
+    }
+
+    /// Whose store is behind.
+    fn slowest_storer(&self) -> Obstacle {
+        let slowest = self.live().min_by_key(|peer| peer.stored_below)?;
+        let cause = if slowest.store_backlog >= BACKLOG_BUSY {
+            LimitedBy::Disk
+        } else if slowest.ring_permille >= RING_BUSY_PERMILLE {
+            LimitedBy::Host
+        } else {
+            LimitedBy::Network
+        };
+        Some((Some(slowest.id), cause))
+    }
+
+    fn beat(&mut self, now: Time) {
+        let active = self.floor.stored_below < self.gate || !self.ledger.is_idle();
+        let (block, _) = self.cursor;
+        let sequence = Sequence(self.sequence);
+        self.sequence += 1;
+        let report_interval_us = u32::try_from(self.report_interval().as_micros()).unwrap_or(u32::MAX);
+        let beat = Beat { sent_at: now, report_interval_us, active };
+        self.outputs.push_back(Output::Beat { sequence, block, beat });
+        self.beat_at = now + if active { BEAT_ACTIVE } else { BEAT_QUIET };
+    }
+}

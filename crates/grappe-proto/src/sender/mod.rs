@@ -1,0 +1,395 @@
+//! The sender's machine: who takes part, what is sent next, when the copy is over.
+//!
+//! It reads no file, seals no data packet and knows no address: bursts and jobs go out as coordinates,
+//! reports and finished jobs come in. The driver in `grappe` and the simulator carry them out.
+
+mod blame;
+mod flow;
+mod peer;
+mod reports;
+mod roster;
+
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use self::blame::Blame;
+use self::peer::Peer;
+use crate::content::stream::{Stream, symbols_in};
+use crate::limits::{PEER_SILENCE_MAX, PEERS_MAX};
+use crate::rate::{Pacer, RateControl, RateLimits};
+use crate::repair::RepairLedger;
+use crate::seal::KEY_LEN;
+use crate::session::{Expectation, NodeOutcome};
+use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
+use crate::wire::control::{ToReceiver, ToSender};
+use crate::wire::data::{Beat, HEADER_LEN, TAG_LEN};
+
+/// What the machine must know before it starts.
+#[derive(Debug)]
+pub struct SenderSetup {
+    /// Tells this session's packets from others'.
+    pub tag: u32,
+    /// The blocks to send.
+    pub stream: Stream,
+    /// Bytes in a symbol.
+    pub symbol_size: u16,
+    /// Whom to wait for.
+    pub expectation: Expectation,
+    /// How long to wait for them.
+    pub wait: Duration,
+    /// Bounds of the rate.
+    pub rate: RateLimits,
+    /// Packets that fit one train of the driver's socket.
+    pub burst_packets_max: usize,
+}
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A trusted receiver greeted on a new control connection, which the driver numbers `peer`.
+    Hello {
+        /// The connection's number: 0 for the first, then counting.
+        peer: PeerId,
+        /// The name that the receiver gave.
+        name: String,
+        /// A fresh random key for its reports.
+        report_key: [u8; KEY_LEN],
+    },
+    /// A control message of a receiver.
+    Control(PeerId, ToSender),
+    /// The control connection of a receiver ended.
+    Left(PeerId, String),
+    /// A datagram arrived at the report port.
+    Datagram(&'a [u8]),
+    /// A block asked for by [`Job::Read`] is in memory.
+    BlockReady(BlockIndex),
+    /// The digests object asked for by [`Job::Digests`] is in memory and has this hash.
+    DigestsReady {
+        /// BLAKE3 of the digests object.
+        hash: Digest,
+        /// Hash over all files, as every complete receiver must report it.
+        copy: Digest,
+    },
+    /// The user or a signal ends the copy.
+    Cancel(String),
+}
+
+/// Work for the driver that takes a while; it answers with an [`Input`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Read a block into memory, hashing content on the way; keep it until [`Output::Forget`].
+    Read(BlockIndex),
+    /// All content was read: form the digests object.
+    Digests,
+}
+
+/// What is to be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Seal and send these symbols in one train, numbered from `first` on.
+    Burst {
+        /// Number of the first packet.
+        first: Sequence,
+        /// The symbols, one packet each.
+        symbols: Vec<(BlockIndex, SymbolIndex)>,
+    },
+    /// Seal and send a beat.
+    Beat {
+        /// The packet's number.
+        sequence: Sequence,
+        /// Every block before this one was sent once.
+        block: BlockIndex,
+        /// Its body.
+        beat: Beat,
+    },
+    /// Answer a greeting with the session's parameters and keys.
+    Welcome(PeerId),
+    /// Send a control message.
+    Control(PeerId, ToReceiver),
+    /// Close a control connection once everything before was sent.
+    Close(PeerId),
+    /// Do some work.
+    Job(Job),
+    /// Blocks before this one are needed no more.
+    Forget(BlockIndex),
+    /// Tell the user.
+    Event(Event),
+    /// Nothing more to do before this instant or the next input.
+    Wait(Time),
+    /// The session is over; nothing follows.
+    Finished(Summary),
+}
+
+/// What the user may want to know as it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A receiver joined.
+    Joined(String),
+    /// A receiver was turned away or declined.
+    Refused(String, String),
+    /// Content flows to so many receivers.
+    Started(usize),
+    /// A receiver is complete and verified.
+    Complete(String),
+    /// A receiver failed or was lost.
+    Gone(String, String),
+}
+
+/// The result of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// A line for each node that joined or was expected by name.
+    pub nodes: Vec<NodeOutcome>,
+    /// Receivers that were expected by number and never came.
+    pub missing: usize,
+    /// Why the session was broken off, when it was.
+    pub cancelled: Option<String>,
+    /// Time from the start of content flow to the end.
+    pub elapsed: Duration,
+    /// Packets sent, beats included.
+    pub packets_sent: u64,
+    /// Packets sent for repair.
+    pub packets_repair: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Until the deadline, receivers may join.
+    Joining(Time),
+    /// The manifest is on its way; receivers prepare.
+    Manifest,
+    /// Everything else.
+    Content,
+    /// The summary was given.
+    Over,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Sender {
+    setup: SenderSetup,
+    phase: Phase,
+    peers: Vec<Peer>,
+    outputs: VecDeque<Output>,
+    started_at: Time,
+    cancelled: Option<String>,
+    /// First symbol never sent: `(block, symbol)`.
+    cursor: (BlockIndex, u16),
+    /// Blocks before this one may be sent.
+    gate: BlockIndex,
+    /// Blocks in the driver's memory, and blocks asked for.
+    ready: BTreeSet<BlockIndex>,
+    reading: BTreeSet<BlockIndex>,
+    /// Reads were issued for every block before this one.
+    read_ahead: BlockIndex,
+    content_read: u32,
+    digests: Digests,
+    /// Number of the last packet of each block's first sending, from block `ends_from` on.
+    ends: VecDeque<Sequence>,
+    ends_from: BlockIndex,
+    sequence: u64,
+    packets_repair: u64,
+    repairs: VecDeque<(BlockIndex, SymbolIndex)>,
+    ledger: RepairLedger,
+    rate: RateControl,
+    pacer: Pacer,
+    beat_at: Time,
+    blame: Blame,
+    floor: Floor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Digests {
+    Unread,
+    Asked,
+    Ready { hash: Digest, copy: Digest },
+}
+
+/// The slowest of the live receivers in each respect, so that a decision need not look at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Floor {
+    stored_below: BlockIndex,
+    highest: Sequence,
+    /// Packets before this number may leave without overrunning anybody's buffer.
+    credit_end: u64,
+}
+
+impl Sender {
+    /// A machine that lets receivers join from `now` on.
+    pub fn new(setup: SenderSetup, now: Time) -> Self {
+        let packet_bytes = packet_bytes(setup.symbol_size);
+        Self {
+            phase: Phase::Joining(now + setup.wait),
+            peers: Vec::new(),
+            outputs: VecDeque::new(),
+            started_at: now,
+            cancelled: None,
+            cursor: (BlockIndex(0), 0),
+            gate: BlockIndex(0),
+            ready: BTreeSet::new(),
+            reading: BTreeSet::new(),
+            read_ahead: BlockIndex(0),
+            content_read: 0,
+            digests: Digests::Unread,
+            ends: VecDeque::new(),
+            ends_from: BlockIndex(0),
+            // Zero in a report means that nothing was heard yet.
+            sequence: 1,
+            packets_repair: 0,
+            repairs: VecDeque::new(),
+            ledger: RepairLedger::default(),
+            rate: RateControl::new(setup.rate, packet_bytes, now),
+            pacer: Pacer::new(now),
+            beat_at: now,
+            blame: Blame::new(now),
+            floor: Floor { stored_below: BlockIndex(0), highest: Sequence(0), credit_end: 0 },
+            setup,
+        }
+    }
+
+    /// Takes in what happened; afterwards, poll until [`Output::Wait`] or [`Output::Finished`].
+    pub fn handle(&mut self, input: Input<'_>, now: Time) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        match input {
+            Input::Hello { peer, name, report_key } => self.hello(peer, name, &report_key, now),
+            Input::Control(peer, message) => self.control(peer, message, now),
+            Input::Left(peer, reason) => self.left(peer, reason, now),
+            Input::Datagram(bytes) => self.datagram(bytes, now),
+            Input::BlockReady(block) => self.block_ready(block),
+            Input::DigestsReady { hash, copy } => self.digests_ready(hash, copy),
+            Input::Cancel(reason) => self.cancelled = Some(reason),
+        }
+    }
+
+    /// What to do next. Never answers the same twice but for [`Output::Wait`].
+    pub fn poll(&mut self, now: Time) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        match self.phase {
+            Phase::Over => return Output::Wait(Time::NEVER),
+            Phase::Joining(deadline) => self.poll_joining(deadline, now),
+            Phase::Manifest | Phase::Content => self.poll_flow(now),
+        }
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        Output::Wait(self.wake_at(now))
+    }
+
+    /// What the session waits for, in words, for a line that tells the user.
+    pub fn waiting_for(&self) -> String {
+        let names = |state: fn(&Peer) -> bool| {
+            let mut names: Vec<&str> = self.live().filter(|peer| state(peer)).map(|peer| &*peer.name).collect();
+            let more = names.len().saturating_sub(5);
+            names.truncate(5);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more}", names.join(", "))
+        };
+        match self.phase {
+            Phase::Joining(_) => match self.setup.expectation.count() {
+                Some(count) => format!("receivers: {} of {count} joined", self.live().count()),
+                None => format!("receivers: {} joined", self.live().count()),
+            },
+            Phase::Manifest => format!("{} to prepare for the files", names(|peer| !peer.is_ready())),
+            Phase::Content if self.floor.stored_below >= self.end() => {
+                format!("{} to verify and place the files", names(|_| true))
+            }
+            Phase::Content => match self.live().min_by_key(|peer| peer.stored_below) {
+                Some(slowest) => format!("{} to store the content", slowest.name),
+                None => "nobody".into(),
+            },
+            Phase::Over => "nothing".into(),
+        }
+    }
+
+    /// How far the copy is.
+    pub fn progress(&self) -> Progress {
+        let content = self.setup.stream.content_blocks();
+        let blocks = |below: BlockIndex| below.clamp(content.start, content.end).0 - content.start.0;
+        Progress {
+            stored_blocks: blocks(self.floor.stored_below),
+            sent_blocks: blocks(self.cursor.0),
+            content_blocks: content.end.0 - content.start.0,
+            receivers: self.live().count(),
+            rate: self.rate.rate().bytes_per_second(),
+        }
+    }
+
+    /// Whether receivers may still join.
+    pub fn is_joining(&self) -> bool {
+        matches!(self.phase, Phase::Joining(_))
+    }
+
+    /// Packets sent so far.
+    pub const fn packets_sent(&self) -> u64 {
+        self.sequence - 1
+    }
+
+    /// One past the last block.
+    fn end(&self) -> BlockIndex {
+        BlockIndex(self.setup.stream.block_count())
+    }
+
+    /// Data symbols in `block`; zero when there is no such block.
+    fn symbols(&self, block: BlockIndex) -> u16 {
+        self.setup.stream.place(block).map_or(0, |place| symbols_in(place.len(), self.setup.symbol_size))
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(|peer| peer.is_live())
+    }
+
+    fn live_ids(&self) -> Vec<PeerId> {
+        self.live().map(|peer| peer.id).collect()
+    }
+
+    fn peer_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
+        self.peers.get_mut(id.as_usize())
+    }
+
+    /// How often each receiver reports: a hundred times a second, rarer when there are many, so that
+    /// the sender hears at most 10,000 reports a second.
+    fn report_interval(&self) -> Duration {
+        Duration::from_micros(100 * self.peers.len() as u64).clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+
+    fn wake_at(&self, now: Time) -> Time {
+        let silence = self.live().map(|peer| peer.heard_at + PEER_SILENCE_MAX).min().unwrap_or(Time::NEVER);
+        match self.phase {
+            Phase::Joining(deadline) => deadline.min(silence),
+            Phase::Over => Time::NEVER,
+            Phase::Manifest | Phase::Content => {
+                let patience = if self.ledger.is_idle() { Time::NEVER } else { now + Duration::from_millis(1) };
+                let pace = self.pacer.ready_at();
+                let pace = if pace > now { pace } else { Time::NEVER };
+                silence.min(self.beat_at).min(patience).min(pace)
+            }
+        }
+    }
+}
+
+/// How far a copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Blocks of content that every live receiver has stored.
+    pub stored_blocks: u32,
+    /// Blocks of content that were sent once.
+    pub sent_blocks: u32,
+    /// Blocks of content in all.
+    pub content_blocks: u32,
+    /// Receivers that take part.
+    pub receivers: usize,
+    /// The present rate, in bytes of packets per second.
+    pub rate: u64,
+}
+
+/// Bytes of a data packet as IP payload of a link counts them: UDP and IPv4 headers included.
+fn packet_bytes(symbol_size: u16) -> u64 {
+    HEADER_LEN as u64 + u64::from(symbol_size) + TAG_LEN as u64 + 28
+}
+
+const _: () = assert!(PEERS_MAX <= u16::MAX as usize);

@@ -1,0 +1,81 @@
+//! Reports come in: opened, believed only as far as they concern their receiver, turned into lacks,
+//! window and rate.
+
+use super::{Floor, Sender};
+use crate::rate::Observation;
+use crate::units::{BlockIndex, PeerId, Sequence, Time};
+use crate::wire::data::{HEADER_LEN, TAG_LEN};
+use crate::wire::report::{REPORT_LEN_MAX, Report, ReportHeader};
+
+impl Sender {
+    /// A datagram at the report port: anything that is not a fresh, sealed report of a live receiver is
+    /// dropped without a trace.
+    pub(super) fn datagram(&mut self, bytes: &[u8], now: Time) {
+        let Ok(header) = ReportHeader::read(bytes) else { return };
+        if header.tag != self.setup.tag {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(header.peer.as_usize()) else { return };
+        if !peer.is_live() || peer.report_last.is_some_and(|last| header.sequence <= last) {
+            return;
+        }
+        let mut body = [0; REPORT_LEN_MAX];
+        let body = &mut body[..bytes.len() - HEADER_LEN - TAG_LEN];
+        if peer.report_key.open(header.sequence, bytes, body).is_err() {
+            return;
+        }
+        let Ok(report) = Report::read(body) else { return };
+        peer.report_last = Some(header.sequence);
+        self.report(header.peer, &report, now);
+    }
+
+    fn report(&mut self, id: PeerId, report: &Report, now: Time) {
+        let next = Sequence(self.sequence);
+        if report.highest >= next {
+            // Nobody can have seen what was not sent; such a report can be about nothing true.
+            return;
+        }
+        let cursor = self.cursor.0;
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+        let before = Floor {
+            stored_below: peer.stored_below,
+            highest: peer.highest,
+            credit_end: peer.highest.0.saturating_add(peer.credit),
+        };
+        peer.heard_at = now;
+        peer.highest = peer.highest.max(report.highest);
+        // May go back: a receiver that found a wrong hash asks again.
+        peer.stored_below = report.stored_below.min(cursor);
+        peer.store_backlog = report.store_backlog;
+        peer.ring_permille = report.ring_permille;
+        let highest = peer.highest;
+        let retreats = peer.stored_below < self.floor.stored_below;
+        self.rate.observe(
+            now,
+            id,
+            Observation { highest: report.highest, received: report.received, dropped: report.dropped },
+            next,
+        );
+        for lack in &report.lacks {
+            if lack.block < cursor {
+                let symbols = self.symbols(lack.block);
+                self.ledger.lack(now, lack, highest, symbols);
+            }
+        }
+        let was_slowest = before.stored_below <= self.floor.stored_below
+            || before.highest <= self.floor.highest
+            || before.credit_end <= self.floor.credit_end;
+        if was_slowest || retreats {
+            self.refresh_floor();
+        }
+    }
+
+    /// Whether every live receiver has processed packets sent after the last of `block`'s first sending.
+    pub(super) fn heard_by_all(&self, block: BlockIndex) -> bool {
+        if block < self.ends_from {
+            return true;
+        }
+        let index = (block.0 - self.ends_from.0) as usize;
+        self.ends.get(index).is_some_and(|end| self.floor.highest >= *end)
+    }
+}

@@ -1,0 +1,264 @@
+//! Who takes part: greetings, joining, control messages, ends, and the summary.
+
+use std::time::Duration;
+
+use super::peer::{Peer, Stage};
+use super::{Digests, Event, Floor, Output, Phase, Sender, Summary};
+use crate::limits::{PEER_SILENCE_MAX, PEERS_MAX};
+use crate::seal::{KEY_LEN, SealKey};
+use crate::session::{Expectation, LimitedBy, NodeOutcome, NodeState};
+use crate::units::{BlockIndex, PeerId, Time};
+use crate::wire::control::{Done, ToReceiver, ToSender};
+
+/// Receivers of one name get numbers; more than this share a host only by mistake.
+const NAMESAKES_MAX: usize = 1_000;
+
+impl Sender {
+    pub(super) fn hello(&mut self, id: PeerId, name: String, report_key: &[u8; KEY_LEN], now: Time) {
+        debug_assert_eq!(id.as_usize(), self.peers.len(), "connections are numbered as they come");
+        let declined = self.reason_to_decline(&name);
+        let name = if declined.is_none() { self.unique(name) } else { name };
+        self.peers.push(Peer::new(id, name.clone(), SealKey::new(report_key), now));
+        match declined {
+            None => self.outputs.push_back(Output::Welcome(id)),
+            Some(reason) => {
+                self.outputs.push_back(Output::Event(Event::Refused(name, reason.clone())));
+                self.outputs.push_back(Output::Control(id, ToReceiver::Refused { reason }));
+                // Nobody asked for this node: it has no line in the table.
+                self.end_silently(id, now);
+            }
+        }
+    }
+
+    pub(super) fn control(&mut self, id: PeerId, message: ToSender, now: Time) {
+        let Some(peer) = self.peer_mut(id) else { return };
+        peer.heard_at = now;
+        match (message, &peer.stage) {
+            (_, Stage::Ended { .. }) => {}
+            (ToSender::Joined { buffer_bytes }, Stage::Greeted) => self.joined(id, buffer_bytes),
+            (ToSender::Ready, Stage::Joined) => peer.stage = Stage::Ready,
+            (ToSender::Done(done), Stage::Ready) => self.done(id, done, now),
+            (ToSender::Refused { reason }, _) => self.ended(id, NodeState::Refused, reason, now),
+            (ToSender::Failed { reason }, _) => self.ended(id, NodeState::Failed, reason, now),
+            (message, _) => {
+                let reason = format!("broke the protocol: unexpected {}", kind(&message));
+                self.ended(id, NodeState::Failed, reason, now);
+            }
+        }
+    }
+
+    pub(super) fn left(&mut self, id: PeerId, reason: String, now: Time) {
+        if self.peer_mut(id).is_some_and(|peer| !peer.has_ended()) {
+            self.ended(id, NodeState::Lost, reason, now);
+        }
+    }
+
+    /// Ends receivers that have been silent too long.
+    pub(super) fn bury_the_silent(&mut self, now: Time) {
+        let silent = |peer: &&Peer| !peer.has_ended() && now.since(peer.heard_at) >= PEER_SILENCE_MAX;
+        let ids: Vec<PeerId> = self.peers.iter().filter(silent).map(|peer| peer.id).collect();
+        for id in ids {
+            self.ended(id, NodeState::Lost, format!("silent for {} s", PEER_SILENCE_MAX.as_secs()), now);
+        }
+    }
+
+    pub(super) fn poll_joining(&mut self, deadline: Time, now: Time) {
+        self.bury_the_silent(now);
+        if let Some(reason) = self.cancelled.clone() {
+            return self.abort(&reason, now);
+        }
+        let complete = self.setup.expectation.is_met(self.live().map(|peer| &*peer.name));
+        if !complete && now < deadline {
+            return;
+        }
+        let late: Vec<PeerId> =
+            self.peers.iter().filter(|peer| peer.stage == Stage::Greeted).map(|peer| peer.id).collect();
+        for id in late {
+            self.ended(id, NodeState::Lost, "did not join the group in time".into(), now);
+        }
+        if self.live().next().is_none() {
+            return self.finish(now);
+        }
+        let receivers = self.live().count();
+        self.outputs.push_back(Output::Event(Event::Started(receivers)));
+        self.phase = Phase::Manifest;
+        self.started_at = now;
+        self.beat_at = now;
+        self.gate = self.setup.stream.manifest_blocks().end;
+    }
+
+    /// Tells every receiver that the copy is broken off, and ends.
+    pub(super) fn abort(&mut self, reason: &str, now: Time) {
+        for id in self.live_ids() {
+            self.outputs.push_back(Output::Control(id, ToReceiver::Abort { reason: reason.to_owned() }));
+            self.ended(id, NodeState::Failed, reason.to_owned(), now);
+        }
+        self.finish(now);
+    }
+
+    /// Gives the summary; nothing follows.
+    pub(super) fn finish(&mut self, now: Time) {
+        self.phase = Phase::Over;
+        let mut nodes: Vec<NodeOutcome> = self.peers.iter().filter_map(|peer| self.outcome(peer)).collect();
+        let mut missing = 0;
+        match &self.setup.expectation {
+            Expectation::Anybody => {}
+            Expectation::Count(count) => missing = count.saturating_sub(nodes.len()),
+            Expectation::Names(names) => {
+                let absent = names.iter().filter(|name| nodes.iter().all(|node| node.name != **name));
+                let absent: Vec<NodeOutcome> = absent.map(|name| never_came(name)).collect();
+                nodes.extend(absent);
+            }
+        }
+        self.outputs.push_back(Output::Finished(Summary {
+            nodes,
+            missing,
+            cancelled: self.cancelled.take(),
+            elapsed: now.since(self.started_at),
+            packets_sent: self.packets_sent(),
+            packets_repair: self.packets_repair,
+        }));
+    }
+
+    /// Recomputes the floor after `id` moved or ended.
+    pub(super) fn refresh_floor(&mut self) {
+        let nobody = Floor { stored_below: self.end(), highest: crate::units::Sequence(u64::MAX), credit_end: u64::MAX };
+        let floor = self.live().fold(nobody, |floor, peer| Floor {
+            stored_below: floor.stored_below.min(peer.stored_below),
+            highest: floor.highest.min(peer.highest),
+            credit_end: floor.credit_end.min(peer.highest.0.saturating_add(peer.credit)),
+        });
+        self.floor = floor;
+        self.forget_stored();
+    }
+
+    fn reason_to_decline(&self, name: &str) -> Option<String> {
+        if !self.is_joining() {
+            return Some("the copy has begun; the next one is open again".into());
+        }
+        if self.peers.len() >= PEERS_MAX {
+            return Some(format!("{PEERS_MAX} receivers are the most that a session takes"));
+        }
+        if let Expectation::Names(names) = &self.setup.expectation {
+            if !names.contains(name) {
+                return Some(format!("this copy is not for a node named `{name}`"));
+            }
+            if self.peers.iter().any(|peer| peer.name == name && !peer.has_ended()) {
+                return Some(format!("another receiver named `{name}` has joined"));
+            }
+        }
+        None
+    }
+
+    /// `name`, with a number when another receiver has it already.
+    fn unique(&self, name: String) -> String {
+        let taken = |name: &str| self.peers.iter().any(|peer| peer.name == name);
+        if !taken(&name) {
+            return name;
+        }
+        let mut candidates = (2..NAMESAKES_MAX).map(|number| format!("{name}#{number}"));
+        candidates.find(|candidate| !taken(candidate)).unwrap_or(name)
+    }
+
+    fn joined(&mut self, id: PeerId, buffer_bytes: u64) {
+        let packet = super::packet_bytes(self.setup.symbol_size);
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+        peer.stage = Stage::Joined;
+        // One train must always fit, or nothing would ever move.
+        peer.credit = (buffer_bytes / packet).max(self.setup.burst_packets_max as u64);
+        let name = peer.name.clone();
+        self.outputs.push_back(Output::Event(Event::Joined(name)));
+        self.refresh_floor();
+    }
+
+    fn done(&mut self, id: PeerId, done: Done, now: Time) {
+        match self.digests {
+            Digests::Ready { copy, .. } if copy.0 == done.digest => {
+                let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+                let name = peer.name.clone();
+                peer.stage = Stage::Ended { state: NodeState::Complete, reason: None, done, at: now };
+                self.outputs.push_back(Output::Event(Event::Complete(name)));
+                self.outputs.push_back(Output::Control(id, ToReceiver::End));
+                self.closed(id);
+            }
+            _ => self.ended(id, NodeState::Failed, "says it is done with other content than was sent".into(), now),
+        }
+    }
+
+    fn ended(&mut self, id: PeerId, state: NodeState, reason: String, now: Time) {
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+        let name = peer.name.clone();
+        peer.stage = Stage::Ended { state, reason: Some(reason.clone()), done: Done::default(), at: now };
+        self.outputs.push_back(Output::Event(match state {
+            NodeState::Refused => Event::Refused(name, reason),
+            _ => Event::Gone(name, reason),
+        }));
+        self.closed(id);
+    }
+
+    /// Ends a receiver that never belonged to the session.
+    fn end_silently(&mut self, id: PeerId, now: Time) {
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+        peer.stage = Stage::Ended { state: NodeState::Refused, reason: None, done: Done::default(), at: now };
+        self.closed(id);
+    }
+
+    fn closed(&mut self, id: PeerId) {
+        self.outputs.push_back(Output::Close(id));
+        self.rate.forget(id);
+        self.refresh_floor();
+    }
+
+    fn outcome(&self, peer: &Peer) -> Option<NodeOutcome> {
+        let Stage::Ended { state, reason, done, at } = &peer.stage else { return None };
+        if *state == NodeState::Refused && reason.is_none() {
+            return None;
+        }
+        Some(NodeOutcome {
+            name: peer.name.clone(),
+            state: *state,
+            reason: reason.clone(),
+            bytes: done.bytes,
+            elapsed: at.since(self.started_at),
+            repaired: done.repaired,
+            limited_by: self.blame.verdict(peer.id),
+        })
+    }
+
+    /// Forgets the blocks that every live receiver has stored.
+    fn forget_stored(&mut self) {
+        let below = self.floor.stored_below.min(self.cursor.0);
+        if self.ready.first().is_none_or(|first| *first >= below) && self.ends_from >= below {
+            return;
+        }
+        self.ready = self.ready.split_off(&below);
+        self.ledger.forget_below(below);
+        while self.ends_from < below && self.ends.pop_front().is_some() {
+            self.ends_from = BlockIndex(self.ends_from.0 + 1);
+        }
+        self.outputs.push_back(Output::Forget(below));
+    }
+}
+
+fn never_came(name: &str) -> NodeOutcome {
+    NodeOutcome {
+        name: name.to_owned(),
+        state: NodeState::Lost,
+        reason: Some("did not join".into()),
+        bytes: 0,
+        elapsed: Duration::ZERO,
+        repaired: 0,
+        limited_by: LimitedBy::Network,
+    }
+}
+
+fn kind(message: &ToSender) -> &'static str {
+    match message {
+        ToSender::Hello { .. } => "greeting",
+        ToSender::Joined { .. } => "`joined`",
+        ToSender::Ready => "`ready`",
+        ToSender::Refused { .. } => "`refused`",
+        ToSender::Done(_) => "`done`",
+        ToSender::Failed { .. } => "`failed`",
+    }
+}

@@ -1,0 +1,223 @@
+//! The messages on the control channel: CBOR (RFC 8949) with numbered fields, inside TLS.
+//!
+//! A receiver of another minor version skips fields that it does not know. Framing and encryption of
+//! the channel are the driver's.
+
+use minicbor::{Decode, Encode};
+
+use super::WireError;
+use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
+
+/// Bytes of the longest control message.
+pub const CONTROL_BYTES_MAX: usize = 1 << 20;
+
+/// From a receiver to the sender.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ToSender {
+    /// First message: who is there.
+    #[n(0)]
+    Hello {
+        /// The protocol version spoken.
+        #[n(0)]
+        version: u16,
+        /// The node's name for the table.
+        #[n(1)]
+        name: String,
+        /// The session it was called to.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        session: [u8; 16],
+    },
+    /// The group is joined and the socket listens.
+    #[n(1)]
+    Joined {
+        /// Bytes of packets that may be on the way to this receiver unprocessed.
+        #[n(0)]
+        buffer_bytes: u64,
+    },
+    /// The manifest is there and can be stored.
+    #[n(2)]
+    Ready,
+    /// This node does not take part, for a reason known before content flowed.
+    #[n(3)]
+    Refused {
+        /// What, where and what to do, for a human.
+        #[n(0)]
+        reason: String,
+    },
+    /// Everything is verified and stands under its final name.
+    #[n(4)]
+    Done(#[n(0)] Done),
+    /// This node gave up.
+    #[n(5)]
+    Failed {
+        /// What, where and what to do, for a human.
+        #[n(0)]
+        reason: String,
+    },
+}
+
+/// What a receiver says at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Done {
+    /// Bytes of files under their final names.
+    #[n(0)]
+    pub bytes: u64,
+    /// Files under their final names.
+    #[n(1)]
+    pub files: u64,
+    /// Symbols that came by repair.
+    #[n(2)]
+    pub repaired: u64,
+    /// Packets that the socket dropped.
+    #[n(3)]
+    pub dropped: u64,
+    /// Hash over all files, as the sender must have computed it.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub digest: [u8; 32],
+}
+
+/// From the sender to a receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ToReceiver {
+    /// What the session is and how to hear it.
+    #[n(0)]
+    Welcome(#[n(0)] Welcome),
+    /// This receiver is not wanted.
+    #[n(1)]
+    Refused {
+        /// Why, for a human.
+        #[n(0)]
+        reason: String,
+    },
+    /// Everything was sent once; the digests object has this BLAKE3 hash.
+    #[n(2)]
+    Finish {
+        /// The hash of the digests object.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        digests_hash: [u8; 32],
+    },
+    /// The session is over for this receiver and its result was heard.
+    #[n(3)]
+    End,
+    /// The sender gives up.
+    #[n(4)]
+    Abort {
+        /// Why, for a human.
+        #[n(0)]
+        reason: String,
+    },
+}
+
+/// What a receiver must know to take part.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Welcome {
+    /// The protocol version spoken.
+    #[n(0)]
+    pub version: u16,
+    /// The sender's number for this receiver.
+    #[n(1)]
+    pub peer: u16,
+    /// Tells this session's packets from others'.
+    #[n(2)]
+    pub tag: u32,
+    /// The multicast group of the data.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub group: [u8; 4],
+    /// The UDP port of the data.
+    #[n(4)]
+    pub port: u16,
+    /// The UDP port at the sender's address that hears reports.
+    #[n(5)]
+    pub report_port: u16,
+    /// AES-128-GCM key of the data packets.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub data_key: [u8; 16],
+    /// AES-128-GCM key of this receiver's reports.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub report_key: [u8; 16],
+    /// Bytes in a symbol.
+    #[n(8)]
+    pub symbol_size: u16,
+    /// Bytes of the encoded manifest.
+    #[n(9)]
+    pub manifest_len: u64,
+    /// BLAKE3 of the encoded manifest.
+    #[cbor(n(10), with = "minicbor::bytes")]
+    pub manifest_hash: [u8; 32],
+    /// Bytes of content, for the progress display and an early look at free space.
+    #[n(11)]
+    pub content_bytes: u64,
+}
+
+/// Encodes `message`, which is at most [`CONTROL_BYTES_MAX`] long.
+pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
+    minicbor::to_vec(message).unwrap_or_else(|error: minicbor::encode::Error<std::convert::Infallible>| {
+        unreachable!("writing CBOR to memory cannot fail: {error}")
+    })
+}
+
+/// Decodes what a receiver sent.
+///
+/// # Errors
+///
+/// When the bytes are not such a message, or a greeting speaks another version.
+pub fn decode_to_sender(bytes: &[u8]) -> Result<ToSender, WireError> {
+    let message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    if let ToSender::Hello { version, .. } = &message
+        && *version != PROTOCOL_VERSION
+    {
+        return Err(WireError::Version(*version));
+    }
+    Ok(message)
+}
+
+/// Decodes what a sender sent, and checks its bounds.
+///
+/// # Errors
+///
+/// When the bytes are not such a message, speak another version, or announce an impossible geometry.
+pub fn decode_to_receiver(bytes: &[u8]) -> Result<ToReceiver, WireError> {
+    let message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    if let ToReceiver::Welcome(welcome) = &message {
+        if welcome.version != PROTOCOL_VERSION {
+            return Err(WireError::Version(welcome.version));
+        }
+        if welcome.symbol_size != SYMBOL_SIZE {
+            return Err(WireError::Field("symbol_size"));
+        }
+        if welcome.manifest_len > crate::limits::MANIFEST_BYTES_MAX {
+            return Err(WireError::Field("manifest_len"));
+        }
+    }
+    Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn messages_survive_the_wire() {
+        let hello = ToSender::Hello { version: PROTOCOL_VERSION, name: "node07".into(), session: [3; 16] };
+        assert_eq!(decode_to_sender(&encode(&hello)), Ok(hello));
+        let done = ToSender::Done(Done { bytes: 7, files: 2, repaired: 3, dropped: 4, digest: [9; 32] });
+        assert_eq!(decode_to_sender(&encode(&done)), Ok(done));
+        let finish = ToReceiver::Finish { digests_hash: [1; 32] };
+        assert_eq!(decode_to_receiver(&encode(&finish)), Ok(finish));
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let hello = ToSender::Hello { version: 99, name: String::new(), session: [0; 16] };
+        assert_eq!(decode_to_sender(&encode(&hello)), Err(WireError::Version(99)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode_to_sender(&bytes);
+            let _ = decode_to_receiver(&bytes);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The report: what a receiver has, lacks and suffers from; unicast to the sender, sealed under the
+//! receiver's own key.
+//!
+//! It states facts; what to send for them is decided in `repair` and `rate`.
+
+use super::data::{HEADER_LEN, KIND_REPORT, TAG_LEN};
+use super::{Fields, WireError};
+use crate::fec::SymbolSet;
+use crate::units::{BlockIndex, PeerId, Sequence, Time};
+
+/// Lacks in one report: as many as fit a packet at MTU 1500 when each lists every symbol of its block.
+pub const LACKS_MAX: usize = 40;
+
+const LACK_BYTES_MAX: usize = 4 + 1 + 1 + 32;
+const FIXED_LEN: usize = 8 + 8 + 8 + 4 + 4 + 4 + 2 + 2 + 1;
+
+/// Bytes of the longest report, header and tag included.
+pub const REPORT_LEN_MAX: usize = HEADER_LEN + FIXED_LEN + LACKS_MAX * LACK_BYTES_MAX + TAG_LEN;
+
+/// The clear header of a report: who reports, in which session, and the report's own number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportHeader {
+    /// Which receiver.
+    pub peer: PeerId,
+    /// The session's tag, as in data packets.
+    pub tag: u32,
+    /// The report's number, its nonce under this receiver's key; grows.
+    pub sequence: Sequence,
+}
+
+impl ReportHeader {
+    /// Reads the header of `packet`, a whole datagram.
+    ///
+    /// # Errors
+    ///
+    /// When the packet is too short, too long, no report, or sets reserved bits.
+    pub fn read(packet: &[u8]) -> Result<Self, WireError> {
+        if packet.len() < HEADER_LEN + TAG_LEN || packet.len() > REPORT_LEN_MAX {
+            return Err(WireError::Length(packet.len()));
+        }
+        let mut fields = Fields::of(packet);
+        let kind = fields.u8()?;
+        if kind != KIND_REPORT {
+            return Err(WireError::Kind(kind));
+        }
+        if fields.u8()? != 0 {
+            return Err(WireError::Field("reserved"));
+        }
+        let peer = PeerId(fields.u16()?);
+        let tag = fields.u32()?;
+        if fields.u32()? != 0 {
+            return Err(WireError::Field("reserved"));
+        }
+        let sequence = Sequence(fields.u64()?);
+        Ok(Self { peer, tag, sequence })
+    }
+
+    /// The header's bytes.
+    pub fn emit(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[0] = KIND_REPORT;
+        bytes[2..4].copy_from_slice(&self.peer.0.to_be_bytes());
+        bytes[4..8].copy_from_slice(&self.tag.to_be_bytes());
+        bytes[12..20].copy_from_slice(&self.sequence.0.to_be_bytes());
+        bytes
+    }
+}
+
+/// What one block lacks at one receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// The block.
+    pub block: BlockIndex,
+    /// How many more symbols, of any kind, complete it; at least 1.
+    pub need: u8,
+    /// The data symbols that are not there.
+    pub missing: SymbolSet,
+}
+
+/// The body of a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The highest sequence number among the packets processed.
+    pub highest: Sequence,
+    /// Packets of the sender processed, each counted once.
+    pub received: u64,
+    /// The `sent_at` of the latest beat.
+    pub echo: Time,
+    /// Microseconds between that beat's arrival and this report.
+    pub echo_age_us: u32,
+    /// Every block before this one is stored.
+    pub stored_below: BlockIndex,
+    /// Packets that the receiving socket dropped for want of room, since the session began.
+    pub dropped: u32,
+    /// How full the receive ring is, in thousandths.
+    pub ring_permille: u16,
+    /// Blocks complete but not yet stored.
+    pub store_backlog: u16,
+    /// The first blocks that lack something although the stream has passed them, lowest first; at
+    /// most [`LACKS_MAX`].
+    pub lacks: Vec<Lack>,
+}
+
+impl Report {
+    /// Reads the body of a report, opened.
+    ///
+    /// # Errors
+    ///
+    /// When lengths do not add up, there are too many lacks, or one of them is empty or inconsistent.
+    pub fn read(body: &[u8]) -> Result<Self, WireError> {
+        let mut fields = Fields::of(body);
+        let mut report = Self {
+            highest: Sequence(fields.u64()?),
+            received: fields.u64()?,
+            echo: Time::from_nanos(fields.u64()?),
+            echo_age_us: fields.u32()?,
+            stored_below: BlockIndex(fields.u32()?),
+            dropped: fields.u32()?,
+            ring_permille: fields.u16()?,
+            store_backlog: fields.u16()?,
+            lacks: Vec::new(),
+        };
+        let count = usize::from(fields.u8()?);
+        if count > LACKS_MAX {
+            return Err(WireError::Field("lacks"));
+        }
+        for _ in 0..count {
+            report.lacks.push(read_lack(&mut fields)?);
+        }
+        fields.end()?;
+        Ok(report)
+    }
+
+    /// Appends the body's bytes, to be sealed. Lacks beyond [`LACKS_MAX`] are left out.
+    pub fn emit(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.highest.0.to_be_bytes());
+        bytes.extend_from_slice(&self.received.to_be_bytes());
+        bytes.extend_from_slice(&self.echo.as_nanos().to_be_bytes());
+        bytes.extend_from_slice(&self.echo_age_us.to_be_bytes());
+        bytes.extend_from_slice(&self.stored_below.0.to_be_bytes());
+        bytes.extend_from_slice(&self.dropped.to_be_bytes());
+        bytes.extend_from_slice(&self.ring_permille.to_be_bytes());
+        bytes.extend_from_slice(&self.store_backlog.to_be_bytes());
+        let lacks = &self.lacks[..self.lacks.len().min(LACKS_MAX)];
+        bytes.push(lacks.len() as u8);
+        for lack in lacks {
+            let set = set_to_bytes(lack.missing);
+            let used = set.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            bytes.extend_from_slice(&lack.block.0.to_be_bytes());
+            bytes.push(lack.need);
+            bytes.push(used as u8);
+            bytes.extend_from_slice(&set[..used]);
+        }
+    }
+}
+
+fn read_lack(fields: &mut Fields<'_>) -> Result<Lack, WireError> {
+    let block = BlockIndex(fields.u32()?);
+    let need = fields.u8()?;
+    let used = usize::from(fields.u8()?);
+    let mut set = [0; 32];
+    set.get_mut(..used).ok_or(WireError::Field("missing"))?.copy_from_slice(fields.take(used)?);
+    let missing = set_from_bytes(&set);
+    if need == 0 || u16::from(need) > missing.count() {
+        return Err(WireError::Field("need"));
+    }
+    Ok(Lack { block, need, missing })
+}
+
+/// Symbol n is bit n % 8 of byte n / 8.
+fn set_to_bytes(set: SymbolSet) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(set.words()) {
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+fn set_from_bytes(bytes: &[u8; 32]) -> SymbolSet {
+    let mut words = [0; 4];
+    for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    SymbolSet::from_words(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lack() -> impl Strategy<Value = Lack> {
+        (any::<u32>(), proptest::collection::btree_set(any::<u8>(), 1..200), any::<u8>()).prop_map(
+            |(block, symbols, need)| {
+                let mut missing = SymbolSet::default();
+                for symbol in &symbols {
+                    missing.insert(crate::units::SymbolIndex(*symbol));
+                }
+                let need = 1 + need % symbols.len() as u8;
+                Lack { block: BlockIndex(block), need, missing }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn report_survives_the_wire(
+            highest: u64, received: u64, echo: u64, ages: [u32; 3], small: [u16; 2],
+            lacks in proptest::collection::vec(lack(), 0..=LACKS_MAX),
+        ) {
+            let report = Report {
+                highest: Sequence(highest),
+                received,
+                echo: Time::from_nanos(echo),
+                echo_age_us: ages[0],
+                stored_below: BlockIndex(ages[1]),
+                dropped: ages[2],
+                ring_permille: small[0],
+                store_backlog: small[1],
+                lacks,
+            };
+            let mut bytes = Vec::new();
+            report.emit(&mut bytes);
+            prop_assert!(bytes.len() + HEADER_LEN + TAG_LEN <= REPORT_LEN_MAX);
+            prop_assert_eq!(Report::read(&bytes), Ok(report));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Report::read(&bytes);
+            let _ = ReportHeader::read(&bytes);
+        }
+    }
+}
