@@ -5,6 +5,6 @@
 //! carries bytes, and never looks inside a packet. Linux only.
 
 pub mod clock;
-//pub mod file;
+pub mod file;
 pub mod gf;
 pub mod udp;

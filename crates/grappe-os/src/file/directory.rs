@@ -1,0 +1,352 @@
+//! A directory held by its descriptor, and what can be done to the names in it.
+//!
+//! Every method takes one name, or a path that is checked whole, and acts in this very directory
+//! even when somebody renames it meanwhile. Reading and writing content is `std`'s business.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{
+        AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, accessat, fchmod, fstat,
+        fstatvfs, fsync, mkdirat, open, openat, readlinkat, renameat, statat, symlinkat, unlinkat,
+        utimensat,
+    },
+    io::Errno,
+};
+
+use super::{
+    FileError, Kind, Metadata,
+    beneath::{self, DIRECTORY_FLAGS},
+    name::check_name,
+};
+
+/// A directory that stays the same one wherever its name goes.
+#[derive(Debug)]
+pub struct Directory {
+    descriptor: OwnedFd,
+}
+
+/// What an existing file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Reading and writing, without cutting it.
+    ReadWrite,
+}
+
+impl Directory {
+    /// Opens the directory that all else happens beneath.
+    ///
+    /// The one place where a path is believed, links included: it must come from the person who runs
+    /// the program, and never from a peer.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::NotDirectory`], or what the kernel says.
+    pub fn open(trusted: &Path) -> Result<Self, FileError> {
+        let descriptor =
+            open(trusted, DIRECTORY_FLAGS, Mode::empty()).map_err(|errno| match errno {
+                Errno::NOTDIR => FileError::NotDirectory,
+                errno => FileError::Kernel {
+                    operation: "open a directory",
+                    errno,
+                },
+            })?;
+        Ok(Self { descriptor })
+    }
+
+    /// Opens a directory below this one. The path is relative, without `.`, `..` or doubled slashes;
+    /// an empty one opens this directory anew.
+    ///
+    /// Crosses mount points: compare [`Self::device_id`] where that matters.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Symlink`] when any component is a link, [`FileError::NotDirectory`] when one is
+    /// something else, [`FileError::Name`], or what the kernel says.
+    pub fn open_beneath(&self, relative: &[u8]) -> Result<Self, FileError> {
+        Ok(Self {
+            descriptor: beneath::open(self.descriptor.as_fd(), relative)?,
+        })
+    }
+
+    /// Makes a directory. `mode` is 0 to 0o7777, less the process's `umask`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `AlreadyExists` also for a dangling link.
+    pub fn create_directory(&self, name: &[u8], mode: u32) -> Result<(), FileError> {
+        check_name(name)?;
+        mkdirat(&self.descriptor, name, Mode::from_raw_mode(mode))
+            .map_err(FileError::kernel("create a directory"))
+    }
+
+    /// Makes a file that was not there, open for reading and writing. `mode` is 0 to 0o7777, less the
+    /// process's `umask`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `AlreadyExists` for whatever has the name, even a
+    /// link.
+    pub fn create_exclusive(&self, name: &[u8], mode: u32) -> Result<File, FileError> {
+        check_name(name)?;
+        let flags = OFlags::RDWR
+            | OFlags::CREATE
+            | OFlags::EXCL
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC
+            | OFlags::NOCTTY;
+        openat(&self.descriptor, name, flags, Mode::from_raw_mode(mode))
+            .map(File::from)
+            .map_err(FileError::kernel("create a file"))
+    }
+
+    /// Opens a regular file that is there. Never waits, not even for the other end of a pipe.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Symlink`], [`FileError::NotRegular`], [`FileError::Name`], or what the kernel says.
+    pub fn open_file(&self, name: &[u8], access: Access) -> Result<File, FileError> {
+        check_name(name)?;
+        let wanted = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::ReadWrite => OFlags::RDWR,
+        };
+        let flags = wanted | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let file = openat(&self.descriptor, name, flags, Mode::empty()).map_err(|errno| {
+            match errno {
+                Errno::LOOP => FileError::Symlink,
+                // A directory opened for writing, and a socket or a pipe without its other end.
+                Errno::ISDIR | Errno::NXIO => FileError::NotRegular,
+                errno => FileError::Kernel {
+                    operation: "open a file",
+                    errno,
+                },
+            }
+        })?;
+        let stat = fstat(&file).map_err(FileError::kernel("examine a file"))?;
+        if Metadata::from(&stat).kind == Kind::File {
+            Ok(file.into())
+        } else {
+            Err(FileError::NotRegular)
+        }
+    }
+
+    /// Moves `from` into `directory` as `to`, in one step that replaces a file or a link there.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `CrossesDevices` between file systems,
+    /// `IsADirectory` when a file would replace a directory.
+    pub fn rename_into(&self, from: &[u8], directory: &Self, to: &[u8]) -> Result<(), FileError> {
+        check_name(from)?;
+        check_name(to)?;
+        renameat(&self.descriptor, from, &directory.descriptor, to)
+            .map_err(FileError::kernel("rename a file"))
+    }
+
+    /// Makes a symbolic link that says `target`, which is not looked at and may lead anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`] for the name, or what the kernel says to either.
+    pub fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), FileError> {
+        check_name(name)?;
+        symlinkat(target, &self.descriptor, name).map_err(FileError::kernel("create a link"))
+    }
+
+    /// What a symbolic link says, without following it.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `InvalidInput` when it is no link.
+    pub fn read_link(&self, name: &[u8]) -> Result<Vec<u8>, FileError> {
+        check_name(name)?;
+        readlinkat(&self.descriptor, name, Vec::new())
+            .map(std::ffi::CString::into_bytes)
+            .map_err(FileError::kernel("read a link"))
+    }
+
+    /// Removes anything but a directory; of a link, the link itself.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says.
+    pub fn remove_file(&self, name: &[u8]) -> Result<(), FileError> {
+        check_name(name)?;
+        unlinkat(&self.descriptor, name, AtFlags::empty())
+            .map_err(FileError::kernel("remove a file"))
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says.
+    pub fn remove_directory(&self, name: &[u8]) -> Result<(), FileError> {
+        check_name(name)?;
+        unlinkat(&self.descriptor, name, AtFlags::REMOVEDIR)
+            .map_err(FileError::kernel("remove a directory"))
+    }
+
+    /// What is known of `name` itself, links not followed.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says.
+    pub fn metadata(&self, name: &[u8]) -> Result<Metadata, FileError> {
+        check_name(name)?;
+        statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map(|stat| Metadata::from(&stat))
+            .map_err(FileError::kernel("examine a file"))
+    }
+
+    /// What is known of this directory itself.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn own_metadata(&self) -> Result<Metadata, FileError> {
+        fstat(&self.descriptor)
+            .map(|stat| Metadata::from(&stat))
+            .map_err(FileError::kernel("examine a directory"))
+    }
+
+    /// Sets when the content of `name` last changed, links not followed; the last access stays.
+    ///
+    /// `seconds` since 1970, negative before; `nanos` below 1,000,000,000. File systems round.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `InvalidInput` for too many nanoseconds.
+    pub fn set_mtime(&self, name: &[u8], seconds: i64, nanos: u32) -> Result<(), FileError> {
+        const OPERATION: &str = "set the time of a file";
+        // Above a second are the kernel's words for "now" and "leave it", which nobody means here.
+        const NANOS_MAX: u32 = 999_999_999;
+
+        check_name(name)?;
+        if nanos > NANOS_MAX {
+            return Err(FileError::Kernel {
+                operation: OPERATION,
+                errno: Errno::INVAL,
+            });
+        }
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: seconds,
+                tv_nsec: nanos.into(),
+            },
+        };
+        utimensat(&self.descriptor, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(FileError::kernel(OPERATION))
+    }
+
+    /// Sets the permissions of this directory: 0 to 0o7777, `umask` not applied.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_mode(&self, mode: u32) -> Result<(), FileError> {
+        fchmod(&self.descriptor, Mode::from_raw_mode(mode))
+            .map_err(FileError::kernel("set the mode of a directory"))
+    }
+
+    /// The names in this directory, without `.` and `..`, in no order.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn entries(&self) -> Result<Vec<Vec<u8>>, FileError> {
+        let failed = |errno| FileError::Kernel {
+            operation: "list a directory",
+            errno,
+        };
+        let mut names = Vec::new();
+        // Opens the directory anew, so two threads that list at once do not share a position.
+        for entry in Dir::read_from(&self.descriptor).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(name.to_vec());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Bytes that this process may still write to the file system, without what is kept for root.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn available_bytes(&self) -> Result<u64, FileError> {
+        let system =
+            fstatvfs(&self.descriptor).map_err(FileError::kernel("examine the file system"))?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
+    /// The file system that this directory is on; renames work within one.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn device_id(&self) -> Result<u64, FileError> {
+        Ok(self.own_metadata()?.device)
+    }
+
+    /// Whether a file could be made here now, found by making one that never has a name.
+    ///
+    /// Where the file system has no nameless files (`O_TMPFILE` of `open(2)`), by asking for the
+    /// permissions instead.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, other than that writing is not allowed: `StorageFull`, for one.
+    pub fn is_writable_probe(&self) -> Result<bool, FileError> {
+        const OPERATION: &str = "try to write to a directory";
+
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let tried = openat(&self.descriptor, ".", flags, Mode::RUSR | Mode::WUSR).map(drop);
+        let asked = match tried {
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+                let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+                accessat(&self.descriptor, ".", access, AtFlags::EACCESS)
+            }
+            tried => tried,
+        };
+        match asked {
+            Ok(()) => Ok(true),
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(false),
+            Err(errno) => Err(FileError::Kernel {
+                operation: OPERATION,
+                errno,
+            }),
+        }
+    }
+
+    /// Waits until the names in this directory would survive a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn sync(&self) -> Result<(), FileError> {
+        fsync(&self.descriptor).map_err(FileError::kernel("sync a directory"))
+    }
+}
+
+/// Sets the permissions of an open file: 0 to 0o7777, `umask` not applied.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn set_file_mode(file: &File, mode: u32) -> Result<(), FileError> {
+    fchmod(file, Mode::from_raw_mode(mode)).map_err(FileError::kernel("set the mode of a file"))
+}
