@@ -1,0 +1,231 @@
+//! The hashes of a copy: of each piece, of each file from its pieces, of the whole from its files.
+//!
+//! They are ordinary BLAKE3 hashes: a piece is a complete subtree of its file's tree, so nothing is
+//! hashed twice. Comparing them, and deciding what a difference means, is done elsewhere.
+
+use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use thiserror::Error;
+
+use super::manifest::Manifest;
+use crate::limits::BLOCK_SIZE;
+use crate::units::Digest;
+
+/// Bytes of an encoded digest.
+const DIGEST_BYTES: usize = 32;
+
+/// Why bytes are not the digests of a copy.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum DigestsError {
+    /// The length is not what the numbers of pieces and entries make.
+    #[error("{len} bytes of digests instead of {expected}")]
+    Length {
+        /// Bytes found.
+        len: u64,
+        /// Bytes expected.
+        expected: u64,
+    },
+    /// An entry's state is none of the four.
+    #[error("entry {entry} has the unknown state {state}")]
+    State {
+        /// Index of the entry in the manifest.
+        entry: u32,
+        /// The number found.
+        state: u8,
+    },
+}
+
+/// What became of an entry at the sender while it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileState {
+    /// It was read as the manifest describes it; also every entry that is not a regular file.
+    #[default]
+    Whole,
+    /// Its size or time of modification changed during the copy.
+    Changed,
+    /// It was gone when its turn came.
+    Vanished,
+    /// It could not be read.
+    Unreadable,
+}
+
+/// All that a sender knows only when it has read the content: the last object of the stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Digests {
+    /// One for each piece of the layout, at the piece's number; see [`piece_digest`].
+    pub pieces: Vec<Digest>,
+    /// One for each entry of the manifest.
+    pub states: Vec<FileState>,
+}
+
+impl Digests {
+    /// Bytes of the encoding: 32 for each piece and one for each entry. So the stream's length is
+    /// known before anything is read.
+    pub fn encoded_len(piece_count: u32, entry_count: u32) -> u64 {
+        DIGEST_BYTES as u64 * u64::from(piece_count) + u64::from(entry_count)
+    }
+
+    /// The digests of all pieces, then the states of all entries.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(DIGEST_BYTES * self.pieces.len() + self.states.len());
+        for Digest(digest) in &self.pieces {
+            bytes.extend_from_slice(digest);
+        }
+        bytes.extend(self.states.iter().map(|state| state.number()));
+        bytes
+    }
+
+    /// The digests that `bytes` encode, of so many pieces and entries.
+    pub fn decode(bytes: &[u8], piece_count: u32, entry_count: u32) -> Result<Self, DigestsError> {
+        let (len, expected) = (
+            bytes.len() as u64,
+            Self::encoded_len(piece_count, entry_count),
+        );
+        if len != expected {
+            return Err(DigestsError::Length { len, expected });
+        }
+        let (pieces, states) = bytes.split_at(bytes.len() - entry_count as usize);
+        let (pieces, _) = pieces.as_chunks::<DIGEST_BYTES>();
+        let state = |(entry, number): (usize, &u8)| {
+            let unknown = DigestsError::State {
+                entry: entry as u32,
+                state: *number,
+            };
+            FileState::from_number(*number).ok_or(unknown)
+        };
+        Ok(Self {
+            pieces: pieces.iter().copied().map(Digest).collect(),
+            states: states
+                .iter()
+                .enumerate()
+                .map(state)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl FileState {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Whole => 0,
+            Self::Changed => 1,
+            Self::Vanished => 2,
+            Self::Unreadable => 3,
+        }
+    }
+
+    const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Whole),
+            1 => Some(Self::Changed),
+            2 => Some(Self::Vanished),
+            3 => Some(Self::Unreadable),
+            _ => None,
+        }
+    }
+}
+
+/// The digest of one piece of a file of `file_len` bytes: its hash if it is the whole file, and
+/// otherwise the chaining value of its subtree (BLAKE3 paper, section 2.4).
+///
+/// `offset` and `bytes` are those of a piece of the layout. Panics if `offset` is not a multiple of
+/// `BLOCK_SIZE` or if `bytes` is empty or longer than `BLOCK_SIZE`.
+pub fn piece_digest(file_len: u64, offset: u64, bytes: &[u8]) -> Digest {
+    assert!(
+        offset.is_multiple_of(u64::from(BLOCK_SIZE)),
+        "a piece begins at a block's boundary"
+    );
+    assert!(
+        (1..=BLOCK_SIZE as usize).contains(&bytes.len()),
+        "a piece fits in a block"
+    );
+    if bytes.len() as u64 == file_len {
+        return Digest(*blake3::hash(bytes).as_bytes());
+    }
+    let mut hasher = blake3::Hasher::new();
+    Digest(
+        hasher
+            .set_input_offset(offset)
+            .update(bytes)
+            .finalize_non_root(),
+    )
+}
+
+/// The BLAKE3 hash of a file of `file_len` bytes from the digests of its pieces, in the order of
+/// their bytes: what `b3sum` prints.
+///
+/// Another number of digests than the file has pieces gives a hash that belongs to no file.
+pub fn file_digest(file_len: u64, pieces: &[Digest]) -> Digest {
+    debug_assert_eq!(
+        pieces.len() as u64,
+        file_len.div_ceil(u64::from(BLOCK_SIZE)),
+        "one a piece"
+    );
+    match pieces {
+        [] => Digest(*blake3::hash(b"").as_bytes()),
+        [whole] => *whole,
+        _ => {
+            let (left, right) = pieces.split_at(left_len(pieces.len()));
+            Digest(*merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).as_bytes())
+        }
+    }
+}
+
+/// The digest of a whole copy, from the digests of its regular files in manifest order.
+///
+/// It is the hash of one line for each file as `b3sum` prints it, so that `b3sum FILES | b3sum` gives
+/// the same (names that are not UTF-8 enter as they are, which `b3sum` cannot print). A copy of just
+/// one regular file has that file's own hash.
+pub fn copy_digest(manifest: &Manifest, files: impl IntoIterator<Item = Digest>) -> Digest {
+    let mut files = files.into_iter();
+    if manifest.file_count() == 1 {
+        return files.next().unwrap_or_default();
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut line = Vec::new();
+    for ((entry, _), digest) in manifest.files().zip(files) {
+        line.clear();
+        write_line(&mut line, &manifest.entries[entry as usize].path, digest);
+        hasher.update(&line);
+    }
+    Digest(*hasher.finalize().as_bytes())
+}
+
+/// How many of `count` pieces belong to the left subtree: the largest power of two below `count`,
+/// because BLAKE3 trees are full on the left. There are at least two pieces.
+const fn left_len(count: usize) -> usize {
+    1 << (count - 1).ilog2()
+}
+
+/// The chaining value over at least one piece. Recursion is no deeper than the count has bits.
+fn subtree(pieces: &[Digest]) -> [u8; DIGEST_BYTES] {
+    if let [Digest(piece)] = pieces {
+        return *piece;
+    }
+    let (left, right) = pieces.split_at(left_len(pieces.len()));
+    merge_subtrees_non_root(&subtree(left), &subtree(right), Mode::Hash)
+}
+
+/// Appends the line that `b3sum` prints for a file: a backslash before it tells that backslashes and
+/// ends of lines in the name are escaped.
+fn write_line(line: &mut Vec<u8>, path: &[u8], digest: Digest) {
+    if path
+        .iter()
+        .any(|byte| matches!(byte, b'\\' | b'\n' | b'\r'))
+    {
+        line.push(b'\\');
+    }
+    line.extend_from_slice(blake3::Hash::from_bytes(digest.0).to_hex().as_bytes());
+    line.extend_from_slice(b"  ");
+    for byte in path {
+        match byte {
+            b'\\' => line.extend_from_slice(b"\\\\"),
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            byte => line.push(*byte),
+        }
+    }
+    line.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests;
