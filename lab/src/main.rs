@@ -1,2 +1,144 @@
-//! The lab.
-fn main() {}
+//! Command line of the lab: `bench` and `clean` for people, the rest for the lab itself on its nodes.
+//!
+//! Only parses and prints; the work is in the library.
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+use lab::bench::{self, Case, Settings};
+use lab::{inject, leftovers, limit};
+
+/// A cluster of network namespaces on this machine, to test and measure copying on. Needs root.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure grappe and its rivals on the same cluster and print tables in Markdown.
+    Bench(BenchArguments),
+    /// Remove namespaces and mounts of labs that were killed together with their watchdogs.
+    Clean,
+    /// On a node: send FILE as bare multicast.
+    #[command(hide = true)]
+    LimitSend {
+        #[arg(long)]
+        interface: String,
+        /// In MB/s; without it, as fast as the local queue takes it.
+        #[arg(long)]
+        rate: Option<f64>,
+        file: PathBuf,
+    },
+    /// On a node: receive into FILE and say as JSON what is missing.
+    #[command(hide = true)]
+    LimitReceive {
+        #[arg(long)]
+        interface: String,
+        file: PathBuf,
+    },
+    /// On a node: attack every multicast group, then say as JSON with how many packets.
+    #[command(hide = true)]
+    Inject {
+        #[arg(long)]
+        seconds: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+struct BenchArguments {
+    /// A cluster, as RECEIVERSxRATE[-LOSS%]; may be given several times [default: the published ones].
+    #[arg(long = "case", value_name = "NAME")]
+    cases: Vec<Case>,
+    /// Size of the file to copy.
+    #[arg(long, default_value = "512MiB", value_parser = parse_size)]
+    size: u64,
+    /// Rounds; the table has their medians.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Rounds for slow tools (scp and bittorrent).
+    #[arg(long, default_value_t = 1)]
+    peer_runs: usize,
+    /// Tools, separated by commas [default: all].
+    #[arg(long, value_delimiter = ',')]
+    tools: Vec<String>,
+    /// Print all runs as JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Bench(arguments) => bench(arguments),
+        Command::Clean => {
+            for name in leftovers::clean()? {
+                println!("removed {name}");
+            }
+            Ok(())
+        }
+        Command::LimitSend {
+            interface,
+            rate,
+            file,
+        } => limit::send(&interface, &file, rate),
+        Command::LimitReceive { interface, file } => {
+            print_json(&limit::receive(&interface, &file)?)
+        }
+        Command::Inject { seconds } => print_json(&inject::run(Duration::from_secs(seconds))?),
+    }
+}
+
+fn bench(arguments: BenchArguments) -> Result<()> {
+    let mut cases = arguments.cases;
+    if cases.is_empty() {
+        cases = Case::published()
+            .into_iter()
+            .map(str::parse)
+            .collect::<Result<_>>()?;
+    }
+    let settings = Settings {
+        cases,
+        size: arguments.size,
+        runs: arguments.runs,
+        runs_slow: arguments.peer_runs.min(arguments.runs),
+        tools: arguments.tools,
+        lab: env::current_exe()?,
+    };
+    let results = bench::measure(&settings, |line| eprintln!("{line}"))?;
+    if arguments.json {
+        print_json(&results)
+    } else {
+        let command: Vec<_> = env::args().skip(1).collect();
+        println!(
+            "`lab {}`\n\n{}",
+            command.join(" "),
+            bench::markdown(&results)
+        );
+        Ok(())
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(value)?);
+    Ok(())
+}
+
+/// Reads a size such as `512MiB`; a bare number is bytes.
+fn parse_size(text: &str) -> Result<u64> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        other => bail!("{other:?} is no unit: it takes KiB, MiB or GiB"),
+    };
+    match digits.parse::<u64>()?.checked_mul(unit) {
+        Some(size) if size > 0 => Ok(size),
+        _ => bail!("{text:?} is no size"),
+    }
+}

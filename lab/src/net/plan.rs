@@ -1,0 +1,136 @@
+//! What a cluster shall look like, and the commands that make it so.
+//!
+//! Only words here: nothing is run. Uses tbf, bridge, veth and iptables because these are the parts that
+//! every kernel has; netem and fq often are not there.
+
+use super::INTERFACE;
+
+/// What a cluster shall look like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// How many nodes, 1 to 250.
+    pub nodes: u8,
+    /// Rate of each link in each direction, in Mbit/s of whole Ethernet frames; `None` is unshaped.
+    pub link_mbit: Option<u32>,
+    /// Share of packets that each node loses on arrival, independently of the others, in percent.
+    pub loss_percent: f64,
+    /// IGMP snooping on the switch, with a querier; otherwise multicast floods to all nodes.
+    pub snooping: bool,
+    /// Whether multicast arrives at all.
+    pub multicast: bool,
+    /// Packets travel, and are lost, one by one instead of in offloaded trains.
+    pub split: bool,
+}
+
+impl Plan {
+    /// The plainest cluster of this many nodes: unshaped, lossless, flooding.
+    #[must_use]
+    pub fn of(nodes: u8) -> Self {
+        Self {
+            nodes,
+            link_mbit: None,
+            loss_percent: 0.0,
+            snooping: false,
+            multicast: true,
+            split: false,
+        }
+    }
+
+    pub(super) fn switch_commands(&self, switch: &str) -> Vec<String> {
+        let snooping = u8::from(self.snooping);
+        vec![
+            format!("ip netns add {switch}"),
+            format!(
+                "ip -n {switch} link add bridge0 type bridge mcast_snooping {snooping} mcast_querier {snooping}"
+            ),
+            format!("ip -n {switch} link set bridge0 up"),
+        ]
+    }
+
+    pub(super) fn node_commands(&self, switch: &str, node: &str, number: u8) -> Vec<String> {
+        let port = format!("port{number}");
+        let mut lines = vec![
+            format!("ip netns add {node}"),
+            format!("ip -n {switch} link add {port} type veth peer name {INTERFACE} netns {node}"),
+            format!("ip -n {switch} link set {port} master bridge0 up"),
+            format!(
+                "ip -n {node} addr add {}/24 brd + dev {INTERFACE}",
+                address(number)
+            ),
+            format!("ip -n {node} link set {INTERFACE} up"),
+            format!("ip -n {node} link set lo up"),
+            format!("ip -n {node} route add 224.0.0.0/4 dev {INTERFACE}"),
+        ];
+        if let Some(mbit) = self.link_mbit {
+            // A host queues megabytes before its card, a switch port less than one.
+            let shape = format!("root tbf rate {mbit}mbit burst 128k");
+            lines.push(format!(
+                "tc -n {node} qdisc add dev {INTERFACE} {shape} limit 16mb"
+            ));
+            lines.push(format!(
+                "tc -n {switch} qdisc add dev {port} {shape} limit 512kb"
+            ));
+        }
+        if self.loss_percent > 0.0 {
+            let share = self.loss_percent / 100.0;
+            lines.push(format!(
+                "ip netns exec {node} iptables -A INPUT -i {INTERFACE} \
+                 -m statistic --mode random --probability {share} -j DROP"
+            ));
+        }
+        if self.split {
+            lines.push(format!(
+                "ip netns exec {node} ethtool -K {INTERFACE} tx-udp-segmentation off gso off tso off gro on"
+            ));
+        }
+        if !self.multicast {
+            lines.push(format!(
+                "ip netns exec {node} iptables -A INPUT -i {INTERFACE} -d 224.0.0.0/4 -j DROP"
+            ));
+        }
+        lines
+    }
+}
+
+pub(super) fn address(number: u8) -> String {
+    format!("10.77.0.{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(plan: &Plan) -> String {
+        plan.node_commands("switch", "node", 3).join("\n")
+    }
+
+    #[test]
+    fn a_plain_plan_shapes_and_drops_nothing() {
+        let lines = lines(&Plan::of(3));
+        assert!(lines.contains("10.77.0.3/24"));
+        assert!(
+            !lines.contains("tbf") && !lines.contains("iptables") && !lines.contains("ethtool")
+        );
+    }
+
+    #[test]
+    fn a_shaped_link_is_shaped_in_both_directions() {
+        let lines = lines(&Plan {
+            link_mbit: Some(200),
+            ..Plan::of(3)
+        });
+        assert!(lines.contains("tc -n node qdisc add dev e0 root tbf rate 200mbit"));
+        assert!(lines.contains("tc -n switch qdisc add dev port3 root tbf rate 200mbit"));
+    }
+
+    #[test]
+    fn loss_is_given_to_iptables_as_a_probability() {
+        assert!(
+            lines(&Plan {
+                loss_percent: 1.0,
+                ..Plan::of(3)
+            })
+            .contains("--probability 0.01")
+        );
+    }
+}

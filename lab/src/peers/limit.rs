@@ -1,0 +1,144 @@
+//! The limit: bare multicast in offloaded trains, payload straight to a file, nothing checked or repaired.
+//!
+//! Not a tool for anyone: it says what this machine could do at all. Where the local queue gives no
+//! back-pressure, the rate is lowered until every copy comes whole, and that is the limit.
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::{Copied, Job, Peer};
+use crate::limit::Missing;
+use crate::net::INTERFACE;
+
+/// Receivers only open a socket.
+const RECEIVER_START: Duration = Duration::from_millis(300);
+
+/// How much slower the next attempt is.
+const STEP: f64 = 0.85;
+
+/// Below this, losses are not for want of speed.
+const RATE_MIN: f64 = 10.0;
+
+/// Where the search starts on unshaped links, in MB/s; above what two cores can carry to one receiver.
+const RATE_UNSHAPED: f64 = 2000.0;
+
+#[derive(Debug, Default)]
+pub(super) struct Limit {
+    /// The rate in MB/s that the last run ended with, so that the next need not search again.
+    found: Mutex<Option<f64>>,
+}
+
+impl Peer for Limit {
+    fn name(&self) -> &'static str {
+        "limit"
+    }
+
+    fn unavailable(&self) -> Option<String> {
+        None
+    }
+
+    fn copy(&self, job: &Job) -> Result<Copied> {
+        if job.plan.loss_percent > 0.0 {
+            let attempt = attempt(job, None)?;
+            let share = attempt.missing_share_max * 100.0;
+            return Ok(attempt.copied(job, Some(format!("unrepaired: up to {share:.2} % lost"))));
+        }
+        let link_rate = job.plan.link_mbit.map(|mbit| f64::from(mbit) / 8.0);
+        // A shaped link holds the sender back by itself.
+        let mut rate = self
+            .remembered()
+            .or(link_rate.is_none().then_some(RATE_UNSHAPED));
+        loop {
+            let attempt = attempt(job, rate)?;
+            if attempt.missing_share_max == 0.0 {
+                self.remember(rate);
+                let note = rate.map(|rate| format!("highest rate without loss: {rate:.0} MB/s"));
+                return Ok(attempt.copied(job, note));
+            }
+            let next = rate.or(link_rate).unwrap_or(RATE_UNSHAPED) * STEP;
+            if next < RATE_MIN {
+                bail!(
+                    "loses {:.2} % at any rate",
+                    attempt.missing_share_max * 100.0
+                );
+            }
+            rate = Some(next);
+        }
+    }
+}
+
+impl Limit {
+    /// One step above what worked before: the machine may be quieter now.
+    fn remembered(&self) -> Option<f64> {
+        self.found
+            .lock()
+            .ok()
+            .and_then(|found| found.map(|rate| rate / STEP))
+    }
+
+    fn remember(&self, rate: Option<f64>) {
+        if let Ok(mut found) = self.found.lock() {
+            *found = rate;
+        }
+    }
+}
+
+struct Attempt {
+    elapsed: Duration,
+    missing_share_max: f64,
+}
+
+impl Attempt {
+    fn copied(self, job: &Job, note: Option<String>) -> Copied {
+        let copies = job
+            .receivers()
+            .map(|number| job.folder.join(format!("n{number}/copy")))
+            .collect();
+        Copied {
+            elapsed: self.elapsed,
+            copies,
+            note,
+        }
+    }
+}
+
+fn attempt(job: &Job, rate: Option<f64>) -> Result<Attempt> {
+    let lab = job.lab.to_string_lossy();
+    let mut receivers = Vec::new();
+    for number in job.receivers() {
+        let copy = job.node_folder(number)?.join("copy");
+        let copy = copy.to_string_lossy();
+        let arguments = ["limit-receive", "--interface", INTERFACE, &*copy];
+        receivers.push(job.start(number, &lab, &arguments, "receive")?);
+    }
+    thread::sleep(RECEIVER_START);
+
+    let file = job.file.to_string_lossy();
+    let rate = rate.map(|rate| rate.to_string());
+    let mut arguments = vec!["limit-send", "--interface", INTERFACE];
+    if let Some(rate) = &rate {
+        arguments.extend(["--rate", rate]);
+    }
+    arguments.push(&file);
+    let start = Instant::now();
+    let mut sender = job.start(1, &lab, &arguments, "send")?;
+    for receiver in &mut receivers {
+        receiver.finish(job.time_max)?;
+    }
+    // The sender goes on marking the end, for receivers that lost the first marks.
+    let elapsed = start.elapsed();
+    sender.finish(job.time_max)?;
+
+    let mut missing_share_max = 0.0_f64;
+    for receiver in &receivers {
+        let missing: Missing = serde_json::from_str(&receiver.output())?;
+        missing_share_max = missing_share_max.max(missing.share());
+    }
+    Ok(Attempt {
+        elapsed,
+        missing_share_max,
+    })
+}

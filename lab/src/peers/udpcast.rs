@@ -1,0 +1,70 @@
+//! udpcast: multicast in slices that every receiver acknowledges, made for disk images.
+//!
+//! With loss it gets its forward error correction: without it, it does not come to an end.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::{Copied, Job, Peer, RECEIVER_START, missing};
+use crate::net::INTERFACE;
+
+/// Receivers write the last bytes after the sender has left; not counted against it.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Udpcast;
+
+impl Peer for Udpcast {
+    fn name(&self) -> &'static str {
+        "udpcast"
+    }
+
+    fn unavailable(&self) -> Option<String> {
+        missing(&["udp-sender", "udp-receiver"], "udpcast")
+    }
+
+    fn copy(&self, job: &Job) -> Result<Copied> {
+        let (mut receivers, mut copies) = (Vec::new(), Vec::<PathBuf>::new());
+        for number in job.receivers() {
+            let copy = job.node_folder(number)?.join("copy");
+            let file = copy.to_string_lossy();
+            let arguments = ["--interface", INTERFACE, "--nokbd", "--file", &file];
+            receivers.push(job.start(number, "udp-receiver", &arguments, "receive")?);
+            copies.push(copy);
+        }
+        thread::sleep(RECEIVER_START);
+
+        let count = receivers.len().to_string();
+        let rate = format!("{}k", job.told_rate_kbit());
+        let file = job.file.to_string_lossy();
+        let mut arguments = vec!["--interface", INTERFACE, "--nokbd", "--full-duplex"];
+        arguments.extend([
+            "--min-receivers",
+            &count,
+            "--max-bitrate",
+            &rate,
+            "--file",
+            &file,
+        ]);
+        let is_lossy = job.plan.loss_percent > 0.0;
+        if is_lossy {
+            arguments.extend(["--fec", "8x8/128"]);
+        }
+        let start = Instant::now();
+        job.start(1, "udp-sender", &arguments, "send")?
+            .finish(job.time_max)?;
+        let elapsed = start.elapsed();
+
+        for receiver in &mut receivers {
+            receiver.wait(LAST_WRITES)?;
+        }
+        Ok(Copied {
+            elapsed,
+            copies,
+            note: is_lossy.then(|| "with --fec 8x8/128".into()),
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! uftp: multicast at a fixed rate, with passes of repair; here without encryption, as it is fastest.
+
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::{Copied, Job, Peer, RECEIVER_START, missing};
+use crate::net::INTERFACE;
+
+/// The largest socket buffer that uftp accepts to ask for.
+const BUFFER_BYTES: &str = "4194304";
+
+#[derive(Debug)]
+pub(super) struct Uftp;
+
+impl Peer for Uftp {
+    fn name(&self) -> &'static str {
+        "uftp"
+    }
+
+    fn unavailable(&self) -> Option<String> {
+        missing(&["uftp", "uftpd"], "uftp")
+    }
+
+    fn copy(&self, job: &Job) -> Result<Copied> {
+        let mut receivers = Vec::new();
+        for number in job.receivers() {
+            let into = job.node_folder(number)?;
+            let into = into.to_string_lossy();
+            // -d stays in the foreground, so that its processor time can be counted.
+            let arguments = [
+                "-d",
+                "-D",
+                &into,
+                "-I",
+                INTERFACE,
+                "-B",
+                BUFFER_BYTES,
+                "-x",
+                "1",
+            ];
+            receivers.push(job.start(number, "uftpd", &arguments, "receive")?);
+        }
+        thread::sleep(RECEIVER_START);
+
+        let rate = job.told_rate_kbit().to_string();
+        let file = job.file.to_string_lossy();
+        let arguments = [
+            "-R",
+            &rate,
+            "-I",
+            INTERFACE,
+            "-B",
+            BUFFER_BYTES,
+            "-x",
+            "2",
+            &file,
+        ];
+        let start = Instant::now();
+        job.start(1, "uftp", &arguments, "send")?
+            .finish(job.time_max)?;
+        Ok(Copied {
+            elapsed: start.elapsed(),
+            copies: job.copies_by_name(),
+            note: None,
+        })
+    }
+}
