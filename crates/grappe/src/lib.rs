@@ -1,2 +1,3 @@
 //! (skeleton)
+pub mod control;
 pub mod trust;
