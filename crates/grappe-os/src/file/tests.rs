@@ -17,6 +17,15 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// Sets its flag when dropped, so that a failed assertion stops the other thread too.
+struct Finally<'a>(&'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 type Open = fn(BorrowedFd<'_>, &[u8]) -> Result<OwnedFd, FileError>;
 
 const WAYS: [(&str, Open); 3] = [
@@ -90,6 +99,7 @@ fn somebody_who_swaps_a_directory_for_a_link_never_leads_us_out() {
                 renameat_with(CWD, &slot, CWD, &link, RenameFlags::EXCHANGE).unwrap();
             }
         });
+        let _finally = Finally(&done);
         let mut seen = (false, false);
         for round in 0..200_000 {
             let (_, open) = WAYS[round % WAYS.len()];
@@ -106,7 +116,6 @@ fn somebody_who_swaps_a_directory_for_a_link_never_leads_us_out() {
                 break;
             }
         }
-        done.store(true, Ordering::Relaxed);
         assert_eq!(seen, (true, true), "the race was never run");
     });
 }
@@ -180,12 +189,12 @@ fn a_rename_replaces_in_one_step() {
                 assert!(content == "old" || content == "new", "{content}");
             }
         });
+        let _finally = Finally(&done);
         for _ in 0..500 {
             let mut file = directory.create_exclusive(b".part", 0o600).unwrap();
             file.write_all(b"new").unwrap();
             directory.rename_into(b".part", &target, b"file").unwrap();
         }
-        done.store(true, Ordering::Relaxed);
     });
     target.sync().unwrap();
     let mut content = String::new();
