@@ -204,3 +204,49 @@ fn nonsense_is_refused_and_leaves_the_block_alone() {
     assert_eq!(Code::new(256), Err(FecError::SymbolCount { count: 256 }));
     assert!(Code::new(255).is_ok());
 }
+
+/// `cargo test --release -p grappe-proto speed_of -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement needs the clock; the code has none"
+)]
+fn speed_of_recovery() {
+    const REPEATS: u32 = 200;
+    let size = crate::limits::SYMBOL_SIZE;
+    let block: Vec<u8> = (0..crate::limits::BLOCK_SIZE)
+        .map(|byte| (byte * 37) as u8)
+        .collect();
+    let code = Code::new(symbols_in(block.len() as u32, size)).unwrap();
+    for losses in [1_u8, 2, 4, 8, 16, 64] {
+        let mut present = SymbolSet::first(code.data_symbols());
+        let mut parities = vec![];
+        let start = std::time::Instant::now();
+        for nth in 0..losses {
+            present.remove(SymbolIndex(2 * nth + 1));
+            let (symbol, mut out) = (
+                code.parity_symbol(u32::from(nth)),
+                vec![0; usize::from(size)],
+            );
+            code.encode_parity(&ScalarKernel, &block, size, symbol, &mut out)
+                .unwrap();
+            parities.push((symbol, out));
+        }
+        let encoding = start.elapsed() / u32::from(losses);
+        let parities: Vec<(SymbolIndex, &[u8])> = parities
+            .iter()
+            .map(|(symbol, bytes)| (*symbol, bytes.as_slice()))
+            .collect();
+        let mut damaged = block.clone();
+        let start = std::time::Instant::now();
+        for _ in 0..REPEATS {
+            code.decode(&ScalarKernel, &mut damaged, size, &present, &parities)
+                .unwrap();
+        }
+        let decoding = start.elapsed() / REPEATS;
+        assert!(damaged == block);
+        let each = decoding / u32::from(losses);
+        println!("{losses} lost: {decoding:?}, {each:?} each; encoding {encoding:?} each");
+    }
+}
