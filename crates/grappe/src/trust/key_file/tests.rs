@@ -130,6 +130,7 @@ fn the_search_takes_the_first_that_exists_and_lists_all_if_none_does() {
 }
 
 /// Runs `ssh-keygen`; `None`, with a message, where it is not installed.
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 fn ssh_keygen(arguments: &[&str]) -> Option<String> {
     match Command::new("ssh-keygen").args(arguments).output() {
         Ok(output) => {
