@@ -7,6 +7,7 @@ mod plan;
 
 use std::process::Command;
 use std::sync::OnceLock;
+use std::thread;
 
 use anyhow::{Context, Result};
 
@@ -56,6 +57,7 @@ impl Cluster {
                 shell::run(&line)?;
             }
         }
+        thread::sleep(plan.settling());
         Ok(Self {
             nodes,
             _watchdog: watchdog,

@@ -3,7 +3,12 @@
 //! Only words here: nothing is run. Uses tbf, bridge, veth and iptables because these are the parts that
 //! every kernel has; netem and fq often are not there.
 
+use std::time::Duration;
+
 use super::INTERFACE;
+
+/// How long hosts may take to answer the switch's question for members, in its unit.
+const QUERY_RESPONSE_CENTISECONDS: u64 = 100;
 
 /// What a cluster shall look like.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,15 +41,34 @@ impl Plan {
         }
     }
 
+    /// How long the network takes to behave as planned, once it is built.
+    ///
+    /// A new querier lets everything flood for one response interval. Worse than the flood: hosts then
+    /// hear each other's IGMPv2 reports and keep back their own, so the switch never learns of them.
+    pub(super) fn settling(&self) -> Duration {
+        if self.snooping {
+            Duration::from_millis(QUERY_RESPONSE_CENTISECONDS * 10 + 200)
+        } else {
+            Duration::ZERO
+        }
+    }
+
     pub(super) fn switch_commands(&self, switch: &str) -> Vec<String> {
         let snooping = u8::from(self.snooping);
-        vec![
+        let mut lines = vec![
             format!("ip netns add {switch}"),
-            format!(
-                "ip -n {switch} link add bridge0 type bridge mcast_snooping {snooping} mcast_querier {snooping}"
-            ),
-            format!("ip -n {switch} link set bridge0 up"),
-        ]
+            format!("ip -n {switch} link add bridge0 type bridge mcast_snooping {snooping}"),
+        ];
+        if self.snooping {
+            // 10 s by default; see `settling`.
+            let set = format!("ip -n {switch} link set bridge0 type bridge");
+            lines.push(format!(
+                "{set} mcast_query_response_interval {QUERY_RESPONSE_CENTISECONDS}"
+            ));
+            lines.push(format!("{set} mcast_querier 1"));
+        }
+        lines.push(format!("ip -n {switch} link set bridge0 up"));
+        lines
     }
 
     pub(super) fn node_commands(&self, switch: &str, node: &str, number: u8) -> Vec<String> {

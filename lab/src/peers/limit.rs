@@ -55,7 +55,7 @@ impl Peer for Limit {
             let attempt = attempt(job, rate)?;
             if attempt.missing_share_max == 0.0 {
                 self.remember(rate);
-                let note = rate.map(|rate| format!("highest rate without loss: {rate:.0} MB/s"));
+                let note = rate.map(|rate| format!("no loss when paced at {rate:.0} MB/s"));
                 return Ok(attempt.copied(job, note));
             }
             let next = rate.or(link_rate).unwrap_or(RATE_UNSHAPED) * STEP;
@@ -73,10 +73,8 @@ impl Peer for Limit {
 impl Limit {
     /// One step above what worked before: the machine may be quieter now.
     fn remembered(&self) -> Option<f64> {
-        self.found
-            .lock()
-            .ok()
-            .and_then(|found| found.map(|rate| rate / STEP))
+        let found = self.found.lock().ok().and_then(|found| *found);
+        found.map(|rate| (rate / STEP).min(RATE_UNSHAPED))
     }
 
     fn remember(&self, rate: Option<f64>) {

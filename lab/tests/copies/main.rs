@@ -1,0 +1,9 @@
+//! The real binary on a cluster of namespaces: what a user may rely on, one behaviour per test.
+//!
+//! Needs root, otherwise every test prints why and returns. Only the command line is used. The binary is
+//! that of this build, or `GRAPPE_BIN`; it must have been built before (`./setup test` does).
+
+mod deaths;
+mod enemies;
+mod networks;
+mod trial;

@@ -1,0 +1,72 @@
+//! Copies across the networks that clusters have: snooping switches, lossy links, two senders at once.
+
+use lab::net::Plan;
+use lab::process::Process;
+
+use crate::trial::{COPY_MAX, Trial};
+
+#[test]
+fn a_snooping_switch_delivers_to_members_only() {
+    let plan = Plan {
+        link_mbit: Some(1000),
+        snooping: true,
+        ..Plan::of(5)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let bystander = trial.cluster.node(5);
+    let file = trial.file("content", 64 << 20);
+    let _receivers = trial.receivers(&[2, 3, 4]);
+    let report = trial.copy(1, &file, &[2, 3, 4]);
+    assert!(
+        bystander.received_bytes().unwrap() < 4 << 20,
+        "the switch does not snoop, so nothing was tried"
+    );
+    assert_eq!(report.nodes.len(), 3);
+    assert_eq!(report.bytes, 64 << 20);
+}
+
+#[test]
+fn two_percent_of_loss_are_repaired() {
+    let plan = Plan {
+        link_mbit: Some(50),
+        loss_percent: 2.0,
+        split: true,
+        ..Plan::of(4)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let file = trial.file("content", 16 << 20);
+    let _receivers = trial.receivers(&[2, 3, 4]);
+    trial.copy(1, &file, &[2, 3, 4]);
+}
+
+#[test]
+fn two_senders_at_once_both_arrive() {
+    let plan = Plan {
+        link_mbit: Some(200),
+        ..Plan::of(4)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let files = [
+        trial.file("first", 24 << 20),
+        trial.file("another", 24 << 20),
+    ];
+    let _receivers = trial.receivers(&[3, 4]);
+    let mut senders: Vec<Process> = files
+        .iter()
+        .zip(1..)
+        .map(|(file, node)| trial.sender(node, file, 2))
+        .collect();
+    for sender in &mut senders {
+        sender.finish(COPY_MAX).unwrap();
+    }
+    for file in &files {
+        trial.assert_whole(3, file);
+        trial.assert_whole(4, file);
+    }
+}

@@ -1,0 +1,144 @@
+//! What all tests here begin with: a cluster, a store, a key, a file, and receivers that are up.
+//!
+//! A failing step panics with the last words of the program, which is what one wants to read first.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "steps of tests: to panic is to fail the test"
+)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::content;
+use lab::grappe::{Grappe, Report};
+use lab::net::{Cluster, Plan};
+use lab::process::Process;
+use lab::store::Store;
+use rustix::fs::{FlockOperation, flock};
+
+/// No copy here takes more than a few seconds on a quiet machine; this is for a busy one.
+pub(crate) const COPY_MAX: Duration = Duration::from_secs(90);
+
+/// Time that receivers get to come up.
+const RECEIVER_START: Duration = Duration::from_millis(1500);
+
+const STORE_BYTES: u64 = 1 << 30;
+
+/// A cluster with the files and keys for one test. Fields are dropped in order: processes first.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) cluster: Cluster,
+    pub(crate) store: Store,
+    grappe: Grappe,
+    _turn: File,
+}
+
+impl Trial {
+    /// Builds the cluster of `plan`; `None`, with the reason printed, where that is not possible.
+    pub(crate) fn new(plan: &Plan) -> Option<Self> {
+        if let Some(reason) = Cluster::unavailable() {
+            println!("skipped: {reason}");
+            return None;
+        }
+        // Shaped links and time limits mean little when several tests share two processors.
+        let turn = File::create("/run/grappe-lab.lock").unwrap();
+        flock(&turn, FlockOperation::LockExclusive).unwrap();
+
+        let store = Store::mount(STORE_BYTES).unwrap();
+        let grappe = Grappe::with_new_key(store.path()).unwrap();
+        let cluster = Cluster::build(plan).unwrap();
+        Some(Self {
+            cluster,
+            store,
+            grappe,
+            _turn: turn,
+        })
+    }
+
+    /// Makes a file to copy; the name is also what its content depends on.
+    pub(crate) fn file(&self, name: &str, bytes: u64) -> PathBuf {
+        let path = self.store.path().join(name);
+        content::create(&path, bytes, name.len() as u64).unwrap();
+        path
+    }
+
+    /// Starts `grappe receive` on these nodes and gives it time to come up.
+    pub(crate) fn receivers(&self, nodes: &[u8]) -> Vec<Process> {
+        let receivers = nodes
+            .iter()
+            .map(|&node| self.receiver(node, &self.into(node)))
+            .collect();
+        thread::sleep(RECEIVER_START);
+        receivers
+    }
+
+    /// Starts `grappe receive` on one node, without waiting.
+    pub(crate) fn receiver(&self, node: u8, into: &Path) -> Process {
+        fs::create_dir_all(into).unwrap();
+        let command = self.grappe.receive(self.cluster.node(node), into);
+        Process::start(command, self.store.path(), &format!("receive-n{node}")).unwrap()
+    }
+
+    /// Starts `grappe send` on a node.
+    pub(crate) fn sender(&self, node: u8, file: &Path, expect: u8) -> Process {
+        let command = self.grappe.send(self.cluster.node(node), file, expect);
+        Process::start(command, self.store.path(), &format!("send-n{node}")).unwrap()
+    }
+
+    /// Sends from a node, wants success and the file whole on each of `to`.
+    pub(crate) fn copy(&self, from: u8, file: &Path, to: &[u8]) -> Report {
+        let mut sender = self.sender(from, file, to.len() as u8);
+        sender.finish(COPY_MAX).unwrap();
+        for &node in to {
+            self.assert_whole(node, file);
+        }
+        Report::parse(&sender.output()).unwrap()
+    }
+
+    /// Wants the file, byte for byte, under its own name in the node's folder.
+    pub(crate) fn assert_whole(&self, node: u8, file: &Path) {
+        let copy = self.copy_of(node, file);
+        assert!(
+            content::identical(file, &copy),
+            "{} is not the same",
+            copy.display()
+        );
+    }
+
+    /// Where a node's copy of the file belongs.
+    pub(crate) fn copy_of(&self, node: u8, file: &Path) -> PathBuf {
+        self.into(node).join(file.file_name().unwrap())
+    }
+
+    /// Waits until a node has received this many bytes more than it had at first sight.
+    pub(crate) fn wait_for_bytes(&self, node: u8, bytes: u64) {
+        let node = self.cluster.node(node);
+        let before = node.received_bytes().unwrap();
+        let deadline = Instant::now() + COPY_MAX;
+        while node.received_bytes().unwrap() < before + bytes {
+            assert!(
+                Instant::now() < deadline,
+                "{} receives nothing",
+                node.name()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn into(&self, node: u8) -> PathBuf {
+        self.store.path().join(format!("n{node}"))
+    }
+}
+
+/// Ends a copy that is expected to fail in part: exit code 1, and a report all the same.
+pub(crate) fn finish_with_losses(sender: &mut Process) -> Report {
+    let status = sender
+        .wait(COPY_MAX)
+        .unwrap()
+        .expect("the sender ends in time");
+    assert_eq!(status.code(), Some(1), "{}", sender.messages());
+    Report::parse(&sender.output()).unwrap()
+}
