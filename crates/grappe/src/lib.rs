@@ -1,3 +1,4 @@
 //! (skeleton)
 pub mod control;
+pub mod files;
 pub mod trust;

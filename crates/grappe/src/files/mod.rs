@@ -1,0 +1,33 @@
+//! Files at both ends of a copy: the tree that a sender reads, the tree that a receiver places.
+//!
+//! Policy only: what is sent, what may be replaced, what is reported. What the kernel promises about
+//! names and handles is `grappe_os::file`; where bytes stand in the stream is `grappe_proto::content`.
+
+mod error;
+mod incoming;
+mod metadata;
+mod open_files;
+mod parents;
+mod place;
+mod root;
+mod sink;
+mod source;
+mod staging;
+mod walk;
+
+pub use error::{SinkError, SourceError};
+pub use incoming::Incoming;
+pub use place::Placed;
+pub use sink::Sink;
+pub use source::{BlockRead, Source};
+
+use std::path::PathBuf;
+
+/// Something that was left out of the copy, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Where it stands, for the reader of the report.
+    pub path: PathBuf,
+    /// The reason, as part of a sentence: "it is a socket".
+    pub reason: String,
+}

@@ -1,0 +1,204 @@
+//! The last step of a copy: everything that is whole gets its final name at once, with its metadata.
+//!
+//! Directories first, then files and links by atomic rename, then the directories' own permissions and
+//! times from the deepest up, since placing anything in a directory changes its time.
+
+use std::io;
+use std::sync::Arc;
+
+use grappe_os::file::Access;
+use grappe_proto::content::digest::FileState;
+use grappe_proto::content::manifest::{Entry, Kind};
+use grappe_proto::limits::BLOCK_SIZE;
+use rustix::io::Errno;
+
+use super::error::kernel_answer;
+use super::incoming::{Incoming, file_size, staged_name};
+use super::metadata::MODE_MASK;
+use super::parents::Parents;
+use super::{SinkError, Skipped, metadata};
+
+/// What was placed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Regular files under their final names.
+    pub files: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// What was not placed, or not with its permissions and times, and why.
+    pub failed: Vec<Skipped>,
+}
+
+/// Places what `incoming` holds, then removes its staging folder.
+pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed, SinkError> {
+    let entries = incoming.manifest.entries.len();
+    if states.len() != entries {
+        let reason = format!("{} states for {entries} entries", states.len());
+        return Err(SinkError::Mismatch { reason });
+    }
+    let parents = Parents::new(Arc::clone(&incoming.directory));
+    let mut placer = Placer {
+        incoming,
+        parents,
+        placed: Placed::default(),
+    };
+    let directories = placer.make_directories();
+    placer.place_entries(states);
+    placer.finish_directories(&directories);
+    let placed = placer.placed;
+    incoming
+        .staging
+        .remove()
+        .map_err(|error| SinkError::io("remove the staging folder in", &incoming.path, error))?;
+    Ok(placed)
+}
+
+struct Placer<'a> {
+    incoming: &'a Incoming,
+    parents: Parents,
+    placed: Placed,
+}
+
+impl<'a> Placer<'a> {
+    /// Makes the directories that are not there, open to nobody else yet. Returns all that are there now.
+    fn make_directories(&mut self) -> Vec<&'a Entry> {
+        let mut made = Vec::new();
+        for entry in &self.incoming.manifest.entries {
+            if entry.kind == Kind::Directory {
+                match self.make_directory(entry) {
+                    Ok(()) => made.push(entry),
+                    Err(error) => self.fail(entry, explain(error)),
+                }
+            }
+        }
+        made
+    }
+
+    fn make_directory(&mut self, entry: &Entry) -> io::Result<()> {
+        let (parent, name) = metadata::split(&entry.path);
+        let parent = self.parents.directory(parent)?;
+        match parent.create_directory(name, 0o700) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // It may be anything; only a directory, and not a link to one, opens.
+                self.parents.directory(&entry.path).map(drop)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn place_entries(&mut self, states: &[FileState]) {
+        let incoming = self.incoming;
+        for (index, (entry, state)) in incoming.manifest.entries.iter().zip(states).enumerate() {
+            let result = match &entry.kind {
+                Kind::Directory => continue,
+                Kind::Symlink { target } => self.place_link(index as u32, entry, target),
+                Kind::File { .. } => {
+                    if let Some(reason) = not_whole(*state) {
+                        self.fail(entry, reason.to_owned());
+                        continue;
+                    }
+                    self.place_file(index as u32, entry)
+                }
+            };
+            if let Err(error) = result {
+                self.fail(entry, explain(error));
+            }
+        }
+    }
+
+    fn place_file(&mut self, index: u32, entry: &Entry) -> io::Result<()> {
+        let staging = self.incoming.staging.directory();
+        let staged = staged_name(index);
+        let size = file_size(entry);
+        if size == 0 {
+            metadata::set(&staging.create_exclusive(&staged, 0o600)?, entry)?;
+        } else if size > u64::from(BLOCK_SIZE) {
+            let file = staging.open_file(&staged, Access::ReadWrite)?;
+            metadata::set(&file, entry)?;
+        }
+        // The others have their metadata since they were written.
+        self.rename(&staged, entry)?;
+        self.placed.files += 1;
+        self.placed.bytes += size;
+        Ok(())
+    }
+
+    /// Places a symbolic link. It is made in the staging folder and renamed, so that what it replaces
+    /// is there until the link is.
+    fn place_link(&mut self, index: u32, entry: &Entry, target: &[u8]) -> io::Result<()> {
+        let staging = self.incoming.staging.directory();
+        let staged = staged_name(index);
+        staging.symlink(target, &staged)?;
+        staging.set_mtime(&staged, entry.mtime.0, entry.mtime.1)?;
+        self.rename(&staged, entry)
+    }
+
+    fn rename(&mut self, staged: &[u8], entry: &Entry) -> io::Result<()> {
+        let (parent, name) = metadata::split(&entry.path);
+        let parent = self.parents.directory(parent)?;
+        Ok(self
+            .incoming
+            .staging
+            .directory()
+            .rename_into(staged, &parent, name)?)
+    }
+
+    /// Gives the directories their permissions and times, the deepest first: afterwards nothing below
+    /// needs to be entered any more.
+    fn finish_directories(&mut self, directories: &[&Entry]) {
+        for entry in directories.iter().rev() {
+            if let Err(error) = self.finish_directory(entry) {
+                let reason = explain(error);
+                self.fail(
+                    entry,
+                    format!("its permissions or time could not be set: {reason}"),
+                );
+            }
+        }
+    }
+
+    /// Changes only what differs, since a directory that was there may belong to somebody else. Its
+    /// setuid, setgid and sticky bits stay: the copy says nothing about them.
+    fn finish_directory(&mut self, entry: &Entry) -> io::Result<()> {
+        let directory = self.parents.directory(&entry.path)?;
+        let found = directory.own_metadata()?;
+        let mode = (found.mode & !MODE_MASK) | (entry.mode & MODE_MASK);
+        if mode != found.mode {
+            directory.set_mode(mode)?;
+        }
+        if entry.mtime != (found.mtime_seconds, found.mtime_nanos) {
+            let (parent, name) = metadata::split(&entry.path);
+            let parent = self.parents.directory(parent)?;
+            parent.set_mtime(name, entry.mtime.0, entry.mtime.1)?;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, entry: &Entry, reason: String) {
+        let path = metadata::display_path(&self.incoming.path, &entry.path);
+        self.placed.failed.push(Skipped { path, reason });
+    }
+}
+
+/// Why a file in that state is not placed, if so.
+fn not_whole(state: FileState) -> Option<&'static str> {
+    match state {
+        FileState::Whole => None,
+        FileState::Changed => Some("it changed at the sender during the copy"),
+        FileState::Vanished => Some("it vanished at the sender during the copy"),
+        FileState::Unreadable => Some("the sender could not read it"),
+    }
+}
+
+/// An error of placing in words, where the kernel's own would leave the reader guessing.
+fn explain(error: io::Error) -> String {
+    let error = kernel_answer(error);
+    let reason = match Errno::from_io_error(&error) {
+        Some(Errno::ISDIR) => "a directory is in the way",
+        Some(Errno::NOTDIR) => "a file stands where a directory should be",
+        Some(Errno::LOOP) => "a symbolic link stands where a directory should be",
+        Some(Errno::XDEV) => "another file system is mounted there; copy into that directly",
+        _ => return error.to_string(),
+    };
+    reason.to_owned()
+}

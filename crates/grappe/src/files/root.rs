@@ -1,0 +1,154 @@
+//! The directory that a path to send stands in, and how anything below is opened for reading.
+//!
+//! No symbolic link is followed below it: a tree that changes while it is read, be it by malice, cannot
+//! lead the sender to files outside. What to read and in which order is decided in `walk`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use super::SourceError;
+
+/// The directory in which one of the paths to send stands. Paths below it are those of the manifest.
+#[derive(Debug)]
+pub(super) struct Root {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    pub(super) size: u64,
+    pub(super) mtime: (i64, u32),
+    ctime: (i64, u32),
+}
+
+impl Stamp {
+    pub(super) fn new(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
+            ctime: (stat.st_ctime, stat.st_ctime_nsec as u32),
+        }
+    }
+}
+
+impl Root {
+    /// Splits a path as typed into the directory that it stands in and the name it arrives under.
+    ///
+    /// `a/b` arrives as `b`, and where `b` is a symbolic link the link itself is sent. `a/b/`, `.` and
+    /// `a/..` mean the directory that they lead to, which arrives under its real name.
+    pub(super) fn locate(typed: &Path) -> Result<(Self, Vec<u8>), SourceError> {
+        let whole = if means_its_target(typed) {
+            fs::canonicalize(typed).map_err(|error| source_error(typed, error))?
+        } else {
+            typed.to_path_buf()
+        };
+        let Some(name) = whole.file_name() else {
+            return Err(SourceError::Nameless {
+                path: typed.to_path_buf(),
+            });
+        };
+        let parent = match whole.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(CWD, parent, flags, Mode::empty())
+            .map_err(|error| source_error(typed, error.into()))?;
+        let root = Self {
+            directory,
+            path: parent.to_path_buf(),
+        };
+        match root.stat(name.as_bytes()) {
+            Ok(_) => Ok((root, name.as_bytes().to_vec())),
+            Err(error) => Err(source_error(typed, error)),
+        }
+    }
+
+    /// `path` as a user would name it.
+    pub(super) fn display_path(&self, path: &[u8]) -> PathBuf {
+        let below = OsStr::from_bytes(path);
+        if self.path == Path::new(".") {
+            PathBuf::from(below)
+        } else {
+            self.path.join(below)
+        }
+    }
+
+    /// What `path` is; a symbolic link is not followed.
+    pub(super) fn stat(&self, path: &[u8]) -> io::Result<Stat> {
+        Ok(rustix::fs::statat(
+            &self.directory,
+            path,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
+    }
+
+    /// The text of the symbolic link `path`.
+    pub(super) fn link_target(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        let target = rustix::fs::readlinkat(&self.directory, path, Vec::new())?;
+        Ok(OsString::from(OsStr::from_bytes(target.to_bytes())).into_vec())
+    }
+
+    /// Opens the file `path` for reading, and says what was opened.
+    pub(super) fn open_file(&self, path: &[u8]) -> io::Result<(File, Stat)> {
+        // A fifo that took the file's place must not make the sender wait for a writer.
+        let file = self.open(path, OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let stat = rustix::fs::fstat(&file)?;
+        Ok((File::from(file), stat))
+    }
+
+    /// Opens the directory `path` for listing, and says what was opened.
+    pub(super) fn open_directory(&self, path: &[u8]) -> io::Result<(OwnedFd, Stat)> {
+        let directory = self.open(path, OFlags::DIRECTORY)?;
+        let stat = rustix::fs::fstat(&directory)?;
+        Ok((directory, stat))
+    }
+
+    fn open(&self, path: &[u8], extra: OFlags) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let open =
+            |flags| rustix::fs::openat2(&self.directory, path, flags, Mode::empty(), resolve);
+        // Only the owner of a file may ask that reading it leaves no trace (open(2), O_NOATIME).
+        match open(flags | OFlags::NOATIME) {
+            Err(Errno::PERM) => Ok(open(flags)?),
+            result => Ok(result?),
+        }
+    }
+}
+
+/// Whether the path's spelling asks for what it leads to, not for the name at its end.
+fn means_its_target(typed: &Path) -> bool {
+    // `Path` hides a trailing `/` and `/.`, so the bytes are looked at.
+    let last = typed
+        .as_os_str()
+        .as_bytes()
+        .rsplit(|byte| *byte == b'/')
+        .next();
+    matches!(last, Some(b"" | b"." | b".."))
+}
+
+fn source_error(typed: &Path, error: io::Error) -> SourceError {
+    let path = typed.to_path_buf();
+    match error.kind() {
+        io::ErrorKind::NotFound => SourceError::Missing { path },
+        _ => SourceError::Io {
+            path,
+            source: error,
+        },
+    }
+}

@@ -1,0 +1,161 @@
+//! The directory into which copies are placed, and what must hold before one may begin.
+//!
+//! What can never work is said here, before a byte travels. Writing is in `incoming`.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use grappe_os::file::{self, Directory, FileError};
+use grappe_proto::content::layout::Layout;
+use grappe_proto::content::manifest::{Entry, Kind, Manifest};
+use grappe_proto::units::SessionId;
+
+use super::incoming::{Incoming, file_size};
+use super::parents::Parents;
+use super::staging::{self, Staging};
+use super::{SinkError, metadata};
+
+/// What a file takes on most file systems is a multiple of this.
+const FILE_BYTES_STEP: u64 = 4096;
+
+/// A directory into which copies are placed. Several receivers may use one at the same time.
+#[derive(Debug)]
+pub struct Sink {
+    directory: Arc<Directory>,
+    path: PathBuf,
+}
+
+impl Sink {
+    /// Opens the directory `into`, and removes from it what receivers that were killed left behind.
+    ///
+    /// # Errors
+    ///
+    /// When `into` is not there, is not a directory or cannot be written to.
+    pub fn open(into: &Path) -> Result<Self, SinkError> {
+        let path = into.to_path_buf();
+        let directory = Directory::open(into).map_err(|error| open_error(into, error))?;
+        match directory.is_writable_probe() {
+            Ok(true) => {}
+            Ok(false) => return Err(SinkError::NotWritable { path }),
+            // Full now; what a killed receiver left may be what fills it, and goes below.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            Err(error) => return Err(SinkError::io("write to", into, error.into())),
+        }
+        staging::remove_stale(&directory).map_err(|error| SinkError::io("list", into, error))?;
+        Ok(Self {
+            directory: Arc::new(directory),
+            path,
+        })
+    }
+
+    /// Prepares for the copy `session` of `manifest`: checks that it fits, that nothing is in its way,
+    /// and makes its staging folder.
+    ///
+    /// # Errors
+    ///
+    /// When there is too little space, when something in the directory can never be replaced by what
+    /// is to come, or when another receiver places the same session in the same directory.
+    pub fn begin(
+        &self,
+        session: SessionId,
+        manifest: Arc<Manifest>,
+        layout: Arc<Layout>,
+    ) -> Result<Incoming, SinkError> {
+        let needed = space_needed(&manifest);
+        self.check_space(needed)?;
+        self.check_conflicts(session, &manifest)?;
+        let path = self.path.clone();
+        let folder = metadata::display_path(&path, &staging::name(session));
+        let staging = match Staging::create(&self.directory, session) {
+            Ok(Some(staging)) => staging,
+            Ok(None) => return Err(SinkError::InUse { path: folder }),
+            Err(error) => return Err(SinkError::io("create", &folder, error)),
+        };
+        let directory = Arc::clone(&self.directory);
+        Ok(Incoming::new(
+            directory, path, manifest, layout, staging, needed,
+        ))
+    }
+
+    fn check_space(&self, needed: u64) -> Result<(), SinkError> {
+        let path = self.path.clone();
+        match self.directory.available_bytes() {
+            Ok(available) if available < needed => Err(SinkError::NoSpace {
+                path,
+                needed,
+                available,
+            }),
+            Ok(_) => Ok(()),
+            Err(error) => Err(SinkError::io("ask for the space in", &path, error.into())),
+        }
+    }
+
+    /// Looks for what stands in the way of any entry. What is not there at all has nothing in it, so
+    /// that a copy of a new tree costs one look for each of its tops.
+    fn check_conflicts(&self, session: SessionId, manifest: &Manifest) -> Result<(), SinkError> {
+        let staging_name = staging::name(session);
+        let mut parents = Parents::new(Arc::clone(&self.directory));
+        let mut present: HashSet<&[u8]> = HashSet::from([&b""[..]]);
+        for entry in &manifest.entries {
+            let (parent, name) = metadata::split(&entry.path);
+            if !present.contains(parent) {
+                continue;
+            }
+            let path = metadata::display_path(&self.path, &entry.path);
+            if entry.path == staging_name {
+                let reason = "the copy would replace its own staging folder".to_owned();
+                return Err(SinkError::Conflict { path, reason });
+            }
+            let directory = parents.directory(parent);
+            let found = directory.and_then(|directory| Ok(directory.metadata(name)?));
+            let found_directory = match found {
+                Ok(found) => found.kind == file::Kind::Directory,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(SinkError::io("look at", &path, error)),
+            };
+            if let Some(reason) = conflict(entry, found_directory) {
+                return Err(SinkError::Conflict {
+                    path,
+                    reason: reason.to_owned(),
+                });
+            }
+            if entry.kind == Kind::Directory {
+                present.insert(&entry.path);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why `entry` can never replace what is there, if so. Files and links replace one another.
+fn conflict(entry: &Entry, found_directory: bool) -> Option<&'static str> {
+    match (&entry.kind, found_directory) {
+        (Kind::Directory, false) => Some("a directory should be there, and it is none"),
+        (Kind::File { .. }, true) => Some("a file should be there, and it is a directory"),
+        (Kind::Symlink { .. }, true) => {
+            Some("a symbolic link should be there, and it is a directory")
+        }
+        _ => None,
+    }
+}
+
+/// Bytes that the file system must have: the whole copy, since what it replaces stays until the end.
+fn space_needed(manifest: &Manifest) -> u64 {
+    let sizes = manifest.entries.iter().map(file_size);
+    let rounded = sizes.map(|size| {
+        size.div_ceil(FILE_BYTES_STEP)
+            .saturating_mul(FILE_BYTES_STEP)
+    });
+    rounded.fold(0, u64::saturating_add)
+}
+
+fn open_error(into: &Path, error: FileError) -> SinkError {
+    let path = into.to_path_buf();
+    match error.kind() {
+        io::ErrorKind::NotFound => SinkError::Missing { path },
+        io::ErrorKind::NotADirectory => SinkError::NotDirectory { path },
+        _ => SinkError::io("open", into, error.into()),
+    }
+}

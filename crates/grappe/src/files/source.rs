@@ -1,0 +1,249 @@
+//! The sender's files: what there is to send, and the bytes of each block with their hashes.
+//!
+//! It does not send. The files may change meanwhile: that is noticed and told, never hidden.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use grappe_proto::content::digest::{FileState, piece_digest};
+use grappe_proto::content::layout::{Layout, Piece};
+use grappe_proto::content::manifest::Manifest;
+use grappe_proto::limits::BLOCK_SIZE;
+use grappe_proto::units::Digest;
+use rustix::fs::{Advice, FileType};
+
+use super::open_files::OpenFiles;
+use super::root::{Root, Stamp};
+use super::walk::Walk;
+use super::{Skipped, SourceError};
+
+/// What came of reading one block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockRead {
+    /// The number of each piece in the block, and the hash of the bytes handed out for it.
+    pub digests: Vec<(u32, Digest)>,
+}
+
+/// The files to send, as they were when the copy began. Shared by the threads that read.
+#[derive(Debug)]
+pub struct Source {
+    roots: Vec<Root>,
+    manifest: Arc<Manifest>,
+    /// For each entry: the root it stands under and what it looked like.
+    seen: Vec<(u32, Stamp)>,
+    skipped: Vec<Skipped>,
+    open: OpenFiles,
+    /// What happened to files since, by entry; the first cause stays.
+    problems: Mutex<BTreeMap<u32, Problem>>,
+}
+
+#[derive(Clone, Debug)]
+struct Problem {
+    state: FileState,
+    reason: String,
+}
+
+impl Problem {
+    fn changed(reason: &str) -> Self {
+        Self {
+            state: FileState::Changed,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self {
+                state: FileState::Vanished,
+                reason: "it vanished during the copy".to_owned(),
+            },
+            _ => Self {
+                state: FileState::Unreadable,
+                reason: format!("it became unreadable: {error}"),
+            },
+        }
+    }
+}
+
+impl Source {
+    /// Walks `paths` and everything below, without following any symbolic link there.
+    ///
+    /// A path arrives under its last name, `a/b` as `b`; a path that is itself a symbolic link is sent
+    /// as a link. With a trailing `/`, or as `.` or `..`, it means the directory that it leads to, under
+    /// its real name. Permissions travel without setuid, setgid and sticky.
+    ///
+    /// # Errors
+    ///
+    /// When a path does not exist, two would arrive under one name, or all is too much for one copy. What cannot be read, and what is
+    /// neither file, directory nor link, is only left out: see [`Source::skipped`].
+    pub fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
+        let Walk {
+            roots,
+            manifest,
+            seen,
+            skipped,
+        } = Walk::new(paths)?;
+        manifest.validate()?;
+        let manifest = Arc::new(manifest);
+        let (open, problems) = (OpenFiles::default(), Mutex::default());
+        Ok(Self {
+            roots,
+            manifest,
+            seen,
+            skipped,
+            open,
+            problems,
+        })
+    }
+
+    /// What the copy consists of.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// What was found but is not in the manifest, and why.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// Reads content block `block` of `layout`, which must be that of this source's manifest, into
+    /// `buffer`, and hashes its pieces.
+    ///
+    /// It never fails. From the moment when a file is found to have vanished, shrunk or become
+    /// unreadable, its bytes are zeros, and [`Source::finish`] tells its state.
+    pub fn read_block(&self, layout: &Layout, block: u32, buffer: &mut Vec<u8>) -> BlockRead {
+        buffer.resize(layout.block_len(block) as usize, 0);
+        let mut digests = Vec::new();
+        for piece in layout.pieces(block) {
+            let start = piece.block_offset as usize;
+            let bytes = &mut buffer[start..start + piece.len as usize];
+            if let Err(problem) = self.read_piece(&piece, bytes) {
+                bytes.fill(0);
+                self.note(piece.entry, problem);
+            }
+            let file_size = self.seen[piece.entry as usize].1.size;
+            digests.push((
+                piece.number,
+                piece_digest(file_size, piece.file_offset, bytes),
+            ));
+        }
+        BlockRead { digests }
+    }
+
+    /// Looks at every file once more, and tells for each entry of the manifest whether what was sent is
+    /// what the file was from the beginning to now. Call it after the last read.
+    pub fn finish(&self) -> Vec<FileState> {
+        self.open.close_all();
+        let mut states = vec![FileState::Whole; self.manifest.entries.len()];
+        for (entry, _) in self.manifest.files() {
+            states[entry as usize] = self.final_state(entry);
+        }
+        states
+    }
+
+    /// The files that are not sent whole, and what happened to each. Complete after [`Source::finish`].
+    pub fn problems(&self) -> Vec<Skipped> {
+        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let skipped = problems.iter().map(|(entry, problem)| {
+            let (root, path) = self.place(*entry);
+            Skipped {
+                path: root.display_path(path),
+                reason: problem.reason.clone(),
+            }
+        });
+        skipped.collect()
+    }
+
+    fn read_piece(&self, piece: &Piece, bytes: &mut [u8]) -> Result<(), Problem> {
+        // A file already given up is not read again: whatever came of it would be thrown away.
+        if let Some(problem) = self.known_problem(piece.entry) {
+            return Err(problem);
+        }
+        let large = self.seen[piece.entry as usize].1.size > u64::from(BLOCK_SIZE);
+        let read = if large {
+            let open = || self.open_large(piece.entry);
+            self.open
+                .file(piece.entry, open)?
+                .read_exact_at(bytes, piece.file_offset)
+        } else {
+            self.open_unchanged(piece.entry)?
+                .read_exact_at(bytes, piece.file_offset)
+        };
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Problem::changed("it became shorter during the copy"))
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn open_large(&self, entry: u32) -> Result<File, Problem> {
+        let file = self.open_unchanged(entry)?;
+        // Only advice: file systems that do not know it lose nothing.
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::Sequential);
+        Ok(file)
+    }
+
+    /// Opens the file of `entry` if it is still what the walk saw.
+    fn open_unchanged(&self, entry: u32) -> Result<File, Problem> {
+        let (root, path) = self.place(entry);
+        let (file, stat) = root.open_file(path)?;
+        // Something else of that name may not even be a file.
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            self.check(entry, &Stamp::new(&stat))?;
+            return Ok(file);
+        }
+        Err(Problem::changed("it was replaced during the copy"))
+    }
+
+    /// Compares what the file of `entry` looks like now with what it looked like at the walk.
+    fn check(&self, entry: u32, now: &Stamp) -> Result<(), Problem> {
+        if *now == self.seen[entry as usize].1 {
+            return Ok(());
+        }
+        Err(Problem::changed("it changed during the copy"))
+    }
+
+    fn final_state(&self, entry: u32) -> FileState {
+        if let Some(problem) = self.known_problem(entry) {
+            return problem.state;
+        }
+        let (root, path) = self.place(entry);
+        let checked = root.stat(path).map_err(Problem::from);
+        match checked.and_then(|stat| self.check(entry, &Stamp::new(&stat))) {
+            Ok(()) => FileState::Whole,
+            Err(problem) => {
+                let state = problem.state;
+                self.note(entry, problem);
+                state
+            }
+        }
+    }
+
+    fn known_problem(&self, entry: u32) -> Option<Problem> {
+        self.problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&entry)
+            .cloned()
+    }
+
+    fn note(&self, entry: u32, problem: Problem) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.entry(entry).or_insert(problem);
+    }
+
+    fn place(&self, entry: u32) -> (&Root, &[u8]) {
+        let index = entry as usize;
+        (
+            &self.roots[self.seen[index].0 as usize],
+            &self.manifest.entries[index].path,
+        )
+    }
+}
