@@ -1,14 +1,16 @@
-//! Command line of the lab: `bench` and `clean` for people, the rest for the lab itself on its nodes.
+//! Command line of the lab: `bench`, `ready` and `clean` for people, the rest for the lab itself on its nodes.
 //!
 //! Only parses and prints; the work is in the library.
 
 use std::env;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use lab::bench::{self, Case, Settings};
+use lab::net::Cluster;
 use lab::{inject, leftovers, limit};
 
 /// A cluster of network namespaces on this machine, to test and measure copying on. Needs root.
@@ -22,6 +24,8 @@ struct Arguments {
 enum Command {
     /// Measure grappe and its rivals on the same cluster and print tables in Markdown.
     Bench(BenchArguments),
+    /// Say whether a cluster can be built here, and if not, why (exit code 1).
+    Ready,
     /// Remove namespaces and mounts of labs that were killed together with their watchdogs.
     Clean,
     /// On a node: send FILE as bare multicast.
@@ -71,24 +75,38 @@ struct BenchArguments {
     json: bool,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Bench(arguments) => bench(arguments),
+        Command::Bench(arguments) => bench(arguments)?,
+        Command::Ready => return Ok(ready()),
         Command::Clean => {
             for name in leftovers::clean()? {
                 println!("removed {name}");
             }
-            Ok(())
         }
         Command::LimitSend {
             interface,
             rate,
             file,
-        } => limit::send(&interface, &file, rate),
+        } => limit::send(&interface, &file, rate)?,
         Command::LimitReceive { interface, file } => {
-            print_json(&limit::receive(&interface, &file)?)
+            print_json(&limit::receive(&interface, &file)?)?
         }
-        Command::Inject { seconds } => print_json(&inject::run(Duration::from_secs(seconds))?),
+        Command::Inject { seconds } => print_json(&inject::run(Duration::from_secs(seconds))?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ready() -> ExitCode {
+    match Cluster::unavailable() {
+        None => {
+            println!("clusters can be built here");
+            ExitCode::SUCCESS
+        }
+        Some(reason) => {
+            println!("{reason}");
+            ExitCode::FAILURE
+        }
     }
 }
 
