@@ -90,7 +90,7 @@ fn main() -> Result<ExitCode> {
             file,
         } => limit::send(&interface, &file, rate)?,
         Command::LimitReceive { interface, file } => {
-            print_json(&limit::receive(&interface, &file)?)?
+            print_json(&limit::receive(&interface, &file)?)?;
         }
         Command::Inject { seconds } => print_json(&inject::run(Duration::from_secs(seconds))?)?,
     }
