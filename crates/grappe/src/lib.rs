@@ -1,4 +1,16 @@
-//! (skeleton)
+//! `grappe` as a library: sending a copy, receiving copies, and what both need.
+//!
+//! It acts on the decisions of `grappe-proto` with the kernel access of `grappe-os`. It never prints,
+//! reads the environment or exits: values, events and errors go to the caller, which is the program
+//! in `main.rs` and `cli`.
+
+pub mod announce;
 pub mod control;
+mod copy_hash;
 pub mod files;
+mod gf_kernel;
+pub mod network;
+pub mod nodeset;
+pub mod receive;
+pub mod send;
 pub mod trust;

@@ -1,0 +1,165 @@
+//! Making a session known and hearing of one: signed announcements by multicast and unicast.
+//!
+//! What follows an announcement, the control connection, is in `send` and `receive`.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use grappe_os::udp::{MulticastReceiver, MulticastSender, ReceiverOptions, SenderOptions, Wait};
+use grappe_proto::units::SessionId;
+use grappe_proto::wire::announce::{ANNOUNCEMENT_LEN, Announcement};
+use socket2::{Domain, Socket, Type};
+
+use crate::network::Network;
+use crate::trust::{Identity, PublicKey};
+
+/// Between two announcements of one session.
+pub const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(100);
+
+const SOCKET_BUFFER: usize = 256 * 1024;
+
+/// Announces one session, again and again.
+#[derive(Debug)]
+pub struct Announcer {
+    socket: MulticastSender,
+    packet: Vec<u8>,
+    port: u16,
+}
+
+impl Announcer {
+    /// Signs the announcement of `session`, whose control channel listens on `control_port`.
+    ///
+    /// # Errors
+    ///
+    /// When no socket can be opened on the interface.
+    pub fn new(network: &Network, identity: &Identity, session: SessionId, control_port: u16) -> io::Result<Self> {
+        let socket = MulticastSender::open(SenderOptions {
+            interface: &network.interface,
+            group: network.announce_address(),
+            ttl: network.ttl,
+            loopback: true,
+            send_buffer: SOCKET_BUFFER,
+        })?;
+        let unix_seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let sender = *identity.public().as_bytes();
+        let mut packet = Announcement { session, sender, control_port, unix_seconds }.emit_signed_part();
+        let signature = identity.sign(&packet);
+        packet.extend_from_slice(&signature);
+        Ok(Self { socket, packet, port: network.port })
+    }
+
+    /// Sends the announcement to the group and to each of `nodes`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says of the group; a node that cannot be reached is passed over.
+    pub fn announce(&self, nodes: &[Ipv4Addr]) -> io::Result<()> {
+        for node in nodes {
+            let _unreachable = self.socket.send_to(&self.packet, SocketAddrV4::new(*node, self.port));
+        }
+        self.socket.send_train(&self.packet, self.packet.len()).map(drop)
+    }
+}
+
+/// An announcement whose signature is right; whether its key is trusted is another question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The session.
+    pub session: SessionId,
+    /// Who announces it.
+    pub sender: PublicKey,
+    /// Its control channel.
+    pub control: SocketAddrV4,
+}
+
+/// Hears announcements by multicast and by unicast.
+#[derive(Debug)]
+pub struct Listener {
+    multicast: MulticastReceiver,
+    unicast: UdpSocket,
+}
+
+impl Listener {
+    /// Joins the announcement group.
+    ///
+    /// # Errors
+    ///
+    /// When the group cannot be joined or the port is taken by another program.
+    pub fn join(network: &Network) -> io::Result<Self> {
+        let multicast = MulticastReceiver::join(ReceiverOptions {
+            interface: &network.interface,
+            group: network.announce_address(),
+            receive_buffer: SOCKET_BUFFER,
+        })?;
+        let unicast = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+        unicast.set_reuse_address(true)?;
+        unicast.bind(&SocketAddrV4::new(network.interface.address, network.port).into())?;
+        unicast.set_nonblocking(true)?;
+        Ok(Self { multicast, unicast: unicast.into() })
+    }
+
+    /// The next announcement that is well formed and truly signed, or `None` after `patience`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn hear(&self, patience: Duration) -> io::Result<Option<Heard>> {
+        // Longer than an announcement, so that a longer packet is not mistaken for one.
+        let mut packet = [0; ANNOUNCEMENT_LEN + 1];
+        if let Ok((len, std::net::SocketAddr::V4(source))) = self.unicast.recv_from(&mut packet)
+            && let Some(heard) = verify(&packet[..len], source)
+        {
+            return Ok(Some(heard));
+        }
+        let mut train = [0; 4096];
+        let Some(arrived) = self.multicast.receive_train(&mut train, Wait::UpTo(patience))? else {
+            return Ok(None);
+        };
+        let mut packets = train[..arrived.len].chunks(arrived.segment_size.max(1));
+        Ok(packets.find_map(|packet| verify(packet, arrived.source)))
+    }
+
+    /// Tells the switches again that this node listens.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn rejoin(&self) -> io::Result<()> {
+        self.multicast.rejoin()
+    }
+}
+
+fn verify(packet: &[u8], source: SocketAddrV4) -> Option<Heard> {
+    let (announcement, signed, signature) = Announcement::read(packet).ok()?;
+    let sender = PublicKey::from_bytes(announcement.sender);
+    sender.verify(signed, &signature).then_some(Heard {
+        session: announcement.session,
+        sender,
+        control: SocketAddrV4::new(*source.ip(), announcement.control_port),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{ANNOUNCE_GROUP, TTL};
+    use grappe_os::udp::Interface;
+
+    #[test]
+    fn an_announcement_is_heard_and_a_forged_one_is_not() {
+        let interface = Interface::named("lo").unwrap();
+        let network = Network { interface, group: ANNOUNCE_GROUP, port: 17_171, ttl: TTL };
+        let identity = Identity::generate("test").unwrap();
+        let listener = Listener::join(&network).unwrap();
+        let mut announcer = Announcer::new(&network, &identity, SessionId([7; 16]), 4_000).unwrap();
+        announcer.announce(&[]).unwrap();
+        let heard = listener.hear(Duration::from_secs(2)).unwrap().unwrap();
+        assert_eq!(heard.session, SessionId([7; 16]));
+        assert_eq!(heard.sender, identity.public());
+        assert_eq!(heard.control.port(), 4_000);
+        announcer.packet[7] ^= 1;
+        announcer.announce(&[]).unwrap();
+        assert_eq!(listener.hear(Duration::from_millis(200)).unwrap(), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! The command line: one file per command, one for errors, one for the flags that commands share.
+//!
+//! Only here is anything printed, the environment read, or the process ended.
+
+mod demo;
+mod error;
+mod key;
+mod network;
+mod receive;
+mod send;
+mod signals;
+mod size;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::error::CommandError;
+
+/// Copies files from one node of a cluster to all others at once.
+///
+/// Set-up: run `grappe key new` once and copy the key file to every node; run `grappe receive --into
+/// DIR` on each node; run `grappe send PATH` on one.
+#[derive(Debug, Parser)]
+#[command(name = "grappe", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Send(send::Arguments),
+    Receive(receive::Arguments),
+    Demo(demo::Arguments),
+    /// Make the keys by which nodes know each other.
+    #[command(subcommand)]
+    Key(key::Command),
+}
+
+/// Runs the program.
+pub(crate) fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors to their reader: exit code 0.
+            let _closed = error.print();
+            return if error.use_stderr() { ExitCode::from(error::USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match arguments.command {
+        Command::Send(arguments) => send::run(arguments),
+        Command::Receive(arguments) => receive::run(arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Key(command) => key::run(command),
+    };
+    result.unwrap_or_else(|error: CommandError| error.report())
+}

@@ -1,0 +1,243 @@
+//! Drives one receiver's machine: takes packets out of the ring, opens each where it belongs, hands
+//! whole blocks to the workers, and carries reports and messages. One thread per session.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use grappe_os::clock::MonotonicClock;
+use grappe_os::udp::MulticastReceiver;
+use grappe_proto::content::stream::symbols_in;
+use grappe_proto::limits::SYMBOL_SIZE;
+use grappe_proto::receiver::{Admission, Failure, Input, Job, Output, Receiver as Machine};
+use grappe_proto::units::{BlockIndex, Digest, SessionId, SymbolIndex, Time};
+use grappe_proto::wire::control::{Done, ToReceiver, ToSender, Welcome};
+use grappe_proto::wire::data::Header;
+use tokio::sync::mpsc;
+
+use super::ring::{self, Chunk, Ring};
+use super::store::{BlockBuffer, Store};
+use super::workers::{self, Work, Worked};
+use crate::files::Sink;
+
+/// Block buffers kept for reuse.
+const SPARE_BUFFERS: usize = 16;
+
+const SYMBOL: usize = SYMBOL_SIZE as usize;
+
+/// What the other threads tell the one that drives the machine.
+pub(super) enum Happening {
+    Packets(io::Result<Chunk>),
+    Control(ToReceiver),
+    Closed(String),
+    Worked(Worked),
+    Stop(String),
+}
+
+/// What a session needs from outside.
+pub(super) struct Setup {
+    pub(super) session: SessionId,
+    pub(super) welcome: Welcome,
+    pub(super) socket: MulticastReceiver,
+    pub(super) sender: SocketAddr,
+    pub(super) local: SocketAddrV4,
+    pub(super) sink: Arc<Sink>,
+    pub(super) outbox: mpsc::UnboundedSender<ToSender>,
+}
+
+/// The running session.
+pub(super) struct Carrier {
+    clock: MonotonicClock,
+    machine: Machine,
+    happenings: Receiver<Happening>,
+    outbox: mpsc::UnboundedSender<ToSender>,
+    reports: UdpSocket,
+    ring: Arc<Ring>,
+    capacity: u64,
+    work: Option<Sender<Work>>,
+    threads: Vec<JoinHandle<()>>,
+    blocks: BTreeMap<BlockIndex, BlockBuffer>,
+    spare: Vec<Vec<u8>>,
+    scratch: Vec<u8>,
+}
+
+impl Carrier {
+    /// Starts the threads of a session; the second half of the answer is where its control channel's
+    /// messages go.
+    ///
+    /// # Errors
+    ///
+    /// In words, when the session cannot be held.
+    pub(super) fn start(setup: Setup) -> Result<(Self, Sender<Happening>), String> {
+        let Setup { session, welcome, socket, sender, local, sink, outbox } = setup;
+        let clock = MonotonicClock::new();
+        let now = Time::from_nanos(clock.now_nanos());
+        let machine = Machine::new(&welcome, now).map_err(|error| error.to_string())?;
+        let text = |error: io::Error| format!("cannot set the session up: {error}");
+        let reports = UdpSocket::bind(SocketAddrV4::new(*local.ip(), 0)).map_err(text)?;
+        reports.connect((sender.ip(), welcome.report_port)).map_err(text)?;
+        reports.set_nonblocking(true).map_err(text)?;
+        let (happened, happenings) = unbounded();
+        let (work, jobs) = unbounded();
+        let hash = Digest(welcome.manifest_hash);
+        let store = Arc::new(Store::new(sink, session, welcome.manifest_len, hash, welcome.content_bytes));
+        let mut threads = workers::start(&store, &jobs, &happened, Happening::Worked).map_err(text)?;
+        let ring = Ring::new();
+        let capacity = ring::capacity(&socket);
+        threads.push(ring::start(Arc::clone(&ring), socket, happened.clone(), Happening::Packets).map_err(text)?);
+        let carrier = Self {
+            clock,
+            machine,
+            happenings,
+            outbox,
+            reports,
+            ring,
+            capacity,
+            work: Some(work),
+            threads,
+            blocks: BTreeMap::new(),
+            spare: Vec::new(),
+            scratch: vec![0; SYMBOL],
+        };
+        Ok((carrier, happened))
+    }
+
+    /// Plays the session to its end.
+    pub(super) fn run(mut self) -> Result<Done, Failure> {
+        let buffer_bytes = self.capacity;
+        self.machine.handle(Input::Joined { buffer_bytes }, self.now());
+        let result = loop {
+            let facts = Input::Facts { ring_permille: self.ring.fill_permille(), dropped: self.ring.dropped() };
+            let now = self.now();
+            self.machine.handle(facts, now);
+            match self.machine.poll(now) {
+                Output::Wait(until) => {
+                    let patience = until.since(now).min(Duration::from_secs(1));
+                    if let Ok(happening) = self.happenings.recv_timeout(patience) {
+                        self.take_in(happening);
+                    }
+                }
+                Output::Finished(result) => break result,
+                output => self.carry_out(output),
+            }
+        };
+        self.wind_up();
+        result
+    }
+
+    fn now(&self) -> Time {
+        Time::from_nanos(self.clock.now_nanos())
+    }
+
+    fn take_in(&mut self, happening: Happening) {
+        let now = self.now();
+        let input = match happening {
+            Happening::Packets(Ok(chunk)) => {
+                for packet in chunk.packets() {
+                    self.packet(packet, now);
+                }
+                return self.ring.recycle(chunk);
+            }
+            Happening::Packets(Err(error)) => Input::Failed(format!("cannot hear the group: {error}")),
+            Happening::Control(message) => Input::Control(message),
+            Happening::Closed(reason) => Input::Closed(reason),
+            Happening::Stop(reason) => Input::Failed(reason),
+            Happening::Worked(Worked::Prepared(prepared)) => Input::Prepared(prepared),
+            Happening::Worked(Worked::Stored(block, buffer)) => {
+                if self.spare.len() < SPARE_BUFFERS {
+                    self.spare.push(buffer.data);
+                }
+                Input::Stored(block)
+            }
+            Happening::Worked(Worked::Verified(wrong)) => Input::Verified(wrong),
+            Happening::Worked(Worked::Placed(done)) => Input::Placed(done),
+            Happening::Worked(Worked::Failed(reason)) => Input::Failed(reason),
+        };
+        self.machine.handle(input, now);
+    }
+
+    /// One packet of the group: opened straight into its place, or dropped without a trace.
+    fn packet(&mut self, packet: &[u8], now: Time) {
+        let Ok(header) = Header::read(packet) else { return };
+        match self.machine.admit(&header) {
+            Admission::Foreign => {}
+            Admission::Beat => {
+                let _forged = self.machine.open_beat(&header, packet, now);
+            }
+            Admission::Surplus => {
+                if self.machine.open(&header, packet, &mut self.scratch).is_ok() {
+                    self.machine.accept(&header, now);
+                }
+            }
+            Admission::Place(block, symbol) => {
+                if self.open_into_place(&header, packet, block, symbol) {
+                    self.machine.accept(&header, now);
+                }
+            }
+        }
+    }
+
+    fn open_into_place(&mut self, header: &Header, packet: &[u8], block: BlockIndex, symbol: SymbolIndex) -> bool {
+        let Some(place) = self.machine.stream().place(block) else { return false };
+        let symbols = usize::from(symbols_in(place.len(), SYMBOL_SIZE));
+        let spare = &mut self.spare;
+        let buffer = self.blocks.entry(block).or_insert_with(|| {
+            let mut data = spare.pop().unwrap_or_default();
+            data.resize(symbols * SYMBOL, 0);
+            BlockBuffer { data, parities: Vec::new() }
+        });
+        let start = usize::from(symbol.0) * SYMBOL;
+        match buffer.data.get_mut(start..start + SYMBOL) {
+            Some(symbol) => self.machine.open(header, packet, symbol).is_ok(),
+            None => {
+                let mut bytes = vec![0; SYMBOL];
+                let opened = self.machine.open(header, packet, &mut bytes).is_ok();
+                if opened {
+                    buffer.parities.push((symbol, bytes));
+                }
+                opened
+            }
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Report(packet) => {
+                // Lost like any packet when the queue is full; the next one says the same and more.
+                let _lost = self.reports.send(&packet);
+            }
+            Output::Control(message) => {
+                // A closed channel is reported by its reader.
+                let _closed = self.outbox.send(message);
+            }
+            Output::Job(job) => {
+                let work = match job {
+                    Job::Prepare => Work::Prepare,
+                    Job::Verify { digests_hash } => Work::Verify(digests_hash),
+                    Job::Place => Work::Place,
+                    Job::Store { block, present } => {
+                        let buffer = self.blocks.remove(&block).unwrap_or_default();
+                        Work::Store { block, present, buffer }
+                    }
+                };
+                if let Some(workers) = &self.work {
+                    let _over = workers.send(work);
+                }
+            }
+            Output::Wait(_) | Output::Finished(_) => {}
+        }
+    }
+
+    fn wind_up(&mut self) {
+        self.ring.stop();
+        self.work = None;
+        for thread in self.threads.drain(..) {
+            let ended = thread.join();
+            debug_assert!(ended.is_ok(), "a thread of the receiver panicked");
+        }
+    }
+}

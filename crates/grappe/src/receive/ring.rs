@@ -1,0 +1,187 @@
+//! The receive ring: one thread takes packets out of the socket as fast as they come and fills chunks
+//! of memory with them; another takes whole chunks out and works at its own pace.
+//!
+//! It does not look into packets.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use grappe_os::udp::{MulticastReceiver, TRAIN_BYTES_MAX, Wait};
+
+/// Bytes of a chunk: four full trains.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Chunks in the ring: 32 MiB, a quarter of a second at 1 Gbit/s.
+const CHUNKS: usize = 128;
+
+/// Chunks waiting to be worked on from which on a chunk is filled up before it is passed on.
+const QUEUE_SHORT: usize = 4;
+
+/// Packets are let gather for so long while they flow: fewer wake-ups, larger batches.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// The socket must hold what arrives meanwhile, at 10 Gbit/s twice over.
+const GATHER_BUFFER_MIN: usize = 4 << 20;
+
+/// How often an idle thread looks whether it is still wanted.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// A run of packets of equal length in a chunk.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    start: usize,
+    len: usize,
+    segment: usize,
+}
+
+/// A piece of the ring with the packets in it.
+pub(super) struct Chunk {
+    memory: Box<[u8]>,
+    runs: Vec<Run>,
+    used: usize,
+}
+
+impl Chunk {
+    fn new() -> Self {
+        Self { memory: vec![0; CHUNK_BYTES].into_boxed_slice(), runs: Vec::new(), used: 0 }
+    }
+
+    /// The packets, in the order of their arrival.
+    pub(super) fn packets(&self) -> impl Iterator<Item = &[u8]> {
+        self.runs
+            .iter()
+            .flat_map(|run| self.memory[run.start..run.start + run.len].chunks(run.segment.max(1)))
+    }
+
+    fn has_room(&self) -> bool {
+        CHUNK_BYTES - self.used >= TRAIN_BYTES_MAX
+    }
+}
+
+/// What both ends of the ring share.
+pub(super) struct Ring {
+    free: Mutex<Vec<Chunk>>,
+    made: AtomicUsize,
+    queued: AtomicUsize,
+    dropped: AtomicU32,
+    wanted: AtomicBool,
+}
+
+impl Ring {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            free: Mutex::new(Vec::new()),
+            made: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            dropped: AtomicU32::new(0),
+            wanted: AtomicBool::new(true),
+        })
+    }
+
+    /// Gives a chunk back, its packets being worked off.
+    pub(super) fn recycle(&self, mut chunk: Chunk) {
+        chunk.runs.clear();
+        chunk.used = 0;
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+        // The last one used is the next one filled: it is still in the cache.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+    }
+
+    /// How full the ring is, in thousandths.
+    pub(super) fn fill_permille(&self) -> u16 {
+        (self.queued.load(Ordering::Relaxed).min(CHUNKS) * 1000 / CHUNKS) as u16
+    }
+
+    /// Reads that the socket had no room for.
+    pub(super) fn dropped(&self) -> u32 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Ends the receiving thread.
+    pub(super) fn stop(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
+    }
+
+    fn take_free(&self) -> Option<Chunk> {
+        let recycled = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        recycled.or_else(|| {
+            let made = self.made.load(Ordering::Relaxed);
+            // Only the receiving thread makes chunks.
+            (made < CHUNKS).then(|| {
+                self.made.store(made + 1, Ordering::Relaxed);
+                Chunk::new()
+            })
+        })
+    }
+}
+
+/// Bytes of packets that may be on the way to this socket and ring without loss.
+pub(super) fn capacity(socket: &MulticastReceiver) -> u64 {
+    let socket = socket.receive_buffer_bytes().unwrap_or(0) as u64;
+    // The kernel counts its own bookkeeping against the socket's buffer; half is a safe share. Of the
+    // ring, a quarter: the thread that fills it must find the processor in time.
+    socket / 2 + (CHUNKS * CHUNK_BYTES / 4) as u64
+}
+
+/// Starts the thread that fills the ring; `deliver` makes the message that carries a chunk.
+///
+/// # Errors
+///
+/// When the system has no thread left.
+pub(super) fn start<M: Send + 'static>(
+    ring: Arc<Ring>,
+    socket: MulticastReceiver,
+    out: Sender<M>,
+    deliver: impl Fn(io::Result<Chunk>) -> M + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("ring".into()).spawn(move || {
+        if let Err(error) = fill(&ring, &socket, &out, &deliver) {
+            let _over = out.send(deliver(Err(error)));
+        }
+    })
+}
+
+fn fill<M>(
+    ring: &Ring,
+    socket: &MulticastReceiver,
+    out: &Sender<M>,
+    deliver: &impl Fn(io::Result<Chunk>) -> M,
+) -> io::Result<()> {
+    let gathers = socket.receive_buffer_bytes()? >= GATHER_BUFFER_MIN;
+    while ring.wanted.load(Ordering::Relaxed) {
+        let Some(mut chunk) = ring.take_free() else {
+            // Everything is queued; meanwhile the socket's own buffer fills.
+            thread::sleep(GATHER);
+            continue;
+        };
+        let mut patience = IDLE;
+        while chunk.has_room() {
+            let Some(train) = socket.receive_train(&mut chunk.memory[chunk.used..], Wait::UpTo(patience))? else {
+                if !ring.wanted.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                if !chunk.runs.is_empty() && ring.queued.load(Ordering::Relaxed) < QUEUE_SHORT {
+                    break;
+                }
+                patience = if chunk.runs.is_empty() { IDLE } else { GATHER };
+                continue;
+            };
+            ring.dropped.store(train.dropped_total, Ordering::Relaxed);
+            chunk.runs.push(Run { start: chunk.used, len: train.len, segment: train.segment_size });
+            chunk.used += train.len;
+            patience = Duration::ZERO;
+        }
+        ring.queued.fetch_add(1, Ordering::Relaxed);
+        if out.send(deliver(Ok(chunk))).is_err() {
+            return Ok(());
+        }
+        if gathers {
+            thread::sleep(GATHER);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! One session of the daemon: connecting to the sender, greeting, then carrying control messages
+//! between the channel and the thread that drives the machine.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+
+use grappe_os::udp::{MulticastReceiver, ReceiverOptions};
+use grappe_proto::limits::PROTOCOL_VERSION;
+use grappe_proto::receiver::Failure;
+use grappe_proto::wire::control::{Done, ToReceiver, ToSender, Welcome, decode_to_receiver, encode};
+use tokio::sync::{mpsc, watch};
+
+use super::carrier::{Carrier, Happening, Setup};
+use crate::announce::Heard;
+use crate::control::{ChannelReader, ChannelWriter, Endpoint};
+use crate::files::Sink;
+use crate::network::Network;
+
+/// The sender must welcome within this time.
+const WELCOME_MAX: Duration = Duration::from_secs(5);
+
+/// Asked of the kernel for the data socket: a quarter of a second at 1 Gbit/s.
+const RECEIVE_BUFFER: usize = 32 << 20;
+
+/// What all sessions of a daemon share.
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) network: Network,
+    pub(super) endpoint: Endpoint,
+    pub(super) sink: Arc<Sink>,
+}
+
+/// Takes part in the session that was heard of, from beginning to end.
+pub(super) async fn take_part(
+    node: Arc<Node>,
+    heard: Heard,
+    mut stop: watch::Receiver<Option<String>>,
+) -> Result<Done, Failure> {
+    let gone = |reason: String| Failure::SenderGone(reason);
+    let address = SocketAddr::V4(heard.control);
+    let channel = node.endpoint.connect(address, heard.sender).await.map_err(|error| gone(error.to_string()))?;
+    let (mut reader, mut writer) = channel.split();
+    let greeting = ToSender::Hello { version: PROTOCOL_VERSION, name: node.name.clone(), session: heard.session.0 };
+    writer.write_frame(&encode(&greeting)).await.map_err(|error| gone(error.to_string()))?;
+    let welcome = tokio::time::timeout(WELCOME_MAX, read(&mut reader)).await;
+    let welcome = match welcome.map_err(|_| gone("the sender did not welcome this node".into()))?.map_err(gone)? {
+        Some(ToReceiver::Welcome(welcome)) => welcome,
+        Some(ToReceiver::Refused { reason }) => return Err(Failure::Refused(reason)),
+        Some(_) => return Err(gone("the sender broke the protocol: no welcome".into())),
+        None => return Err(gone("the sender closed the connection".into())),
+    };
+    let (outbox, messages) = mpsc::unbounded_channel();
+    let started = start(&node, &heard, welcome, outbox);
+    let (carrier, happened) = match started {
+        Ok(started) => started,
+        Err(reason) => {
+            let _gone = writer.write_frame(&encode(&ToSender::Failed { reason: reason.clone() })).await;
+            let _gone = writer.close().await;
+            return Err(Failure::Failed(reason));
+        }
+    };
+    let writing = tokio::spawn(write_all(writer, messages));
+    let reading = {
+        let happened = happened.clone();
+        tokio::spawn(async move {
+            loop {
+                let happening = match read(&mut reader).await {
+                    Ok(Some(message)) => Happening::Control(message),
+                    Ok(None) => Happening::Closed("the sender closed the connection".into()),
+                    Err(reason) => Happening::Closed(reason),
+                };
+                let ends = matches!(happening, Happening::Closed(_));
+                if happened.send(happening).is_err() || ends {
+                    return;
+                }
+            }
+        })
+    };
+    let mut playing = tokio::task::spawn_blocking(move || carrier.run());
+    let result = loop {
+        tokio::select! {
+            result = &mut playing => break result,
+            Ok(()) = stop.changed() => {
+                let reason = stop.borrow_and_update().clone();
+                if let Some(reason) = reason {
+                    let _over = happened.send(Happening::Stop(reason));
+                }
+            }
+        }
+    };
+    reading.abort();
+    let _last_words = tokio::time::timeout(WELCOME_MAX, writing).await;
+    result.unwrap_or_else(|_| Err(Failure::Failed("the session's thread ended unexpectedly".into())))
+}
+
+fn start(
+    node: &Node,
+    heard: &Heard,
+    welcome: Welcome,
+    outbox: mpsc::UnboundedSender<ToSender>,
+) -> Result<(Carrier, crossbeam_channel::Sender<Happening>), String> {
+    let group = Ipv4Addr::from(welcome.group);
+    if !group.is_multicast() {
+        return Err(format!("the sender names {group} as its group, which is none"));
+    }
+    let group = SocketAddrV4::new(group, welcome.port);
+    let interface = &node.network.interface;
+    let options = ReceiverOptions { interface, group, receive_buffer: RECEIVE_BUFFER };
+    let socket = MulticastReceiver::join(options)
+        .map_err(|error| format!("cannot join the group {group} on {}: {error}", interface.name))?;
+    Carrier::start(Setup {
+        session: heard.session,
+        welcome,
+        socket,
+        sender: SocketAddr::V4(heard.control),
+        local: SocketAddrV4::new(interface.address, 0),
+        sink: Arc::clone(&node.sink),
+        outbox,
+    })
+}
+
+async fn read(reader: &mut ChannelReader) -> Result<Option<ToReceiver>, String> {
+    match reader.read_frame().await.map_err(|error| error.to_string())? {
+        Some(frame) => decode_to_receiver(&frame).map(Some).map_err(|error| error.to_string()),
+        None => Ok(None),
+    }
+}
+
+async fn write_all(mut writer: ChannelWriter, mut messages: mpsc::UnboundedReceiver<ToSender>) {
+    while let Some(message) = messages.recv().await {
+        if writer.write_frame(&encode(&message)).await.is_err() {
+            return;
+        }
+    }
+    let _gone = writer.close().await;
+}

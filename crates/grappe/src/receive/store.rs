@@ -1,0 +1,234 @@
+//! The jobs of a receiver: preparing for a manifest, storing whole blocks, verifying, placing.
+//!
+//! Worker threads run them; the carrier hands blocks over and takes results back.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use grappe_proto::content::digest::{Digests, FileState};
+use grappe_proto::content::layout::Layout;
+use grappe_proto::content::manifest::Manifest;
+use grappe_proto::content::stream::{Place, Stream};
+use grappe_proto::fec::{Code, SymbolSet};
+use grappe_proto::limits::SYMBOL_SIZE;
+use grappe_proto::units::{BlockIndex, Digest, SessionId, SymbolIndex};
+use grappe_proto::wire::control::Done;
+
+use crate::copy_hash::copy_hash;
+use crate::files::{Incoming, Sink, Skipped};
+use crate::gf_kernel::MachineKernel;
+
+/// A block's memory: K symbols, of which some came as parity instead.
+#[derive(Debug, Default)]
+pub(super) struct BlockBuffer {
+    pub(super) data: Vec<u8>,
+    pub(super) parities: Vec<(SymbolIndex, Vec<u8>)>,
+}
+
+/// One session's store, shared by its workers.
+pub(super) struct Store {
+    sink: Arc<Sink>,
+    session: SessionId,
+    manifest_len: u64,
+    manifest_hash: Digest,
+    content_bytes: u64,
+    /// The blocks of the manifest and of the digests, which stay in memory.
+    objects: Mutex<Objects>,
+    prepared: OnceLock<Prepared>,
+    /// What the sender said became of each entry, once verified.
+    verified: OnceLock<Digests>,
+}
+
+#[derive(Debug, Default)]
+struct Objects {
+    manifest: Vec<u8>,
+    digests: Vec<u8>,
+}
+
+struct Prepared {
+    manifest: Arc<Manifest>,
+    layout: Arc<Layout>,
+    stream: Stream,
+    incoming: Incoming,
+    /// Hash of each piece stored.
+    pieces: Mutex<Vec<Digest>>,
+}
+
+impl Store {
+    pub(super) fn new(
+        sink: Arc<Sink>,
+        session: SessionId,
+        manifest_len: u64,
+        manifest_hash: Digest,
+        content_bytes: u64,
+    ) -> Self {
+        Self {
+            sink,
+            session,
+            manifest_len,
+            manifest_hash,
+            content_bytes,
+            objects: Mutex::default(),
+            prepared: OnceLock::new(),
+            verified: OnceLock::new(),
+        }
+    }
+
+    /// Rebuilds what the block lacks, then keeps or writes it. `len` is the block's without padding.
+    pub(super) fn store(
+        &self,
+        block: BlockIndex,
+        present: &SymbolSet,
+        buffer: &mut BlockBuffer,
+    ) -> Result<(), String> {
+        rebuild(present, buffer)?;
+        match self.prepared.get() {
+            None => {
+                let stream = Stream::of_manifest_only(self.manifest_len).map_err(|error| error.to_string())?;
+                self.keep(&stream, block, &buffer.data)
+            }
+            Some(prepared) => match prepared.stream.place(block) {
+                Some(Place::Content { block, len }) => prepared.write(block, &buffer.data[..len as usize]),
+                _ => self.keep(&prepared.stream, block, &buffer.data),
+            },
+        }
+    }
+
+    /// The manifest's blocks are there: reads it and makes ready for the content.
+    pub(super) fn prepare(&self) -> Result<Stream, String> {
+        let bytes = std::mem::take(&mut self.objects().manifest);
+        if *blake3::hash(&bytes).as_bytes() != self.manifest_hash.0 {
+            return Err("the manifest that arrived is not the one the sender described".into());
+        }
+        let manifest = Manifest::decode(&bytes).map_err(|error| format!("the manifest is not valid: {error}"))?;
+        if manifest.total_bytes() != self.content_bytes {
+            return Err("the manifest is not as large as the sender said".into());
+        }
+        let layout = Layout::new(&manifest);
+        let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
+        let digests_len = Digests::encoded_len(layout.piece_count(), entries);
+        let stream = Stream::of_manifest_only(self.manifest_len)
+            .and_then(|stream| stream.with_content(&layout, digests_len))
+            .map_err(|error| error.to_string())?;
+        let (manifest, layout) = (Arc::new(manifest), Arc::new(layout));
+        let incoming = self
+            .sink
+            .begin(self.session, Arc::clone(&manifest), Arc::clone(&layout))
+            .map_err(|error| error.to_string())?;
+        let pieces = Mutex::new(vec![Digest::default(); layout.piece_count() as usize]);
+        let prepared = Prepared { manifest, layout, stream: stream.clone(), incoming, pieces };
+        self.prepared.set(prepared).map_err(|_| "the manifest came twice")?;
+        Ok(stream)
+    }
+
+    /// Compares everything stored with the digests object, which must hash to `digests_hash`. Answers
+    /// the blocks that differ; none means that all is well.
+    pub(super) fn verify(&self, digests_hash: Digest) -> Result<Vec<BlockIndex>, String> {
+        let prepared = self.prepared()?;
+        let bytes = std::mem::take(&mut self.objects().digests);
+        if *blake3::hash(&bytes).as_bytes() != digests_hash.0 {
+            let blocks = prepared.stream.digests_blocks();
+            return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
+        }
+        let entries = u32::try_from(prepared.manifest.entries.len()).unwrap_or(u32::MAX);
+        let digests = Digests::decode(&bytes, prepared.layout.piece_count(), entries).map_err(|error| error.to_string())?;
+        let wrong = prepared.differing(&digests);
+        if wrong.is_empty() {
+            self.verified.set(digests).map_err(|_| "verified twice")?;
+        } else {
+            // Needed again, for the next look.
+            self.objects().digests = bytes;
+        }
+        Ok(wrong)
+    }
+
+    /// Puts everything under its final names.
+    pub(super) fn place(&self) -> Result<Done, String> {
+        let prepared = self.prepared()?;
+        let digests = self.verified.get().ok_or("nothing was verified")?;
+        let placed = prepared.incoming.finalize(&digests.states).map_err(|error| error.to_string())?;
+        let withheld = |failure: &Skipped| !self.is_known_incomplete(&failure.path, digests, prepared);
+        let failed: Vec<&Skipped> = placed.failed.iter().filter(|failure| withheld(failure)).collect();
+        if let Some(first) = failed.first() {
+            let path = first.path.display();
+            return Err(format!("{} not placed, first {path}: {}", count(failed.len(), "entry", "entries"), first.reason));
+        }
+        let digest = copy_hash(&prepared.manifest, &prepared.layout, digests).0;
+        Ok(Done { bytes: placed.bytes, files: placed.files, repaired: 0, dropped: 0, digest })
+    }
+
+    /// Whether the sender itself said that the file at `path` was not read whole.
+    fn is_known_incomplete(&self, path: &Path, digests: &Digests, prepared: &Prepared) -> bool {
+        use std::os::unix::ffi::OsStrExt;
+        let is_it = |(entry, state): (&grappe_proto::content::manifest::Entry, &FileState)| {
+            *state != FileState::Whole && path.as_os_str().as_bytes().ends_with(&entry.path)
+        };
+        prepared.manifest.entries.iter().zip(&digests.states).any(is_it)
+    }
+
+    fn keep(&self, stream: &Stream, block: BlockIndex, data: &[u8]) -> Result<(), String> {
+        let mut objects = self.objects();
+        let (object, offset, len) = match stream.place(block) {
+            Some(Place::Manifest { offset, len }) => (&mut objects.manifest, offset, len),
+            Some(Place::Digests { offset, len }) => (&mut objects.digests, offset, len),
+            _ => return Err(format!("block {block} belongs to no object")),
+        };
+        let start = usize::try_from(offset).map_err(|_| "object too large for this machine")?;
+        let end = start + len as usize;
+        if object.len() < end {
+            object.resize(end, 0);
+        }
+        object[start..end].copy_from_slice(&data[..len as usize]);
+        Ok(())
+    }
+
+    fn prepared(&self) -> Result<&Prepared, String> {
+        self.prepared.get().ok_or_else(|| "there is no manifest yet".into())
+    }
+
+    fn objects(&self) -> std::sync::MutexGuard<'_, Objects> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Prepared {
+    fn write(&self, block: u32, data: &[u8]) -> Result<(), String> {
+        let digests = self.incoming.hash_and_write(block, data).map_err(|error| error.to_string())?;
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, digest) in digests {
+            pieces[number as usize] = digest;
+        }
+        Ok(())
+    }
+
+    fn differing(&self, digests: &Digests) -> Vec<BlockIndex> {
+        let pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_wrong = |block: &u32| {
+            let differs = |number: usize| pieces.get(number) != digests.pieces.get(number);
+            self.layout.pieces(*block).any(|piece| differs(piece.number as usize))
+        };
+        if *pieces == digests.pieces {
+            return Vec::new();
+        }
+        (0..self.layout.block_count())
+            .filter(is_wrong)
+            .filter_map(|block| self.stream.content_block(block))
+            .collect()
+    }
+}
+
+fn rebuild(present: &SymbolSet, buffer: &mut BlockBuffer) -> Result<(), String> {
+    let symbols = u16::try_from(buffer.data.len() / usize::from(SYMBOL_SIZE)).unwrap_or(u16::MAX);
+    if present.missing(symbols).next().is_none() {
+        return Ok(());
+    }
+    let parities: Vec<(SymbolIndex, &[u8])> =
+        buffer.parities.iter().map(|(symbol, bytes)| (*symbol, &bytes[..])).collect();
+    Code::new(symbols)
+        .and_then(|code| code.decode(&MachineKernel, &mut buffer.data, SYMBOL_SIZE, present, &parities))
+        .map_err(|error| format!("a block cannot be rebuilt: {error}"))
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}

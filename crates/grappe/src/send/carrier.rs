@@ -1,0 +1,390 @@
+//! Drives the sender's machine: carries what happens to it and what it decides to sockets, readers and
+//! the control plane. One thread; the copy's pace is its pace.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use grappe_os::clock::{MonotonicClock, precise_timers};
+use grappe_os::udp::MulticastSender;
+use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
+use grappe_proto::seal::SealKey;
+use grappe_proto::sender::{Event, Input, Job, Output, Sender as Machine, SenderSetup, Summary};
+use grappe_proto::session::Expectation;
+use grappe_proto::units::{Digest, PeerId, SessionId, Time};
+use grappe_proto::wire::control::{ToReceiver, Welcome};
+use grappe_proto::wire::report::REPORT_LEN_MAX;
+
+use super::control::{Connection, ControlPlane, Outbox, Setup};
+use super::readers::{self, Content, Request};
+use super::transmit::{Blocks, TRAIN_PACKETS_MAX, Transmitter};
+use super::{Happening, Notice, SendError, SendOptions, SendReport, limits, random};
+use crate::announce::Announcer;
+use crate::control::Endpoint;
+
+/// Between two looks at the progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Without any progress for so long, the user is told what is waited for.
+const WAITING_NOTICE: Duration = Duration::from_secs(5);
+
+/// Without any progress for so long, the copy is given up: no disk stalls that long, so it is stuck.
+const STALL_MAX: Duration = Duration::from_secs(600);
+
+/// Buffers of blocks kept for reuse.
+const SPARE_BUFFERS: usize = 32;
+
+/// Happenings taken in before the machine is polled again: a flood of them must not stop the flow.
+const HAPPENINGS_AT_ONCE: usize = 64;
+
+/// How often the report listener looks whether it is still wanted.
+const LISTEN: Duration = Duration::from_millis(100);
+
+/// The running copy.
+pub(super) struct Carrier {
+    clock: MonotonicClock,
+    machine: Machine,
+    content: Arc<Content>,
+    session: SessionId,
+    welcome: Welcome,
+    happenings: Receiver<Happening>,
+    requests: Option<Sender<Request>>,
+    threads: Vec<JoinHandle<()>>,
+    listening: Arc<AtomicBool>,
+    control: Option<ControlPlane>,
+    socket: Arc<MulticastSender>,
+    transmitter: Transmitter,
+    blocks: Blocks,
+    spare: Vec<Vec<u8>>,
+    peers: Vec<Peer>,
+    numbers: BTreeMap<Connection, PeerId>,
+    own_address: IpAddr,
+    hash: Option<Digest>,
+    /// When something last moved, and what it looked like.
+    moved: (Time, (u32, u32, usize, bool)),
+    noticed_at: Time,
+    waiting_told_at: Time,
+}
+
+/// A receiver as the carrier knows it.
+struct Peer {
+    outbox: Option<Outbox>,
+    report_key: [u8; 16],
+    is_local: bool,
+}
+
+impl Carrier {
+    pub(super) fn start(
+        options: SendOptions,
+        content: Arc<Content>,
+        session: SessionId,
+        listener: TcpListener,
+        socket: Arc<MulticastSender>,
+    ) -> Result<Self, SendError> {
+        let clock = MonotonicClock::new();
+        let (happened, happenings) = unbounded();
+        let (requests, requested) = unbounded();
+        let mut threads = readers::start(&content, &requested, &happened).map_err(SendError::system("start a thread"))?;
+        let listening = Arc::new(AtomicBool::new(true));
+        threads.push(
+            listen(Arc::clone(&socket), happened.clone(), Arc::clone(&listening))
+                .map_err(SendError::system("start a thread"))?,
+        );
+        let control_port = listener.local_addr().map_err(SendError::system("open the control port"))?.port();
+        let network = &options.network;
+        let announcer = Announcer::new(network, &options.identity, session, control_port)
+            .map_err(SendError::system("open the announcement socket"))?;
+        let nodes = match &options.expectation {
+            Expectation::Names(names) => names.iter().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let setup = Setup {
+            listener,
+            endpoint: Endpoint::new(&options.identity)?,
+            trust: options.trust,
+            session: session.0,
+            announcer,
+            nodes,
+            port: network.port,
+        };
+        let control = ControlPlane::start(setup, happened).map_err(SendError::system("start the control plane"))?;
+        let tag = u32::from_be_bytes(random()?);
+        let data_key = random()?;
+        let data = network.data_address(session);
+        let welcome = Welcome {
+            version: PROTOCOL_VERSION,
+            peer: 0,
+            tag,
+            group: data.ip().octets(),
+            port: data.port(),
+            report_port: socket.local_port(),
+            data_key,
+            report_key: [0; 16],
+            symbol_size: SYMBOL_SIZE,
+            manifest_len: content.manifest_bytes.len() as u64,
+            manifest_hash: *blake3::hash(&content.manifest_bytes).as_bytes(),
+            content_bytes: content.source.manifest().total_bytes(),
+        };
+        let now = Time::from_nanos(clock.now_nanos());
+        let setup = SenderSetup {
+            tag,
+            stream: content.stream.clone(),
+            symbol_size: SYMBOL_SIZE,
+            expectation: options.expectation,
+            wait: options.wait,
+            rate: limits(options.rate),
+            burst_packets_max: TRAIN_PACKETS_MAX,
+        };
+        Ok(Self {
+            machine: Machine::new(setup, now),
+            transmitter: Transmitter::new(Arc::clone(&socket), SealKey::new(&data_key), tag),
+            own_address: network.interface.address.into(),
+            clock,
+            content,
+            session,
+            welcome,
+            happenings,
+            requests: Some(requests),
+            threads,
+            listening,
+            control: Some(control),
+            socket,
+            blocks: Blocks::new(),
+            spare: Vec::new(),
+            peers: Vec::new(),
+            numbers: BTreeMap::new(),
+            hash: None,
+            moved: (now, (0, 0, 0, true)),
+            noticed_at: now,
+            waiting_told_at: now,
+        })
+    }
+
+    pub(super) fn run(
+        mut self,
+        cancel: &Receiver<String>,
+        notice: &mut dyn FnMut(Notice<'_>),
+    ) -> Result<SendReport, SendError> {
+        // Without it a pause of the pacer lasts 50 microseconds longer than meant; it works all the same.
+        let _refused = precise_timers();
+        let manifest = self.content.source.manifest();
+        notice(Notice::Announced {
+            session: self.session,
+            bytes: manifest.total_bytes(),
+            files: manifest.file_count().into(),
+        });
+        let summary = loop {
+            for _ in 0..HAPPENINGS_AT_ONCE {
+                let Ok(happening) = self.happenings.try_recv() else { break };
+                self.take_in(happening, notice);
+            }
+            if let Ok(reason) = cancel.try_recv() {
+                let now = self.now();
+                self.machine.handle(Input::Cancel(reason), now);
+            }
+            let now = self.now();
+            self.tell_progress(now, notice);
+            match self.machine.poll(now) {
+                Output::Wait(until) => {
+                    let until = until.min(now + PROGRESS_INTERVAL);
+                    match self.happenings.recv_timeout(until.since(now)) {
+                        Ok(happening) => self.take_in(happening, notice),
+                        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                    }
+                }
+                Output::Finished(summary) => break summary,
+                output => self.carry_out(output, notice),
+            }
+        };
+        Ok(self.wind_up(summary))
+    }
+
+    fn now(&self) -> Time {
+        Time::from_nanos(self.clock.now_nanos())
+    }
+
+    fn take_in(&mut self, happening: Happening, notice: &mut dyn FnMut(Notice<'_>)) {
+        let now = self.now();
+        match happening {
+            Happening::Report(bytes) => self.machine.handle(Input::Datagram(&bytes), now),
+            Happening::Block(block, buffer) => {
+                self.blocks.insert(block, buffer);
+                self.machine.handle(Input::BlockReady(block), now);
+            }
+            Happening::Digests { hash, copy } => {
+                self.hash = Some(copy);
+                self.machine.handle(Input::DigestsReady { hash, copy }, now);
+            }
+            Happening::Hello { connection, name, address, outbox } => {
+                self.hello(connection, name, address, outbox, now);
+            }
+            Happening::Message(connection, message) => {
+                if let Some(peer) = self.numbers.get(&connection) {
+                    self.machine.handle(Input::Control(*peer, message), now);
+                }
+            }
+            Happening::Left(connection, address, reason) => match self.numbers.get(&connection) {
+                Some(peer) => self.machine.handle(Input::Left(*peer, reason), now),
+                None => notice(Notice::Stranger(address, &reason)),
+            },
+            Happening::Note(text) => notice(Notice::Note(&text)),
+            Happening::Broken(reason) => self.machine.handle(Input::Cancel(reason), now),
+        }
+    }
+
+    fn hello(&mut self, connection: Connection, name: String, address: SocketAddr, outbox: Outbox, now: Time) {
+        let (Ok(number), Ok(report_key)) = (u16::try_from(self.peers.len()), random()) else { return };
+        let peer = PeerId(number);
+        self.numbers.insert(connection, peer);
+        let is_local = address.ip() == self.own_address || address.ip().is_loopback();
+        self.peers.push(Peer { outbox: Some(outbox), report_key, is_local });
+        self.machine.handle(Input::Hello { peer, name, report_key }, now);
+    }
+
+    fn carry_out(&mut self, output: Output, notice: &mut dyn FnMut(Notice<'_>)) {
+        match output {
+            Output::Burst { first, symbols } => {
+                if let Err(error) = self.transmitter.burst(&self.blocks, first, &symbols) {
+                    self.break_off(&error);
+                }
+            }
+            Output::Beat { sequence, block, beat } => {
+                if let Err(error) = self.transmitter.beat(sequence, block, &beat) {
+                    self.break_off(&error);
+                }
+            }
+            Output::Welcome(peer) => self.welcome(peer),
+            Output::Control(peer, message) => self.tell(peer, message),
+            Output::Close(peer) => {
+                if let Some(peer) = self.peers.get_mut(peer.as_usize()) {
+                    peer.outbox = None;
+                }
+            }
+            Output::Job(job) => self.request(job),
+            Output::Forget(below) => {
+                let kept = self.blocks.split_off(&below);
+                let forgotten = std::mem::replace(&mut self.blocks, kept);
+                let room = SPARE_BUFFERS.saturating_sub(self.spare.len());
+                self.spare.extend(forgotten.into_values().take(room));
+            }
+            Output::Event(event) => {
+                if let (Event::Started(_), Some(control)) = (&event, &mut self.control) {
+                    control.stop_announcing();
+                }
+                notice(Notice::Event(&event));
+            }
+            Output::Wait(_) | Output::Finished(_) => {}
+        }
+    }
+
+    fn welcome(&mut self, peer: PeerId) {
+        let Some(known) = self.peers.get(peer.as_usize()) else { return };
+        if known.is_local {
+            // Costs a copy of every packet, so only when a receiver on this host needs it.
+            if let Err(error) = self.socket.set_loopback(true) {
+                return self.break_off(&error);
+            }
+        }
+        let welcome = Welcome { peer: peer.0, report_key: known.report_key, ..self.welcome.clone() };
+        self.tell(peer, ToReceiver::Welcome(welcome));
+    }
+
+    fn tell(&self, peer: PeerId, message: ToReceiver) {
+        if let Some(Peer { outbox: Some(outbox), .. }) = self.peers.get(peer.as_usize()) {
+            // A closed connection is reported by its reader.
+            let _closed = outbox.send(message);
+        }
+    }
+
+    fn request(&mut self, job: Job) {
+        let request = match job {
+            Job::Read(block) => Request::Block(block, self.spare.pop().unwrap_or_default()),
+            Job::Digests => Request::Digests,
+        };
+        if let Some(requests) = &self.requests {
+            let _over = requests.send(request);
+        }
+    }
+
+    fn break_off(&mut self, error: &std::io::Error) {
+        let now = self.now();
+        self.machine.handle(Input::Cancel(format!("cannot send to the group: {error}")), now);
+    }
+
+    fn tell_progress(&mut self, now: Time, notice: &mut dyn FnMut(Notice<'_>)) {
+        if now.since(self.noticed_at) < PROGRESS_INTERVAL {
+            return;
+        }
+        self.noticed_at = now;
+        let progress = self.machine.progress();
+        notice(Notice::Progress(progress));
+        let state = (progress.stored_blocks, progress.sent_blocks, progress.receivers, self.machine.is_joining());
+        if state != self.moved.1 {
+            self.moved = (now, state);
+            self.waiting_told_at = now;
+        } else if now.since(self.moved.0) >= STALL_MAX {
+            let reason = format!("nothing moved for {} s, waiting for {}", STALL_MAX.as_secs(), self.machine.waiting_for());
+            self.machine.handle(Input::Cancel(reason), now);
+        } else if now.since(self.waiting_told_at) >= WAITING_NOTICE {
+            self.waiting_told_at = now;
+            notice(Notice::Waiting(&self.machine.waiting_for()));
+        }
+    }
+
+    fn wind_up(mut self, summary: Summary) -> SendReport {
+        self.peers.clear();
+        self.requests = None;
+        self.listening.store(false, Ordering::Relaxed);
+        if let Some(control) = self.control.take() {
+            control.stop();
+        }
+        for thread in self.threads.drain(..) {
+            let ended = thread.join();
+            debug_assert!(ended.is_ok(), "a thread of the sender panicked");
+        }
+        let source = &self.content.source;
+        let mut skipped = source.skipped().to_vec();
+        skipped.extend(source.problems());
+        SendReport {
+            session: self.session,
+            bytes: source.manifest().total_bytes(),
+            files: source.manifest().file_count().into(),
+            elapsed: summary.elapsed,
+            hash: self.hash,
+            nodes: summary.nodes,
+            missing: summary.missing,
+            skipped,
+            cancelled: summary.cancelled,
+            packets: (summary.packets_sent, summary.packets_repair),
+        }
+    }
+}
+
+/// Starts the thread that hears reports.
+fn listen(
+    socket: Arc<MulticastSender>,
+    happened: Sender<Happening>,
+    wanted: Arc<AtomicBool>,
+) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("reports".into()).spawn(move || {
+        let mut packet = [0; REPORT_LEN_MAX + 1];
+        while wanted.load(Ordering::Relaxed) {
+            match socket.recv_from(&mut packet, LISTEN) {
+                Ok(Some((len, _))) => {
+                    if happened.send(Happening::Report(packet[..len].into())).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let _over = happened.send(Happening::Broken(format!("cannot hear reports: {error}")));
+                    return;
+                }
+            }
+        }
+    })
+}

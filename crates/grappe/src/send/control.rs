@@ -1,0 +1,248 @@
+//! The sender's control plane: one thread that announces the session, accepts receivers' connections,
+//! judges their keys, and carries messages between them and the machine.
+//!
+//! It decides nothing about the session itself.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use grappe_proto::wire::control::{ToReceiver, ToSender, decode_to_sender, encode};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::Happening;
+use crate::announce::{ANNOUNCE_INTERVAL, Announcer};
+use crate::control::{ChannelReader, ChannelWriter, ControlError, Endpoint};
+use crate::trust::{PublicKey, TrustFile};
+
+/// A receiver that connected must greet within this time.
+const GREETING_MAX: Duration = Duration::from_secs(5);
+
+/// Connections that wait for their last message to leave when the session is over.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// Connections at one time; beyond, newcomers wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = grappe_proto::limits::PEERS_MAX + 64;
+
+/// Where the machine's messages to one receiver go; dropping it closes the connection.
+pub(super) type Outbox = mpsc::UnboundedSender<ToReceiver>;
+
+/// The number of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Connection(u64);
+
+/// The running control plane.
+pub(super) struct ControlPlane {
+    thread: JoinHandle<()>,
+    stop_announcing: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+/// What the control plane works with.
+pub(super) struct Setup {
+    pub(super) listener: std::net::TcpListener,
+    pub(super) endpoint: Endpoint,
+    pub(super) trust: TrustFile,
+    pub(super) session: [u8; 16],
+    pub(super) announcer: Announcer,
+    /// Names to announce to by unicast besides the group.
+    pub(super) nodes: Vec<String>,
+    pub(super) port: u16,
+}
+
+impl ControlPlane {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// When no thread or no runtime can be made.
+    pub(super) fn start(setup: Setup, happenings: Sender<Happening>) -> io::Result<Self> {
+        setup.listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop_announcing, announcing_stopped) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name("control".into()).spawn(move || {
+            runtime.block_on(serve(setup, happenings, announcing_stopped, stopped));
+        })?;
+        Ok(Self { thread, stop_announcing: Some(stop_announcing), stop: Some(stop) })
+    }
+
+    /// Nobody can join any more.
+    pub(super) fn stop_announcing(&mut self) {
+        self.stop_announcing = None;
+    }
+
+    /// Ends the thread once the last messages have left.
+    pub(super) fn stop(mut self) {
+        self.stop_announcing = None;
+        self.stop = None;
+        if self.thread.join().is_err() {
+            debug_assert!(false, "the control thread panicked");
+        }
+    }
+}
+
+async fn serve(
+    setup: Setup,
+    happenings: Sender<Happening>,
+    announcing_stopped: oneshot::Receiver<()>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let Setup { listener, endpoint, trust, session, announcer, nodes, port } = setup;
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let _over = happenings.send(Happening::Broken(format!("control port: {error}")));
+            return;
+        }
+    };
+    let gate = Arc::new(Gate { endpoint, trust, session, happenings: happenings.clone(), next: AtomicU64::new(0) });
+    let mut announcing = tokio::spawn(announce(announcer, nodes, port, happenings, announcing_stopped));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = &mut stopped => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, address)) => { connections.spawn(Arc::clone(&gate).receive(stream, address)); }
+                // Out of descriptors, most likely: waiting helps, spinning does not.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+    announcing.abort();
+    let _aborted = (&mut announcing).await;
+    let farewell = async { while connections.join_next().await.is_some() {} };
+    let _in_time = tokio::time::timeout(FAREWELL_MAX, farewell).await;
+}
+
+async fn announce(
+    announcer: Announcer,
+    nodes: Vec<String>,
+    port: u16,
+    happenings: Sender<Happening>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let (found, mut lookups) = mpsc::unbounded_channel();
+    for node in nodes {
+        let found = found.clone();
+        // A name that does not resolve is no error: its node may hear the group.
+        tokio::spawn(async move {
+            if let Ok(addresses) = tokio::net::lookup_host((node, port)).await {
+                for address in addresses {
+                    let _over = found.send(address.ip());
+                }
+            }
+        });
+    }
+    drop(found);
+    let mut addresses: Vec<Ipv4Addr> = Vec::new();
+    let mut ticks = tokio::time::interval(ANNOUNCE_INTERVAL);
+    let mut failure_told = false;
+    loop {
+        tokio::select! {
+            _ = &mut stopped => return,
+            Some(address) = lookups.recv() => if let IpAddr::V4(address) = address { addresses.push(address) },
+            _ = ticks.tick() => {
+                if let Err(error) = announcer.announce(&addresses)
+                    && !std::mem::replace(&mut failure_told, true)
+                {
+                    let _over = happenings.send(Happening::Note(format!("cannot announce to the group: {error}")));
+                }
+            }
+        }
+    }
+}
+
+/// Who may pass, and where what they say goes.
+struct Gate {
+    endpoint: Endpoint,
+    trust: TrustFile,
+    session: [u8; 16],
+    happenings: Sender<Happening>,
+    next: AtomicU64,
+}
+
+impl Gate {
+    async fn receive(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let connection = Connection(self.next.fetch_add(1, Ordering::Relaxed));
+        if let Err(reason) = self.converse(connection, stream, address).await {
+            let _over = self.happenings.send(Happening::Left(connection, address, reason));
+        }
+    }
+
+    /// The whole life of a connection; ends with the reason for its end.
+    async fn converse(&self, connection: Connection, stream: TcpStream, address: SocketAddr) -> Result<(), String> {
+        let (key, channel) = self.endpoint.accept(stream).await.map_err(|error| error.to_string())?;
+        let (mut reader, mut writer) = channel.split();
+        if !self.trust.role_of(&key).is_some_and(|role| role.may_receive()) {
+            let reason = untrusted(&key);
+            let told = encode(&ToReceiver::Refused { reason: reason.clone() });
+            let _gone = writer.write_frame(&told).await;
+            let _gone = writer.close().await;
+            return Err(reason);
+        }
+        let greeting = tokio::time::timeout(GREETING_MAX, reader.read_frame()).await;
+        let greeting = greeting.map_err(|_| "connected but did not greet".to_owned())?;
+        let name = self.check_greeting(greeting)?;
+        let (outbox, messages) = mpsc::unbounded_channel();
+        let hello = Happening::Hello { connection, name, address, outbox };
+        if self.happenings.send(hello).is_err() {
+            return Ok(());
+        }
+        let writing = tokio::spawn(write_all(writer, messages));
+        let end = self.read_all(connection, &mut reader).await;
+        let _over = self.happenings.send(Happening::Left(connection, address, end));
+        let _ended = writing.await;
+        Ok(())
+    }
+
+    fn check_greeting(&self, greeting: Result<Option<Vec<u8>>, ControlError>) -> Result<String, String> {
+        let frame = greeting.map_err(|error| error.to_string())?.ok_or("closed before greeting")?;
+        match decode_to_sender(&frame).map_err(|error| error.to_string())? {
+            ToSender::Hello { name, session, .. } if session == self.session => {
+                let clean: String = name.chars().filter(|character| !character.is_control()).take(64).collect();
+                Ok(if clean.is_empty() { "unnamed".into() } else { clean })
+            }
+            ToSender::Hello { .. } => Err("came for another session".into()),
+            _ => Err("did not greet first".into()),
+        }
+    }
+
+    async fn read_all(&self, connection: Connection, reader: &mut ChannelReader) -> String {
+        loop {
+            let frame = match reader.read_frame().await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return "closed its connection".into(),
+                Err(error) => return error.to_string(),
+            };
+            match decode_to_sender(&frame) {
+                Ok(message) => {
+                    if self.happenings.send(Happening::Message(connection, message)).is_err() {
+                        return "the session is over".into();
+                    }
+                }
+                Err(error) => return error.to_string(),
+            }
+        }
+    }
+}
+
+async fn write_all(mut writer: ChannelWriter, mut messages: mpsc::UnboundedReceiver<ToReceiver>) {
+    while let Some(message) = messages.recv().await {
+        if writer.write_frame(&encode(&message)).await.is_err() {
+            return;
+        }
+    }
+    let _gone = writer.close().await;
+}
+
+fn untrusted(key: &PublicKey) -> String {
+    format!("the key {} is not trusted to receive; add it to the sender's trust file", key.fingerprint())
+}

@@ -1,0 +1,199 @@
+//! Sending a copy: what the program's `send` does once its flags are understood.
+//!
+//! [`send`] opens the source and the sockets, starts the threads (control plane, readers, report
+//! listener) and then drives the machine of `grappe-proto` until its summary.
+
+mod carrier;
+mod control;
+mod readers;
+mod transmit;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use grappe_os::udp::{InterfaceError, MulticastSender, SenderOptions};
+use grappe_proto::content::digest::Digests;
+use grappe_proto::content::layout::Layout;
+use grappe_proto::content::stream::{Stream, StreamError};
+use grappe_proto::rate::RateLimits;
+pub use grappe_proto::sender::{Event, Progress};
+use grappe_proto::session::{Expectation, NodeOutcome};
+use grappe_proto::units::{BlockIndex, Digest, Rate, SessionId};
+use grappe_proto::wire::control::ToSender;
+
+use self::carrier::Carrier;
+use self::control::{Connection, Outbox};
+use self::readers::Content;
+use crate::control::ControlError;
+use crate::files::{Skipped, Source, SourceError};
+use crate::network::Network;
+use crate::trust::{Identity, TrustFile};
+
+/// Bytes in the send buffer: enough to keep the link busy over a scheduling gap; what waits there can
+/// no longer be slowed down.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// What to send, to whom, and how.
+#[derive(Debug)]
+pub struct SendOptions {
+    /// Files and directories.
+    pub paths: Vec<PathBuf>,
+    /// This node's key.
+    pub identity: Identity,
+    /// Whose receivers may take part.
+    pub trust: TrustFile,
+    /// Where the copy travels.
+    pub network: Network,
+    /// Whom to wait for.
+    pub expectation: Expectation,
+    /// How long to wait for them.
+    pub wait: Duration,
+    /// The most to send, in bytes per second.
+    pub rate: Option<Rate>,
+}
+
+/// What the user is told while it happens.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// The session is announced.
+    Announced {
+        /// Its name.
+        session: SessionId,
+        /// Bytes of files.
+        bytes: u64,
+        /// Number of files.
+        files: u64,
+    },
+    /// Something happened to a node.
+    Event(&'a Event),
+    /// A connection came to nothing before it was a node: from where, and why.
+    Stranger(SocketAddr, &'a str),
+    /// How far the copy is; several times a second.
+    Progress(Progress),
+    /// What is waited for; when nothing has moved for some seconds.
+    Waiting(&'a str),
+    /// Something that does not stop the copy.
+    Note(&'a str),
+}
+
+/// The result of a copy.
+#[derive(Clone, Debug)]
+pub struct SendReport {
+    /// The session's name.
+    pub session: SessionId,
+    /// Bytes of files.
+    pub bytes: u64,
+    /// Number of files.
+    pub files: u64,
+    /// From the start of the content's flow to the end.
+    pub elapsed: Duration,
+    /// Hash over all files; none when the copy ended before everything was read.
+    pub hash: Option<Digest>,
+    /// A line for each node.
+    pub nodes: Vec<NodeOutcome>,
+    /// Receivers expected by number that never came.
+    pub missing: usize,
+    /// What was not sent, or not whole, and why.
+    pub skipped: Vec<Skipped>,
+    /// Why the copy was broken off, when it was.
+    pub cancelled: Option<String>,
+    /// Packets sent, and those among them that were repairs.
+    pub packets: (u64, u64),
+}
+
+/// Why a copy could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The paths cannot be sent.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The copy is larger than the protocol can number.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The interface is not there.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// TLS cannot be set up with this key.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A socket or a thread was refused by the kernel.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
+    /// No source of randomness.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+impl SendError {
+    pub(crate) fn system(action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::System { action, source }
+    }
+}
+
+/// What the other threads tell the one that drives the machine.
+enum Happening {
+    Hello { connection: Connection, name: String, address: SocketAddr, outbox: Outbox },
+    Message(Connection, ToSender),
+    Left(Connection, SocketAddr, String),
+    Report(Box<[u8]>),
+    Block(BlockIndex, Vec<u8>),
+    Digests { hash: Digest, copy: Digest },
+    Note(String),
+    Broken(String),
+}
+
+/// Sends a copy and reports what became of it.
+///
+/// `notice` is called from this thread; `cancel` ends the copy with the reason that comes in.
+///
+/// # Errors
+///
+/// When the copy cannot begin. Whatever happens later is in the report.
+pub fn send(
+    options: SendOptions,
+    cancel: &Receiver<String>,
+    notice: &mut dyn FnMut(Notice<'_>),
+) -> Result<SendReport, SendError> {
+    let source = Source::open(&options.paths)?;
+    let content = lay_out(source)?;
+    let session = SessionId(random()?);
+    let listener = TcpListener::bind((options.network.interface.address, 0))
+        .map_err(SendError::system("open the control port"))?;
+    let socket = MulticastSender::open(SenderOptions {
+        interface: &options.network.interface,
+        group: options.network.data_address(session),
+        ttl: options.network.ttl,
+        loopback: options.network.interface.is_loopback,
+        send_buffer: SEND_BUFFER,
+    })
+    .map_err(SendError::system("open the multicast socket"))?;
+    Carrier::start(options, Arc::new(content), session, listener, Arc::new(socket))?.run(cancel, notice)
+}
+
+fn lay_out(source: Source) -> Result<Content, SendError> {
+    let manifest = source.manifest();
+    let manifest_bytes = manifest.encode();
+    let layout = Layout::new(manifest);
+    let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
+    let digests_len = Digests::encoded_len(layout.piece_count(), entries);
+    let stream = Stream::of_manifest_only(manifest_bytes.len() as u64)?.with_content(&layout, digests_len)?;
+    Ok(Content::new(source, layout, stream, manifest_bytes))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], SendError> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| SendError::Random)?;
+    Ok(bytes)
+}
+
+fn limits(rate: Option<Rate>) -> RateLimits {
+    RateLimits { cap: rate, ..RateLimits::default() }
+}

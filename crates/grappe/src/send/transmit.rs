@@ -1,0 +1,101 @@
+//! The last steps of a packet at the sender: its symbol out of memory or out of the parity code,
+//! sealed into a train, handed to the kernel.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use grappe_os::udp::MulticastSender;
+use grappe_proto::fec::Code;
+use grappe_proto::limits::SYMBOL_SIZE;
+use grappe_proto::seal::SealKey;
+use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex};
+use grappe_proto::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, Header, Kind, TAG_LEN};
+
+use crate::gf_kernel::MachineKernel;
+
+/// Bytes of a sealed data packet.
+const PACKET_LEN: usize = HEADER_LEN + SYMBOL_SIZE as usize + TAG_LEN;
+
+/// Packets that fit one train of the kernel.
+pub(super) const TRAIN_PACKETS_MAX: usize = grappe_os::udp::TRAIN_BYTES_MAX / PACKET_LEN;
+
+/// Blocks in memory: each padded with zeros to whole symbols.
+pub(super) type Blocks = BTreeMap<BlockIndex, Vec<u8>>;
+
+/// Seals and sends.
+pub(super) struct Transmitter {
+    socket: std::sync::Arc<MulticastSender>,
+    key: SealKey,
+    tag: u32,
+    train: Vec<u8>,
+    parity: Vec<u8>,
+    /// Packets that this host's own queue refused.
+    refused: u64,
+}
+
+impl Transmitter {
+    pub(super) fn new(socket: std::sync::Arc<MulticastSender>, key: SealKey, tag: u32) -> Self {
+        let train = vec![0; TRAIN_PACKETS_MAX * PACKET_LEN];
+        Self { socket, key, tag, train, parity: vec![0; SYMBOL_SIZE.into()], refused: 0 }
+    }
+
+    /// Sends `symbols` of `blocks` as one train, numbered from `first` on.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, when it is more than a full queue.
+    pub(super) fn burst(
+        &mut self,
+        blocks: &Blocks,
+        first: Sequence,
+        symbols: &[(BlockIndex, SymbolIndex)],
+    ) -> io::Result<()> {
+        let mut packets = self.train.chunks_exact_mut(PACKET_LEN);
+        for ((block, symbol), number) in symbols.iter().zip(first.0..) {
+            let Some(packet) = packets.next() else { break };
+            let Some(data) = blocks.get(block) else {
+                debug_assert!(false, "block {block} was forgotten too early");
+                continue;
+            };
+            let start = usize::from(symbol.0) * usize::from(SYMBOL_SIZE);
+            let body = match data.get(start..start + usize::from(SYMBOL_SIZE)) {
+                Some(body) => body,
+                None => {
+                    make_parity(data, *symbol, &mut self.parity);
+                    &self.parity
+                }
+            };
+            let sequence = Sequence(number);
+            let header = Header { kind: Kind::Data, symbol: *symbol, tag: self.tag, block: *block, sequence };
+            self.key.seal(&header.emit(), sequence, body, packet);
+        }
+        let len = symbols.len().min(TRAIN_PACKETS_MAX) * PACKET_LEN;
+        self.send(len, PACKET_LEN)
+    }
+
+    /// Sends a beat.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, when it is more than a full queue.
+    pub(super) fn beat(&mut self, sequence: Sequence, block: BlockIndex, beat: &Beat) -> io::Result<()> {
+        let header = Header { kind: Kind::Beat, symbol: SymbolIndex(0), tag: self.tag, block, sequence };
+        let len = HEADER_LEN + BEAT_BODY_LEN + TAG_LEN;
+        self.key.seal(&header.emit(), sequence, &beat.emit(), &mut self.train[..len]);
+        self.send(len, len)
+    }
+
+    fn send(&mut self, len: usize, segment: usize) -> io::Result<()> {
+        match self.socket.send_train(&self.train[..len], segment)? {
+            grappe_os::udp::SendOutcome::Sent { .. } => {}
+            grappe_os::udp::SendOutcome::Refused { refused, .. } => self.refused += refused as u64,
+        }
+        Ok(())
+    }
+}
+
+fn make_parity(data: &[u8], symbol: SymbolIndex, parity: &mut [u8]) {
+    let symbols = u16::try_from(data.len() / usize::from(SYMBOL_SIZE)).unwrap_or(u16::MAX);
+    let made = Code::new(symbols).and_then(|code| code.encode_parity(&MachineKernel, data, SYMBOL_SIZE, symbol, parity));
+    debug_assert!(made.is_ok(), "the machine asks for symbols that exist: {made:?}");
+}
