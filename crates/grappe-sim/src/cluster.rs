@@ -1,0 +1,184 @@
+//! The play: takes one event after the other from the agenda and gives it to the node it concerns,
+//! until everybody ended or the virtual deadline is over.
+
+use std::time::Duration;
+
+use grappe_proto::receiver::Input;
+use grappe_proto::units::{PeerId, Time};
+
+use crate::event::{Event, Mail};
+use crate::oracle;
+use crate::outcome::{End, NodeResult, Outcome};
+use crate::outside::Outside;
+use crate::random::Random;
+use crate::receiver_node::ReceiverNode;
+use crate::scenario::{Fault, Scenario};
+use crate::sender_node::SenderNode;
+
+/// One sender, its receivers and their world.
+pub(crate) struct Cluster<'a> {
+    scenario: &'a Scenario,
+    outside: Outside,
+    sender: SenderNode,
+    receivers: Vec<ReceiverNode>,
+    now: Time,
+}
+
+impl<'a> Cluster<'a> {
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        let random = Random::new(scenario.seed);
+        let mut outside = Outside::new(scenario, &random);
+        let sender = SenderNode::new(scenario, &outside);
+        let receiver = |node| ReceiverNode::new(node, scenario, &outside, random.fork(1_000_000 + node as u64));
+        let receivers: Vec<ReceiverNode> = (0..scenario.receivers).map(receiver).collect();
+        for node in 0..scenario.receivers {
+            let hello = Mail::Hello(PeerId(node as u16), outside.keys.reports[node]);
+            outside.agenda.plan(Time::ZERO, Event::ToSender(hello));
+        }
+        let mut cluster = Self { scenario, outside, sender, receivers, now: Time::ZERO };
+        cluster.plan_faults();
+        cluster
+    }
+
+    /// Plays to the end.
+    pub(crate) fn play(mut self) -> Outcome {
+        while !self.is_over() {
+            let Some((at, event)) = self.outside.agenda.next() else {
+                let silent = self.sender.has_crashed();
+                if !silent {
+                    self.outside.violation(self.now, || "nobody waits for anything".into());
+                }
+                break;
+            };
+            debug_assert!(at >= self.now, "time runs forward");
+            self.now = at;
+            if at > Time::ZERO + self.scenario.deadline {
+                let waiting_for = self.sender.waiting_for();
+                self.outside.violation(at, || format!("not over in time; the sender waits for {waiting_for}"));
+                break;
+            }
+            self.dispatch(event);
+        }
+        self.outcome()
+    }
+
+    fn is_over(&self) -> bool {
+        self.sender.is_over() && self.receivers.iter().all(ReceiverNode::is_over)
+    }
+
+    fn plan_faults(&mut self) {
+        for (number, fault) in self.scenario.faults.iter().enumerate() {
+            let at = match fault {
+                Fault::ReceiverCrash { at, .. }
+                | Fault::SenderCrash { at, .. }
+                | Fault::ReceiverPause { at, .. }
+                | Fault::DiskStall { at, .. } => *at,
+                Fault::SlowDisk { .. } | Fault::Mismatch { .. } | Fault::Liar { .. } => Duration::ZERO,
+            };
+            self.outside.agenda.plan(Time::ZERO + at, Event::Fault(number));
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::ToSender(mail) => self.sender.receive(now, mail, &mut self.outside),
+            Event::SenderWake => self.sender.wake(now, &mut self.outside),
+            Event::Fault(number) => self.strike(number),
+            Event::Packets { node, .. }
+            | Event::Welcome { node }
+            | Event::ToReceiver { node, .. }
+            | Event::ReceiverJob { node, .. }
+            | Event::ReceiverWake { node } => self.at_receiver(node, event),
+        }
+    }
+
+    fn at_receiver(&mut self, node: usize, event: Event) {
+        let (now, receiver, outside) = (self.now, &mut self.receivers[node], &mut self.outside);
+        if receiver.is_over() {
+            return;
+        }
+        if now < receiver.paused_until {
+            let waits = match &event {
+                Event::Packets { train, arrival, .. } => receiver.buffer(train, *arrival),
+                _ => true,
+            };
+            if waits {
+                outside.agenda.plan(receiver.paused_until, event);
+            }
+            return;
+        }
+        match event {
+            Event::Packets { train, arrival, .. } => receiver.packets(now, &train, arrival, outside),
+            Event::Welcome { .. } => receiver.welcome(now, outside),
+            Event::ToReceiver { input, .. } => receiver.input(now, input, outside),
+            Event::ReceiverJob { job, .. } => receiver.job_done(now, job, outside),
+            Event::ReceiverWake { .. } => receiver.wake(now, outside),
+            Event::ToSender(_) | Event::SenderWake | Event::Fault(_) => {}
+        }
+    }
+
+    fn strike(&mut self, number: usize) {
+        let now = self.now;
+        match &self.scenario.faults[number] {
+            Fault::ReceiverCrash { node, silent, .. } => self.receivers[*node].crash(now, *silent, &mut self.outside),
+            Fault::SenderCrash { silent, .. } => self.crash_sender(*silent),
+            Fault::ReceiverPause { node, lasting, .. } => self.receivers[*node].paused_until = now + *lasting,
+            Fault::DiskStall { node, lasting, .. } => self.receivers[*node].disk.stall(now, *lasting),
+            Fault::SlowDisk { node, rate } => self.receivers[*node].disk.set_rate(*rate),
+            Fault::Mismatch { node, blocks } => self.receivers[*node].spoils.extend(blocks),
+            Fault::Liar { node, lie } => {
+                self.receivers[*node].lie = Some(*lie);
+                // What a liar really has binds nobody.
+                self.outside.stored_below[*node] = u32::MAX;
+            }
+        }
+    }
+
+    fn crash_sender(&mut self, silent: bool) {
+        if self.sender.is_over() {
+            return;
+        }
+        self.sender.crash();
+        if !silent {
+            for node in 0..self.receivers.len() {
+                self.outside.control_to_receiver(self.now, node, Input::Closed("connection reset by peer".into()));
+            }
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        let since_start = |at: Time| at.since(Time::ZERO);
+        let table = self.sender.summary.as_ref().map(|(summary, _)| &summary.nodes[..]).unwrap_or_default();
+        let result = |(node, receiver): (usize, &ReceiverNode)| {
+            let name = format!("node{node:04}");
+            let line = table.iter().find(|line| line.name == name);
+            NodeResult {
+                state: line.map(|line| line.state),
+                limited_by: line.map(|line| line.limited_by),
+                end: receiver.end.clone(),
+                ended_at: receiver.ended_at.map(since_start),
+            }
+        };
+        let nodes: Vec<NodeResult> = self.receivers.iter().enumerate().map(result).collect();
+        let over_at = self.sender.summary.as_ref().map_or(self.now, |(_, at)| *at);
+        let elapsed = over_at.since(self.sender.started_at.unwrap_or(over_at));
+        let completed = nodes.iter().any(|node| node.end == End::Complete);
+        let goodput = if completed { self.scenario.bytes as f64 / elapsed.as_secs_f64().max(1e-9) } else { 0.0 };
+        let mut outcome = Outcome {
+            elapsed,
+            packets_sent: self.sender.data_packets,
+            packets_useful: self.outside.content.symbols(),
+            packets_repair: self.sender.packets_repair(),
+            beats: self.sender.beats,
+            packets_lost: self.outside.packets_lost,
+            nodes,
+            goodput,
+            summary: self.sender.summary.map(|(summary, _)| summary),
+            ended_at: since_start(self.now),
+            violations: self.outside.violations,
+        };
+        oracle::judge(self.scenario, &mut outcome);
+        outcome
+    }
+}

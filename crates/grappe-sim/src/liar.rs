@@ -1,0 +1,59 @@
+//! Reports that do not tell the truth, sealed as properly as any.
+
+use grappe_proto::fec::SymbolSet;
+use grappe_proto::limits::SYMBOLS_PER_BLOCK_MAX;
+use grappe_proto::seal::SealKey;
+use grappe_proto::units::{BlockIndex, Sequence};
+use grappe_proto::wire::data::{HEADER_LEN, TAG_LEN};
+use grappe_proto::wire::report::{LACKS_MAX, Lack, REPORT_LEN_MAX, Report, ReportHeader};
+
+use crate::random::Random;
+use crate::scenario::Lie;
+
+/// The report that says `lie` in the place of the honest `packet`.
+pub(crate) fn twist(lie: Lie, packet: &[u8], key: &SealKey, random: &mut Random) -> Vec<u8> {
+    let mut body = [0; REPORT_LEN_MAX];
+    let body = &mut body[..packet.len() - HEADER_LEN - TAG_LEN];
+    let Ok(header) = ReportHeader::read(packet) else { return packet.to_vec() };
+    if key.open(header.sequence, packet, body).is_err() {
+        return packet.to_vec();
+    }
+    let Ok(mut report) = Report::read(body) else { return packet.to_vec() };
+    tell(lie, &mut report, random);
+    let mut body = Vec::new();
+    report.emit(&mut body);
+    let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
+    // The honest report never leaves, so its number is still unused on the wire.
+    key.seal(&header.emit(), header.sequence, &body, &mut packet);
+    packet
+}
+
+fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
+    match lie {
+        Lie::LacksEverything => {
+            report.stored_below = BlockIndex(0);
+            report.lacks = (0..LACKS_MAX as u32).map(whole_block).collect();
+        }
+        Lie::ReceivedNothing => (report.received, report.highest) = (0, Sequence(0)),
+        Lie::StoredEverything => {
+            report.stored_below = BlockIndex(u32::MAX);
+            report.lacks.clear();
+        }
+        Lie::SawTheFuture => report.highest = Sequence(u64::MAX),
+        Lie::Nonsense => {
+            report.highest = Sequence(random.below(report.highest.0 + 1));
+            report.received = random.next();
+            report.dropped = random.next() as u32;
+            report.stored_below = BlockIndex(random.next() as u32);
+            report.lacks = (0..LACKS_MAX).map(|_| whole_block(random.next() as u32)).collect();
+        }
+    }
+}
+
+fn whole_block(block: u32) -> Lack {
+    Lack {
+        block: BlockIndex(block),
+        need: SYMBOLS_PER_BLOCK_MAX as u8,
+        missing: SymbolSet::first(SYMBOLS_PER_BLOCK_MAX),
+    }
+}

@@ -1,0 +1,146 @@
+//! What becomes of packets: the sender's uplink, which queues and pushes back, and each receiver's
+//! downlink, which queues, drops, loses, delays, doubles and breaks.
+//!
+//! Times are exact for each packet in the queues; a train is handed over when its last packet is
+//! there, as a kernel that joins packets (GRO) does.
+
+use std::time::Duration;
+
+use grappe_proto::units::{Rate, Time};
+
+use crate::random::{Random, Trials};
+use crate::scenario::Link;
+use crate::train::{Arrival, Train};
+
+/// The sender's socket and link.
+#[derive(Clone, Debug)]
+pub(crate) struct Uplink {
+    rate: Rate,
+    queue_bytes: u64,
+    free_at: Time,
+}
+
+/// When the packets of a train leave the uplink.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Departure {
+    first: Time,
+    spacing: Duration,
+}
+
+impl Uplink {
+    pub(crate) const fn new(rate: Rate, queue_bytes: u64) -> Self {
+        Self { rate, queue_bytes, free_at: Time::ZERO }
+    }
+
+    /// Takes a train, full or not: a socket that accepted one byte accepts the call.
+    pub(crate) fn send(&mut self, now: Time, train: &Train) -> Departure {
+        let spacing = self.rate.time_for(train.packet_bytes);
+        let begin = self.free_at.max(now);
+        self.free_at = begin + spacing * train.len() as u32;
+        Departure { first: begin + spacing, spacing }
+    }
+
+    /// When the socket has room, if it has none `now`.
+    pub(crate) fn full_until(&self, now: Time) -> Option<Time> {
+        let drained = self.free_at - self.rate.time_for(self.queue_bytes);
+        (drained > now).then_some(drained)
+    }
+}
+
+/// The way to one receiver and its state.
+#[derive(Clone, Debug)]
+pub(crate) struct Downlink {
+    link: Link,
+    random: Random,
+    losses: Trials,
+    doublings: Trials,
+    breakages: Trials,
+    bad: bool,
+    free_at: Time,
+}
+
+/// Packets of one train that arrive together.
+pub(crate) type Delivery = (Time, Arrival);
+
+impl Downlink {
+    pub(crate) fn new(link: Link, mut random: Random) -> Self {
+        Self {
+            losses: Trials::new(link.loss, &mut random),
+            doublings: Trials::new(link.duplication, &mut random),
+            breakages: Trials::new(link.corruption, &mut random),
+            link,
+            random,
+            bad: false,
+            free_at: Time::ZERO,
+        }
+    }
+
+    /// What reaches the receiver of `train`, and when: nothing, or up to three parts of it.
+    pub(crate) fn carry(&mut self, train: &Train, departure: Departure, mut deliver: impl FnMut(Delivery)) {
+        let (mut early, mut late, mut doubled) = (Arrival::default(), Arrival::default(), 0_u64);
+        let mut at = departure.first;
+        for index in 0..train.len() {
+            let bit = 1 << index;
+            if self.queue(at, train.packet_bytes) && !self.lost() {
+                let part = if self.is_late() { &mut late } else { &mut early };
+                if self.breakages.happens(&mut self.random) {
+                    part.broken |= bit;
+                } else {
+                    part.whole |= bit;
+                }
+                if self.doublings.happens(&mut self.random) {
+                    doubled |= bit;
+                }
+            }
+            at = at + departure.spacing;
+        }
+        for part in [early, late, Arrival { whole: doubled, broken: 0 }] {
+            if !part.is_empty() {
+                deliver((self.free_at + self.latency(), part));
+            }
+        }
+    }
+
+    /// When a report or control message sent `now` from the other end arrives.
+    pub(crate) fn latency(&mut self) -> Duration {
+        let jitter = if self.link.jitter.is_zero() { Duration::ZERO } else { self.random.duration(self.link.jitter) };
+        self.link.delay + jitter
+    }
+
+    /// One way, without jitter: what a connection that keeps order takes.
+    pub(crate) const fn delay(&self) -> Duration {
+        self.link.delay
+    }
+
+    /// Whether a datagram on the way back is lost.
+    pub(crate) fn loses_datagram(&mut self) -> bool {
+        self.random.chance(self.link.loss)
+    }
+
+    /// Takes one packet into the queue if there is room for it.
+    fn queue(&mut self, at: Time, bytes: u64) -> bool {
+        let waiting = self.free_at.since(at);
+        if !waiting.is_zero() && self.link.rate.bytes_in(waiting) + bytes > self.link.queue_bytes {
+            return false;
+        }
+        self.free_at = self.free_at.max(at) + self.link.rate.time_for(bytes);
+        true
+    }
+
+    fn lost(&mut self) -> bool {
+        let lost_in_burst = match self.link.burst_loss {
+            None => false,
+            Some(bursts) => {
+                let turn = if self.bad { bursts.leave } else { bursts.enter };
+                self.bad ^= self.random.chance(turn);
+                self.bad && self.random.chance(bursts.loss)
+            }
+        };
+        lost_in_burst || self.losses.happens(&mut self.random)
+    }
+
+    /// With jitter, some packets of a train come apart from the others.
+    fn is_late(&mut self) -> bool {
+        !self.link.jitter.is_zero() && self.random.chance(0.1)
+    }
+}

@@ -1,0 +1,129 @@
+//! What surrounds every node: the agenda, the ways between nodes, the session's keys, and the book of
+//! what must never be.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
+use grappe_proto::receiver;
+use grappe_proto::units::Time;
+use grappe_proto::wire::control::Welcome;
+
+use crate::content::Content;
+use crate::event::{Agenda, Event, Mail};
+use crate::network::{Departure, Downlink};
+use crate::random::Random;
+use crate::scenario::Scenario;
+use crate::train::Train;
+
+/// More violations than these say nothing new.
+const VIOLATIONS_MAX: usize = 5;
+
+/// Time that a control message takes beyond the way itself: two kernels and TLS.
+const CONTROL_EXTRA: Duration = Duration::from_micros(100);
+
+/// The world of the nodes.
+pub(crate) struct Outside {
+    pub(crate) agenda: Agenda,
+    pub(crate) content: Rc<Content>,
+    pub(crate) keys: Keys,
+    pub(crate) violations: Vec<String>,
+    pub(crate) packets_lost: u64,
+    /// What each receiver has really stored, or `u32::MAX` when the sender need not care.
+    pub(crate) stored_below: Vec<u32>,
+    downlinks: Vec<Downlink>,
+}
+
+/// Secrets of the session.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    pub(crate) tag: u32,
+    pub(crate) data: [u8; 16],
+    pub(crate) reports: Vec<[u8; 16]>,
+}
+
+impl Outside {
+    pub(crate) fn new(scenario: &Scenario, random: &Random) -> Self {
+        let mut secret = random.fork(1);
+        let downlink = |node| Downlink::new(scenario.downlink_of(node).clone(), random.fork(1_000 + node as u64));
+        Self {
+            agenda: Agenda::default(),
+            content: Rc::new(Content::new(scenario.bytes, scenario.payload, &mut random.fork(2))),
+            keys: Keys {
+                tag: secret.next() as u32,
+                data: secret.bytes(),
+                reports: (0..scenario.receivers).map(|_| secret.bytes()).collect(),
+            },
+            violations: Vec::new(),
+            packets_lost: 0,
+            stored_below: vec![0; scenario.receivers],
+            downlinks: (0..scenario.receivers).map(downlink).collect(),
+        }
+    }
+
+    /// Notes that something was that must never be.
+    pub(crate) fn violation(&mut self, now: Time, what: impl FnOnce() -> String) {
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(format!("at {:?}: {}", now.since(Time::ZERO), what()));
+        }
+    }
+
+    /// Sends a train on its way to everybody.
+    pub(crate) fn multicast(&mut self, train: Train, departure: Departure) {
+        let train = Rc::new(train);
+        for (node, downlink) in self.downlinks.iter_mut().enumerate() {
+            let mut arrived = 0;
+            downlink.carry(&train, departure, |(at, arrival)| {
+                arrived += u64::from(arrival.whole.count_ones());
+                self.agenda.plan(at, Event::Packets { node, train: Rc::clone(&train), arrival });
+            });
+            self.packets_lost += (train.len() as u64).saturating_sub(arrived);
+        }
+    }
+
+    /// Sends a report, which may be lost or overtake another.
+    pub(crate) fn report(&mut self, now: Time, node: usize, packet: Vec<u8>) {
+        let downlink = &mut self.downlinks[node];
+        if !downlink.loses_datagram() {
+            let at = now + downlink.latency();
+            self.agenda.plan(at, Event::ToSender(Mail::Report(packet)));
+        }
+    }
+
+    /// Sends on the control connection from a receiver: slow, whole and in order.
+    pub(crate) fn control_to_sender(&mut self, now: Time, node: usize, mail: Mail) {
+        self.agenda.plan(now + self.control_latency(node), Event::ToSender(mail));
+    }
+
+    /// Sends on the control connection to a receiver.
+    pub(crate) fn control_to_receiver(&mut self, now: Time, node: usize, input: receiver::Input) {
+        self.agenda.plan(now + self.control_latency(node), Event::ToReceiver { node, input });
+    }
+
+    /// Answers the greeting of a receiver.
+    pub(crate) fn welcome(&mut self, now: Time, node: usize) {
+        self.agenda.plan(now + self.control_latency(node), Event::Welcome { node });
+    }
+
+    /// What the welcome of receiver `node` says.
+    pub(crate) fn welcome_of(&self, node: usize) -> Welcome {
+        Welcome {
+            version: PROTOCOL_VERSION,
+            peer: node as u16,
+            tag: self.keys.tag,
+            group: [239, 255, 0, 1],
+            port: 1,
+            report_port: 2,
+            data_key: self.keys.data,
+            report_key: self.keys.reports[node],
+            symbol_size: SYMBOL_SIZE,
+            manifest_len: self.content.manifest.len() as u64,
+            manifest_hash: *blake3::hash(&self.content.manifest).as_bytes(),
+            content_bytes: self.content.bytes,
+        }
+    }
+
+    fn control_latency(&self, node: usize) -> Duration {
+        self.downlinks[node].delay() + CONTROL_EXTRA
+    }
+}

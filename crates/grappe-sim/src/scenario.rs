@@ -1,0 +1,258 @@
+//! What to simulate: the size of the cluster and of the copy, the links, the disks, the faults.
+//!
+//! Plain values. What they do is in `network`, `disk` and `cluster`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use grappe_proto::units::Rate;
+
+use crate::random::Random;
+
+/// One copy in one cluster. The seed and the other fields together determine everything.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Decides all that is left to chance.
+    pub seed: u64,
+    /// Receivers, all of which the sender expects.
+    pub receivers: usize,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Whether real bytes travel, sealed, and are compared at the end. For small copies.
+    pub payload: bool,
+    /// The sender's link.
+    pub uplink: Rate,
+    /// Bytes that the sender's socket takes before it pushes back.
+    pub uplink_queue_bytes: u64,
+    /// The way to each receiver.
+    pub downlink: Link,
+    /// Receivers whose way differs.
+    pub downlinks: BTreeMap<usize, Link>,
+    /// How fast the sender reads.
+    pub read_rate: Rate,
+    /// How fast each receiver stores.
+    pub store_rate: Rate,
+    /// A receiver's socket buffer and ring together.
+    pub buffer_bytes: u64,
+    /// The user's cap.
+    pub rate_cap: Option<Rate>,
+    /// What goes wrong, and when.
+    pub faults: Vec<Fault>,
+    /// Virtual time after which a copy that still runs has failed.
+    pub deadline: Duration,
+}
+
+impl Default for Scenario {
+    /// One receiver, 16 MiB, gigabit links without faults.
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            receivers: 1,
+            bytes: 16 << 20,
+            payload: false,
+            uplink: mbit_per_second(1_000),
+            uplink_queue_bytes: 1 << 20,
+            downlink: Link::default(),
+            downlinks: BTreeMap::new(),
+            read_rate: mbit_per_second(16_000),
+            store_rate: mbit_per_second(8_000),
+            buffer_bytes: 8 << 20,
+            rate_cap: None,
+            faults: Vec::new(),
+            deadline: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Scenario {
+    /// A small cluster of random size with random links and, in one of two, a random fault.
+    pub fn random(seed: u64) -> Self {
+        let mut random = Random::new(seed).fork(0x5ce);
+        let receivers = random.pick(&[1, 2, 3, 5, 8, 20]);
+        let payload = receivers <= 3;
+        let mut scenario = Self {
+            seed,
+            receivers,
+            bytes: random.below(if payload { 3 << 20 } else { 24 << 20 }),
+            payload,
+            uplink: mbit_per_second(random.pick(&[100, 1_000, 10_000])),
+            downlink: Link::random(&mut random),
+            store_rate: mbit_per_second(random.pick(&[200, 2_000, 16_000])),
+            buffer_bytes: random.pick(&[256 << 10, 4 << 20, 64 << 20]),
+            rate_cap: random.chance(0.2).then_some(mbit_per_second(80)),
+            ..Self::default()
+        };
+        if random.chance(0.3) {
+            scenario.downlinks.insert(0, Link::random(&mut random));
+        }
+        if random.chance(0.5) {
+            scenario.faults.push(Fault::random(receivers, &mut random));
+        }
+        scenario
+    }
+
+    /// The way to receiver `node`.
+    pub fn downlink_of(&self, node: usize) -> &Link {
+        self.downlinks.get(&node).unwrap_or(&self.downlink)
+    }
+}
+
+/// The way from the sender's switch to one receiver, and back.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// How fast packets leave the queue.
+    pub rate: Rate,
+    /// Bytes that wait at most; what comes on top is dropped.
+    pub queue_bytes: u64,
+    /// One way.
+    pub delay: Duration,
+    /// Most that a packet takes longer than another; beyond a packet's own time this reorders.
+    pub jitter: Duration,
+    /// Share of packets lost independently, both ways.
+    pub loss: f64,
+    /// Losses that come together.
+    pub burst_loss: Option<BurstLoss>,
+    /// Share of packets that arrive twice.
+    pub duplication: f64,
+    /// Share of packets that arrive broken.
+    pub corruption: f64,
+}
+
+impl Default for Link {
+    /// A gigabit port of a small switch.
+    fn default() -> Self {
+        Self {
+            rate: mbit_per_second(1_000),
+            queue_bytes: 256 << 10,
+            delay: Duration::from_micros(100),
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            burst_loss: None,
+            duplication: 0.0,
+            corruption: 0.0,
+        }
+    }
+}
+
+impl Link {
+    fn random(random: &mut Random) -> Self {
+        let bursts = BurstLoss { enter: 0.000_5, leave: 0.05, loss: 0.7 };
+        Self {
+            rate: mbit_per_second(random.pick(&[50, 200, 1_000, 10_000])),
+            queue_bytes: random.pick(&[64 << 10, 512 << 10]),
+            delay: Duration::from_micros(random.pick(&[20, 100, 1_000, 10_000])),
+            jitter: Duration::from_micros(random.pick(&[0, 0, 50, 2_000])),
+            loss: random.pick(&[0.0, 0.0, 0.000_1, 0.001, 0.01, 0.03]),
+            burst_loss: random.chance(0.2).then_some(bursts),
+            duplication: random.pick(&[0.0, 0.0, 0.01]),
+            corruption: random.pick(&[0.0, 0.0, 0.001]),
+        }
+    }
+}
+
+/// The model of Gilbert (1960) and Elliott (1963): a good state without and a bad state with loss.
+#[derive(Clone, Copy, Debug)]
+pub struct BurstLoss {
+    /// Probability per packet of going from good to bad.
+    pub enter: f64,
+    /// Probability per packet of going back.
+    pub leave: f64,
+    /// Share of packets lost in the bad state.
+    pub loss: f64,
+}
+
+/// What goes wrong. Times count from the beginning of the session.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// A receiver's process or machine ends.
+    ReceiverCrash {
+        /// Which receiver.
+        node: usize,
+        /// When.
+        at: Duration,
+        /// Whether the connection stays open as that of a machine without power.
+        silent: bool,
+    },
+    /// The sender's process or machine ends.
+    SenderCrash {
+        /// When.
+        at: Duration,
+        /// Whether the connections stay open.
+        silent: bool,
+    },
+    /// A receiver's process stands still; its socket goes on filling.
+    ReceiverPause {
+        /// Which receiver.
+        node: usize,
+        /// When.
+        at: Duration,
+        /// How long.
+        lasting: Duration,
+    },
+    /// A receiver's disk stands still.
+    DiskStall {
+        /// Which receiver.
+        node: usize,
+        /// When.
+        at: Duration,
+        /// How long.
+        lasting: Duration,
+    },
+    /// A receiver's disk is slower than the others'.
+    SlowDisk {
+        /// Which receiver.
+        node: usize,
+        /// Its rate.
+        rate: Rate,
+    },
+    /// A receiver's disk stores these content blocks wrongly, the first time.
+    Mismatch {
+        /// Which receiver.
+        node: usize,
+        /// Content blocks, from 0.
+        blocks: Vec<u32>,
+    },
+    /// A receiver does not tell the truth in its reports.
+    Liar {
+        /// Which receiver.
+        node: usize,
+        /// What it says.
+        lie: Lie,
+    },
+}
+
+impl Fault {
+    fn random(receivers: usize, random: &mut Random) -> Self {
+        let node = random.below(receivers as u64) as usize;
+        let at = random.duration(Duration::from_millis(800));
+        let silent = random.chance(0.5);
+        match random.below(6) {
+            0 => Self::ReceiverCrash { node, at, silent },
+            1 => Self::SenderCrash { at, silent },
+            2 => Self::ReceiverPause { node, at, lasting: Duration::from_secs(2) },
+            3 => Self::DiskStall { node, at, lasting: Duration::from_secs(3) },
+            4 => Self::SlowDisk { node, rate: mbit_per_second(40) },
+            _ => Self::Mismatch { node, blocks: vec![random.below(8) as u32, random.below(80) as u32] },
+        }
+    }
+}
+
+/// What a lying receiver says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// That it lacks every symbol of the first blocks, for ever.
+    LacksEverything,
+    /// That no packet ever came.
+    ReceivedNothing,
+    /// That all is stored.
+    StoredEverything,
+    /// That it saw packets which were never sent.
+    SawTheFuture,
+    /// Numbers without sense.
+    Nonsense,
+}
+
+/// A rate from the unit in which links are sold.
+pub(crate) const fn mbit_per_second(megabits: u64) -> Rate {
+    Rate::from_bytes_per_second(megabits * 125_000)
+}

@@ -1,0 +1,266 @@
+//! The driver of the sender's machine: carries out what it asks for, as the real driver does, and
+//! watches that it asks for nothing impossible.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use grappe_proto::limits::{BLOCK_SIZE, SYMBOL_SIZE, WINDOW_BLOCKS};
+use grappe_proto::rate::RateLimits;
+use grappe_proto::receiver;
+use grappe_proto::seal::SealKey;
+use grappe_proto::sender::{Event as Told, Input, Job, Output, Sender, SenderSetup, Summary};
+use grappe_proto::session::Expectation;
+use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex, Time};
+use grappe_proto::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, TAG_LEN};
+
+use crate::disk::Disk;
+use crate::event::{Event, Mail};
+use crate::network::Uplink;
+use crate::outside::Outside;
+use crate::payload::{seal, seal_symbol};
+use crate::scenario::Scenario;
+use crate::train::{TRAIN_PACKETS_MAX, Train, WIRE_OVERHEAD};
+
+/// Blocks that the sender may hold: its window, and what it reads ahead.
+const MEMORY_BLOCKS_MAX: usize = WINDOW_BLOCKS as usize + 64;
+
+/// Outputs in one instant after which a machine is taken to run in a circle.
+const OUTPUTS_MAX: u32 = 1_000_000;
+
+/// Bytes of a data packet and of a beat on the wire.
+const DATA_BYTES: u64 = HEADER_LEN as u64 + SYMBOL_SIZE as u64 + TAG_LEN as u64 + WIRE_OVERHEAD;
+const BEAT_BYTES: u64 = (HEADER_LEN + BEAT_BODY_LEN + TAG_LEN) as u64 + WIRE_OVERHEAD;
+
+/// The sender and what belongs to it.
+pub(crate) struct SenderNode {
+    machine: Sender,
+    key: SealKey,
+    uplink: Uplink,
+    disk: Disk,
+    payload: bool,
+    inbox: VecDeque<Mail>,
+    /// Blocks read and not forgotten, with their bytes where there are any.
+    memory: BTreeMap<BlockIndex, Vec<u8>>,
+    /// Blocks before this one were sent, in part at least.
+    begun: BlockIndex,
+    next: Sequence,
+    wake_at: Time,
+    crashed: bool,
+    pub(crate) data_packets: u64,
+    pub(crate) beats: u64,
+    pub(crate) started_at: Option<Time>,
+    pub(crate) summary: Option<(Summary, Time)>,
+}
+
+impl SenderNode {
+    pub(crate) fn new(scenario: &Scenario, outside: &Outside) -> Self {
+        let setup = SenderSetup {
+            tag: outside.keys.tag,
+            stream: outside.content.stream.clone(),
+            symbol_size: SYMBOL_SIZE,
+            expectation: Expectation::Count(scenario.receivers),
+            wait: Duration::from_secs(2),
+            rate: RateLimits { cap: scenario.rate_cap, ..RateLimits::default() },
+            burst_packets_max: TRAIN_PACKETS_MAX,
+        };
+        Self {
+            machine: Sender::new(setup, Time::ZERO),
+            key: SealKey::new(&outside.keys.data),
+            uplink: Uplink::new(scenario.uplink, scenario.uplink_queue_bytes),
+            disk: Disk::new(scenario.read_rate),
+            payload: scenario.payload,
+            inbox: VecDeque::new(),
+            memory: BTreeMap::new(),
+            begun: BlockIndex(0),
+            next: Sequence(1),
+            wake_at: Time::NEVER,
+            crashed: false,
+            data_packets: 0,
+            beats: 0,
+            started_at: None,
+            summary: None,
+        }
+    }
+
+    /// Whether nothing more will come from it.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.crashed || self.summary.is_some()
+    }
+
+    pub(crate) const fn has_crashed(&self) -> bool {
+        self.crashed
+    }
+
+    /// Packets beyond the first sending of each symbol.
+    pub(crate) fn packets_repair(&self) -> u64 {
+        self.summary.as_ref().map_or(0, |(summary, _)| summary.packets_repair)
+    }
+
+    pub(crate) fn waiting_for(&self) -> String {
+        self.machine.waiting_for()
+    }
+
+    pub(crate) fn crash(&mut self) {
+        self.crashed = true;
+    }
+
+    /// Takes in what came; a sender whose socket is full reads it later.
+    pub(crate) fn receive(&mut self, now: Time, mail: Mail, outside: &mut Outside) {
+        self.inbox.push_back(mail);
+        self.run(now, outside);
+    }
+
+    /// The instant it asked for has come, unless another was asked for since.
+    pub(crate) fn wake(&mut self, now: Time, outside: &mut Outside) {
+        if now >= self.wake_at {
+            self.wake_at = Time::NEVER;
+            self.run(now, outside);
+        }
+    }
+
+    /// Polls and reads the inbox by turns until both are empty or the socket is full.
+    pub(crate) fn run(&mut self, now: Time, outside: &mut Outside) {
+        for _ in 0..OUTPUTS_MAX {
+            if self.is_over() {
+                return;
+            }
+            if let Some(at) = self.uplink.full_until(now) {
+                return self.wake_me(at, outside);
+            }
+            match self.machine.poll(now) {
+                Output::Wait(at) => match self.inbox.pop_front() {
+                    Some(mail) => self.handle(now, mail),
+                    None => return self.wait(now, at, outside),
+                },
+                output => self.carry_out(now, output, outside),
+            }
+        }
+        outside.violation(now, || "the sender runs in a circle".into());
+        self.crashed = true;
+    }
+
+    fn wait(&mut self, now: Time, at: Time, outside: &mut Outside) {
+        if at <= now {
+            outside.violation(now, || "the sender waits for an instant that has passed".into());
+        }
+        self.wake_me(at.max(now + Duration::from_micros(1)), outside);
+    }
+
+    fn wake_me(&mut self, at: Time, outside: &mut Outside) {
+        if at < self.wake_at {
+            self.wake_at = at;
+            outside.agenda.plan(at, Event::SenderWake);
+        }
+    }
+
+    fn handle(&mut self, now: Time, mail: Mail) {
+        match mail {
+            Mail::Hello(peer, report_key) => {
+                let name = format!("node{:04}", peer.0);
+                self.machine.handle(Input::Hello { peer, name, report_key }, now);
+            }
+            Mail::Control(peer, message) => self.machine.handle(Input::Control(peer, message), now),
+            Mail::Left(peer, reason) => self.machine.handle(Input::Left(peer, reason), now),
+            Mail::Report(packet) => self.machine.handle(Input::Datagram(&packet), now),
+            Mail::BlockRead(block, bytes) => {
+                self.memory.insert(block, bytes);
+                self.machine.handle(Input::BlockReady(block), now);
+            }
+            Mail::DigestsFormed { hash, copy } => self.machine.handle(Input::DigestsReady { hash, copy }, now),
+        }
+    }
+
+    fn carry_out(&mut self, now: Time, output: Output, outside: &mut Outside) {
+        match output {
+            Output::Burst { first, symbols } => self.burst(now, first, symbols, outside),
+            Output::Beat { sequence, block, beat } => self.beat(now, sequence, block, beat, outside),
+            Output::Welcome(peer) => outside.welcome(now, peer.as_usize()),
+            Output::Control(peer, message) => {
+                outside.control_to_receiver(now, peer.as_usize(), receiver::Input::Control(message));
+            }
+            Output::Close(peer) => {
+                let closed = receiver::Input::Closed("the sender closed the connection".into());
+                outside.stored_below[peer.as_usize()] = u32::MAX;
+                outside.control_to_receiver(now, peer.as_usize(), closed);
+            }
+            Output::Job(job) => self.job(now, job, outside),
+            Output::Forget(below) => self.memory = self.memory.split_off(&below),
+            Output::Event(Told::Started(_)) => self.started_at = Some(now),
+            Output::Event(_) | Output::Wait(_) => {}
+            Output::Finished(summary) => self.summary = Some((summary, now)),
+        }
+    }
+
+    fn job(&mut self, now: Time, job: Job, outside: &mut Outside) {
+        let (done_at, mail) = match job {
+            Job::Read(block) => {
+                let bytes = if self.payload { outside.content.block(block) } else { Vec::new() };
+                (self.disk.work(now, u64::from(BLOCK_SIZE)), Mail::BlockRead(block, bytes))
+            }
+            Job::Digests => {
+                let (hash, copy) = (outside.content.digests_hash, outside.content.copy);
+                (now + Duration::from_millis(1), Mail::DigestsFormed { hash, copy })
+            }
+        };
+        outside.agenda.plan(done_at, Event::ToSender(mail));
+    }
+
+    fn burst(
+        &mut self,
+        now: Time,
+        first: Sequence,
+        symbols: Vec<(BlockIndex, SymbolIndex)>,
+        outside: &mut Outside,
+    ) {
+        self.number(now, first, symbols.len(), outside);
+        self.check(now, &symbols, outside);
+        self.data_packets += symbols.len() as u64;
+        let mut train = Train::of_symbols(outside.keys.tag, first, symbols, DATA_BYTES);
+        if self.payload {
+            let seal = |header| seal_symbol(&self.key, &header, self.memory.get(&header.block).map_or(&[], |block| block));
+            train.sealed = (0..train.len()).map(|index| seal(train.header(index))).collect();
+        }
+        let departure = self.uplink.send(now, &train);
+        outside.multicast(train, departure);
+    }
+
+    fn beat(&mut self, now: Time, sequence: Sequence, block: BlockIndex, beat: Beat, outside: &mut Outside) {
+        self.number(now, sequence, 1, outside);
+        self.beats += 1;
+        let mut train = Train::of_beat(outside.keys.tag, sequence, block, beat, BEAT_BYTES);
+        if self.payload {
+            train.sealed = vec![seal(&self.key, &train.header(0), &beat.emit())];
+        }
+        let departure = self.uplink.send(now, &train);
+        outside.multicast(train, departure);
+    }
+
+    /// A number used twice would break the seal; one left out would look like a loss.
+    fn number(&mut self, now: Time, first: Sequence, count: usize, outside: &mut Outside) {
+        if first != self.next {
+            outside.violation(now, || format!("packet {} follows where {} should", first.0, self.next.0));
+        }
+        self.next = Sequence(first.0 + count as u64);
+    }
+
+    fn check(&mut self, now: Time, symbols: &[(BlockIndex, SymbolIndex)], outside: &mut Outside) {
+        if symbols.is_empty() || symbols.len() > TRAIN_PACKETS_MAX {
+            outside.violation(now, || format!("a burst of {} packets", symbols.len()));
+        }
+        if self.memory.len() > MEMORY_BLOCKS_MAX {
+            outside.violation(now, || format!("the sender holds {} blocks", self.memory.len()));
+        }
+        for (block, _) in symbols {
+            if !self.memory.contains_key(block) {
+                outside.violation(now, || format!("block {block} is sent but not in memory"));
+            }
+            if *block >= self.begun {
+                self.begun = block.next();
+                let floor = outside.stored_below.iter().min().copied().unwrap_or(u32::MAX);
+                if block.0 >= floor.saturating_add(WINDOW_BLOCKS) {
+                    outside.violation(now, || format!("block {block} is sent while {floor} is not stored"));
+                }
+            }
+        }
+    }
+}
