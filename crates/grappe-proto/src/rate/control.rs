@@ -231,9 +231,8 @@ impl RateControl {
         let Some(leaving) = self.leaving else { return };
         self.raised_at = now;
         if leaving.scaled(HEADROOM) < self.rate {
-            // Something else limits: do not run ahead of what really leaves.
-            self.starting = false;
-            self.rate = leaving.scaled(HEADROOM).max(self.limits.floor);
+            // Something else limits: a rate that is not used is not proven, so it is not raised. It is
+            // not lowered either: a stalled disk says nothing about the network.
             return;
         }
         let factor = match self.knee {
