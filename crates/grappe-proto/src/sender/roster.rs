@@ -232,6 +232,8 @@ impl Sender {
             return;
         }
         self.ready = self.ready.split_off(&below);
+        // What waited to be sent again is needed no more, and the driver drops its bytes now.
+        self.repairs.retain(|(block, _)| *block >= below);
         self.ledger.forget_below(below);
         while self.ends_from < below && self.ends.pop_front().is_some() {
             self.ends_from = BlockIndex(self.ends_from.0 + 1);
