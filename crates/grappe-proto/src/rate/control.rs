@@ -12,14 +12,31 @@ use crate::units::{PeerId, Rate, Sequence, Time};
 /// Time between two raises: long enough for a report to come back from the last one.
 const RAISE_INTERVAL: Duration = Duration::from_millis(15);
 
-/// Packets that make a sample of loss; below, chance speaks.
+/// Packets that make a sample of loss, below which chance speaks, and those that make a whole one.
 const SAMPLE_PACKETS: u64 = 200;
+const SAMPLE_PACKETS_MAX: u64 = 1_000;
+
+/// Packets that tell whether a cut helped against little loss.
+const TRIAL_PACKETS: u64 = 400;
+
+/// A cut whose receiver does not answer for so long was as good as any.
+const TRIAL_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Loss above a receiver's own that means a full queue.
 const EXCESS: f64 = 0.015;
 
+/// Standard deviations beyond which loss is no chance. A hundred receivers give ten thousand samples a
+/// second, and each one that errs costs all of them rate.
+const CHANCE: f64 = 5.5;
+
+/// Share of a loss that a cut must promise to take away, for the answer to tell anything.
+const TELLING: f64 = 0.3;
+
 /// Below the measured knee by so much after a cut: the queue that caused it must drain.
 const AFTER_CUT: f64 = 0.97;
+
+/// What one cut leaves of the rate at least: a sample may err.
+const CUT_MOST: f64 = 0.25;
 
 /// Raise per interval while looking for the knee, far below it, near it, and above the last one.
 const RAISE_STARTUP: f64 = 2.0;
@@ -29,6 +46,9 @@ const RAISE_ABOVE: f64 = 1.03;
 
 /// The rate may be this much above what really leaves, so that a raise is always possible.
 const HEADROOM: f64 = 1.3;
+
+/// Less than the rate over this leaves only when something else limits.
+const SLACK: f64 = 1.15;
 
 /// Bounds that the user or the driver sets.
 #[derive(Clone, Copy, Debug)]
@@ -76,22 +96,32 @@ pub struct RateControl {
     epoch: Sequence,
     /// A sample entirely of the present epoch came back clean.
     confirmed: bool,
-    /// The last cut, until the next sample of that receiver tells whether it helped.
-    cut: Option<Cut>,
+    /// The last cut, until a sample of that receiver tells whether it helped.
+    trial: Option<Trial>,
     peers: BTreeMap<PeerId, Peer>,
     /// Bytes that left since `window_start`, and what the last whole window amounted to.
     window_start: Time,
     window_bytes: u64,
     leaving: Option<Rate>,
+    /// Something else than the rate holds back what leaves.
+    is_slack: bool,
     /// Which receiver's losses set the rate, and whether its own socket dropped the packets.
     limited_by: Option<(PeerId, bool)>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Cut {
+struct Trial {
     peer: PeerId,
-    loss: f64,
+    since: Time,
     rate_before: Rate,
+}
+
+/// Loss beyond a receiver's own, not known yet to be the link's or a full queue's.
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    loss: f64,
+    /// What came through: the knee, if it was a full queue.
+    knee: Rate,
 }
 
 #[derive(Clone, Debug)]
@@ -100,6 +130,7 @@ struct Peer {
     anchor_at: Time,
     /// Loss that this receiver has whatever the rate.
     own_loss: f64,
+    suspicion: Option<Suspicion>,
 }
 
 impl RateControl {
@@ -115,11 +146,12 @@ impl RateControl {
             raised_at: now,
             epoch: Sequence(0),
             confirmed: false,
-            cut: None,
+            trial: None,
             peers: BTreeMap::new(),
             window_start: now,
             window_bytes: 0,
             leaving: None,
+            is_slack: false,
             limited_by: None,
         }
     }
@@ -129,9 +161,19 @@ impl RateControl {
         self.rate
     }
 
+    /// The rate at which packets really leave, once that was measured.
+    pub fn leaving(&self) -> Rate {
+        self.leaving.unwrap_or(self.rate)
+    }
+
     /// Whether the user's cap holds the rate.
     pub fn is_capped(&self) -> bool {
         self.limits.cap.is_some_and(|cap| self.rate >= cap)
+    }
+
+    /// Whether less leaves than the rate allows, because of something else.
+    pub const fn is_slack(&self) -> bool {
+        self.is_slack
     }
 
     /// The receiver whose losses set the present rate, and whether it lost them in its own socket.
@@ -148,7 +190,9 @@ impl RateControl {
         }
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         let leaving = u128::from(self.window_bytes) * 1_000_000_000 / u128::from(nanos);
-        self.leaving = Some(Rate::from_bytes_per_second(u64::try_from(leaving).unwrap_or(u64::MAX)));
+        let leaving = Rate::from_bytes_per_second(u64::try_from(leaving).unwrap_or(u64::MAX));
+        self.leaving = Some(leaving);
+        self.is_slack = leaving.scaled(SLACK) < self.rate;
         self.window_start = now;
         self.window_bytes = 0;
         self.maybe_raise(now, next);
@@ -157,38 +201,44 @@ impl RateControl {
     /// Takes note of a report of `peer`; the next packet will carry `next`.
     pub fn observe(&mut self, now: Time, peer: PeerId, seen: Observation, next: Sequence) {
         let Some(known) = self.peers.get_mut(&peer) else {
-            self.peers.insert(peer, Peer { anchor: seen, anchor_at: now, own_loss: 0.0 });
+            self.peers.insert(peer, Peer { anchor: seen, anchor_at: now, own_loss: 0.0, suspicion: None });
             return;
         };
-        if known.anchor.highest < self.epoch {
-            // What was sent at the rate before says nothing about this one.
-            (known.anchor, known.anchor_at) = (seen, now);
-            return;
-        }
         let sent = seen.highest.0.saturating_sub(known.anchor.highest.0);
         let elapsed = now.since(known.anchor_at);
-        if sent < SAMPLE_PACKETS || elapsed < Duration::from_millis(4) {
-            return;
-        }
         let received = seen.received.saturating_sub(known.anchor.received).min(sent);
         let dropped = u64::from(seen.dropped.wrapping_sub(known.anchor.dropped));
-        (known.anchor, known.anchor_at) = (seen, now);
+        let rate = u128::from(sent * self.packet_bytes) * 1_000_000_000 / elapsed.as_nanos().max(1);
         let sample = Sample {
             peer,
             packets: sent as f64,
-            loss: 1.0 - received as f64 / sent as f64,
-            rate: Rate::from_bytes_per_second(
-                u64::try_from(u128::from(sent * self.packet_bytes) * 1_000_000_000 / elapsed.as_nanos().max(1))
-                    .unwrap_or(u64::MAX),
-            ),
+            loss: 1.0 - received as f64 / sent.max(1) as f64,
+            rate: Rate::from_bytes_per_second(u64::try_from(rate).unwrap_or(u64::MAX)),
             at_host: dropped * 2 > sent - received && dropped > 0,
         };
+        if known.anchor.highest < self.epoch {
+            // What was sent at the rate before says nothing about this one, but its loss can be compared.
+            if sent >= SAMPLE_PACKETS / 4 && self.trial.is_some_and(|trial| trial.peer != peer) {
+                known.suspect(&sample, self.rate);
+            }
+            (known.anchor, known.anchor_at) = (seen, now);
+            return;
+        }
+        let is_subtle = sample.loss < 0.2 && self.trial.is_some();
+        let enough = if is_subtle { TRIAL_PACKETS } else { SAMPLE_PACKETS };
+        if sent < enough || elapsed < Duration::from_millis(4) {
+            return;
+        }
+        if sent >= SAMPLE_PACKETS_MAX {
+            (known.anchor, known.anchor_at) = (seen, now);
+        }
         self.judge(now, sample, next);
     }
 
     /// Forgets a receiver that is gone.
     pub fn forget(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
+        self.trial.take_if(|trial| trial.peer == peer);
         if self.limited_by.is_some_and(|(limiting, _)| limiting == peer) {
             self.limited_by = None;
             self.knee = None;
@@ -196,32 +246,37 @@ impl RateControl {
     }
 
     fn judge(&mut self, now: Time, sample: Sample, next: Sequence) {
+        self.trial.take_if(|trial| now.since(trial.since) > TRIAL_TIME_MAX);
         let Some(peer) = self.peers.get_mut(&sample.peer) else { return };
-        if let Some(cut) = self.cut.take_if(|cut| cut.peer == sample.peer)
-            && sample.loss > cut.loss * 0.6
-        {
-            // Less rate did not help: the loss is the link's own.
-            peer.own_loss = sample.loss;
-            self.knee = None;
-            self.set_rate(cut.rate_before, next);
+        let own_trial = self.trial.take_if(|trial| trial.peer == sample.peer);
+        if (own_trial.is_some() || self.trial.is_some()) && peer.is_cleared_by(&sample, self.rate) {
+            if let Some(trial) = own_trial {
+                // Less rate did not help: the loss is the link's own.
+                self.knee = None;
+                self.set_rate(trial.rate_before, next);
+            }
             return;
         }
         let excess = sample.loss - peer.own_loss;
-        let chance = 3.0 * (peer.own_loss.max(0.01) / sample.packets).sqrt();
-        if excess <= EXCESS + chance {
+        if excess <= EXCESS + CHANCE * (peer.own_loss.max(0.01) / sample.packets).sqrt() {
             // Own loss is learned from a cut, and unlearned from any better sample.
             peer.own_loss = peer.own_loss.min(peer.own_loss * 0.9 + sample.loss * 0.1);
             self.confirmed = true;
             self.maybe_raise(now, next);
             return;
         }
+        if self.trial.is_some() {
+            // One cut at a time, or nobody could tell which one helped.
+            return;
+        }
+        peer.suspect(&sample, self.rate);
         let knee = sample.rate.min(self.rate).scaled(1.0 - excess);
-        self.cut = Some(Cut { peer: sample.peer, loss: sample.loss, rate_before: self.rate });
+        self.trial = Some(Trial { peer: sample.peer, since: now, rate_before: self.rate });
         self.limited_by = Some((sample.peer, sample.at_host));
         self.knee = Some(knee);
         self.starting = false;
         self.raised_at = now;
-        self.set_rate(knee.scaled(AFTER_CUT).max(self.rate.scaled(0.4)), next);
+        self.set_rate(knee.scaled(AFTER_CUT).max(self.rate.scaled(CUT_MOST)), next);
     }
 
     fn maybe_raise(&mut self, now: Time, next: Sequence) {
@@ -242,16 +297,47 @@ impl RateControl {
             Some(knee) if self.rate < knee.scaled(1.05) => RAISE_NEAR,
             Some(_) => RAISE_ABOVE,
         };
-        self.set_rate(self.rate.scaled(factor), next);
+        // A small raise does not make what is known of the loss worthless.
+        let epoch = if factor > RAISE_ABOVE { next } else { self.epoch };
+        self.set_rate(self.rate.scaled(factor), epoch);
     }
 
-    fn set_rate(&mut self, rate: Rate, next: Sequence) {
+    /// Sets the rate, of which packets from `epoch` on tell.
+    fn set_rate(&mut self, rate: Rate, epoch: Sequence) {
         let rate = self.limits.cap.map_or(rate, |cap| rate.min(cap)).max(self.limits.floor);
         if rate != self.rate {
             self.rate = rate;
-            self.epoch = next;
+            self.epoch = epoch;
             self.confirmed = false;
         }
+    }
+}
+
+impl Peer {
+    /// Remembers the loss of `sample`, sent at `rate` or less, if it is more than this receiver's own.
+    fn suspect(&mut self, sample: &Sample, rate: Rate) {
+        let excess = sample.loss - self.own_loss;
+        let knee = sample.rate.min(rate).scaled((1.0 - excess).clamp(0.0, 1.0));
+        self.suspicion = (excess > EXCESS).then_some(Suspicion { loss: sample.loss, knee });
+    }
+
+    /// Whether `sample`, sent at the lower `rate`, says that the suspected loss is the link's own. A full
+    /// queue would have lost no more than what exceeds the knee.
+    fn is_cleared_by(&mut self, sample: &Sample, rate: Rate) -> bool {
+        let Some(suspicion) = self.suspicion else { return false };
+        let knee = suspicion.knee.bytes_per_second() as f64 / rate.bytes_per_second() as f64;
+        let expected = (1.0 - (1.0 - self.own_loss) * knee).max(self.own_loss);
+        if suspicion.loss - expected < suspicion.loss * TELLING {
+            return false;
+        }
+        self.suspicion = None;
+        // Much more than before is a queue that overflowed only while the suspicion arose.
+        let as_before = sample.loss < suspicion.loss * 1.5 + 0.01;
+        let is_own = as_before && sample.loss > (suspicion.loss + expected) / 2.0;
+        if is_own {
+            self.own_loss = sample.loss;
+        }
+        is_own
     }
 }
 

@@ -25,7 +25,7 @@ const RING_BUSY_PERMILLE: u16 = 250;
 const BACKLOG_BUSY: u16 = 8;
 
 /// Why nothing can leave now.
-type Obstacle = Option<(Option<PeerId>, LimitedBy)>;
+pub(super) type Obstacle = Option<(Option<PeerId>, LimitedBy)>;
 
 impl Sender {
     pub(super) fn poll_flow(&mut self, now: Time) {
@@ -45,6 +45,10 @@ impl Sender {
             return;
         }
         if self.pacer.ready_at() > now {
+            if self.rate.is_slack() && !self.rate.is_capped() {
+                // The rate only follows what really leaves: the pace is not what limits.
+                return self.blame.charge(now, self.obstacle);
+            }
             let cause = if self.rate.is_capped() { LimitedBy::RateCap } else { LimitedBy::Network };
             let peer = self.rate.limited_by();
             let charged = match (cause, peer) {
@@ -56,6 +60,7 @@ impl Sender {
         } else {
             let obstacle = self.burst(now);
             self.blame.charge(now, obstacle);
+            self.obstacle = obstacle.or(self.obstacle);
         }
     }
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::blame::Blame;
+use self::flow::Obstacle;
 use self::peer::Peer;
 use crate::content::stream::{Stream, symbols_in};
 use crate::limits::{PEER_SILENCE_MAX, PEERS_MAX};
@@ -196,6 +197,8 @@ pub struct Sender {
     pacer: Pacer,
     beat_at: Time,
     blame: Blame,
+    /// What last held a burst back, other than the pace.
+    obstacle: Obstacle,
     floor: Floor,
 }
 
@@ -243,6 +246,7 @@ impl Sender {
             pacer: Pacer::new(now),
             beat_at: now,
             blame: Blame::new(now),
+            obstacle: None,
             floor: Floor { stored_below: BlockIndex(0), highest: Sequence(0), credit_end: 0 },
             setup,
         }
@@ -315,7 +319,7 @@ impl Sender {
             sent_blocks: blocks(self.cursor.0),
             content_blocks: content.end.0 - content.start.0,
             receivers: self.live().count(),
-            rate: self.rate.rate().bytes_per_second(),
+            rate: self.rate.leaving().bytes_per_second(),
         }
     }
 
@@ -383,7 +387,7 @@ pub struct Progress {
     pub content_blocks: u32,
     /// Receivers that take part.
     pub receivers: usize,
-    /// The present rate, in bytes of packets per second.
+    /// The rate at which packets leave at present, in bytes per second.
     pub rate: u64,
 }
 
