@@ -1,0 +1,105 @@
+//! Nodes that die, stand still, are slow or lie: the others finish, and the table says whose fault it was.
+
+mod common;
+
+use std::time::Duration;
+
+use common::sound;
+use grappe_proto::receiver::Failure;
+use grappe_proto::session::{LimitedBy, NodeState};
+use grappe_proto::units::Rate;
+use grappe_sim::{End, Fault, Lie, Link, Outcome, Scenario};
+
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn cluster(bytes: u64, faults: Vec<Fault>) -> Scenario {
+    Scenario { receivers: 4, bytes, faults, ..Scenario::default() }
+}
+
+fn complete(outcome: &Outcome) -> usize {
+    outcome.nodes.iter().filter(|node| node.end == End::Complete).count()
+}
+
+#[test]
+fn others_finish_when_a_receiver_crashes() {
+    for at in [0, 5, 50, 200] {
+        for silent in [false, true] {
+            let crash = Fault::ReceiverCrash { node: 2, at: at * MILLI, silent };
+            let outcome = sound(&cluster(32 << 20, vec![crash]));
+            assert_eq!(complete(&outcome), 3);
+            assert_eq!(outcome.nodes[2].state, Some(NodeState::Lost));
+        }
+    }
+}
+
+#[test]
+fn receivers_notice_that_the_sender_is_gone() {
+    for silent in [false, true] {
+        let crash = Fault::SenderCrash { at: 60 * MILLI, silent };
+        let outcome = sound(&cluster(64 << 20, vec![crash]));
+        let gone = |end: &End| matches!(end, End::Failed(Failure::SenderGone(_)));
+        assert!(outcome.nodes.iter().all(|node| gone(&node.end)));
+    }
+}
+
+#[test]
+fn a_receiver_that_stands_still_for_two_seconds_is_not_lost() {
+    let pause = Fault::ReceiverPause { node: 1, at: 100 * MILLI, lasting: 2 * SECOND };
+    let outcome = sound(&cluster(64 << 20, vec![pause]));
+    assert!(outcome.all_complete());
+    assert!(outcome.overhead() <= 1.05, "credit kept its buffer from overrunning: {}", outcome.overhead());
+}
+
+#[test]
+fn a_stalled_disk_delays_and_costs_nothing_else() {
+    let stall = Fault::DiskStall { node: 1, at: 100 * MILLI, lasting: 3 * SECOND };
+    let outcome = sound(&cluster(256 << 20, vec![stall]));
+    assert!(outcome.all_complete());
+    assert!(outcome.overhead() <= 1.02, "{}", outcome.overhead());
+}
+
+#[test]
+fn the_slow_disk_is_named() {
+    let rate = Rate::from_bytes_per_second(40_000_000);
+    let outcome = sound(&cluster(512 << 20, vec![Fault::SlowDisk { node: 3, rate }]));
+    assert!(outcome.all_complete());
+    assert_eq!(outcome.nodes[3].limited_by, Some(LimitedBy::Disk));
+    assert_ne!(outcome.nodes[0].limited_by, Some(LimitedBy::Disk));
+    assert!(outcome.goodput >= 32e6, "{}", outcome.goodput);
+}
+
+#[test]
+fn the_slow_reader_is_named() {
+    let scenario = Scenario { read_rate: Rate::from_bytes_per_second(30_000_000), ..cluster(64 << 20, Vec::new()) };
+    let outcome = sound(&scenario);
+    assert_eq!(outcome.nodes[0].limited_by, Some(LimitedBy::Sender));
+}
+
+#[test]
+fn the_cap_is_named_and_kept() {
+    let cap = Rate::from_bytes_per_second(20_000_000);
+    let outcome = sound(&Scenario { rate_cap: Some(cap), ..cluster(64 << 20, Vec::new()) });
+    assert_eq!(outcome.nodes[0].limited_by, Some(LimitedBy::RateCap));
+    assert!((17e6..20e6).contains(&outcome.goodput), "{}", outcome.goodput);
+}
+
+#[test]
+fn the_slow_link_is_named() {
+    let mut scenario = cluster(64 << 20, Vec::new());
+    let slow = Link { rate: Rate::from_bytes_per_second(25_000_000), ..Link::default() };
+    scenario.downlinks.insert(2, slow);
+    let outcome = sound(&scenario);
+    assert!(outcome.all_complete());
+    assert_eq!(outcome.nodes[2].limited_by, Some(LimitedBy::Network));
+}
+
+#[test]
+fn a_liar_hurts_only_itself() {
+    let lies =
+        [Lie::LacksEverything, Lie::ReceivedNothing, Lie::StoredEverything, Lie::SawTheFuture, Lie::Nonsense];
+    for lie in lies {
+        let outcome = sound(&cluster(64 << 20, vec![Fault::Liar { node: 1, lie }]));
+        assert!(complete(&outcome) >= 3, "{lie:?}");
+    }
+}

@@ -1,0 +1,51 @@
+//! The rate: the knee of the slowest link is found without a cap, and loss that is the link's own is
+//! not mistaken for it.
+
+mod common;
+
+use common::sound;
+use grappe_proto::units::Rate;
+use grappe_sim::{Link, Outcome, Scenario};
+
+/// A copy of at least five seconds over links of `megabits`.
+fn copy(megabits: u64, receivers: usize, loss: f64) -> Outcome {
+    let bytes_per_second = megabits * 125_000;
+    let rate = Rate::from_bytes_per_second(bytes_per_second);
+    sound(&Scenario {
+        receivers,
+        bytes: bytes_per_second * 6,
+        uplink: Rate::from_bytes_per_second(1_250_000_000),
+        downlink: Link { rate, queue_bytes: 128 << 10, loss, ..Link::default() },
+        ..Scenario::default()
+    })
+}
+
+/// Payload over bytes on the wire: 1,433 of 1,535.
+fn share_of_link(outcome: &Outcome, megabits: u64) -> f64 {
+    outcome.goodput / (megabits * 125_000) as f64
+}
+
+#[test]
+fn the_knee_is_found_and_kept() {
+    for megabits in [10, 100, 1_000] {
+        let outcome = copy(megabits, 2, 0.0);
+        let share = share_of_link(&outcome, megabits);
+        println!("{megabits} Mbit/s: {share:.3} of the link, overhead {:.3}", outcome.overhead());
+        assert!(share >= 0.80, "{megabits} Mbit/s: {share:.3} of the link");
+        assert!(outcome.overhead() <= if megabits == 10 { 1.25 } else { 1.05 }, "{megabits} Mbit/s: overshoot costs {:.3}", outcome.overhead());
+    }
+}
+
+#[test]
+fn random_loss_is_not_mistaken_for_congestion() {
+    for loss in [0.01, 0.05] {
+        for receivers in [1, 10] {
+            let outcome = copy(100, receivers, loss);
+            let share = share_of_link(&outcome, 100);
+            println!("{loss} at {receivers}: {share:.3} of the link, overhead {:.3}", outcome.overhead());
+            assert!(share >= 0.70, "{loss} at {receivers}: {share:.3} of the link");
+            let bound = 1.05 + 2.0 * loss + 0.005 * receivers as f64;
+            assert!(outcome.overhead() <= bound, "{loss} at {receivers}: {:.3}", outcome.overhead());
+        }
+    }
+}
