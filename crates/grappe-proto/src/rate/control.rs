@@ -280,7 +280,9 @@ impl RateControl {
     }
 
     fn maybe_raise(&mut self, now: Time, next: Sequence) {
-        if !self.confirmed || now.since(self.raised_at) < RAISE_INTERVAL {
+        // On a slow link a raise takes longer to show than a report to come back.
+        let interval = RAISE_INTERVAL.max(self.rate.time_for(SAMPLE_PACKETS * self.packet_bytes));
+        if !self.confirmed || now.since(self.raised_at) < interval {
             return;
         }
         let Some(leaving) = self.leaving else { return };

@@ -1,9 +1,19 @@
 //! What the sender knows of one receiver.
 
+use std::time::Duration;
+
+use crate::limits::PEER_SILENCE_MAX;
 use crate::seal::SealKey;
 use crate::session::NodeState;
 use crate::units::{BlockIndex, PeerId, Sequence, Time};
 use crate::wire::control::Done;
+
+/// A receiver that reports but hears nothing for so long is out of the group's reach. Beats always come,
+/// so this is three times the silence that proves a loss.
+const DEAF_MAX: Duration = Duration::from_secs(15);
+
+/// A receiver that hears but stores nothing for so long never will: longer than disks flush.
+const STUCK_MAX: Duration = Duration::from_secs(60);
 
 /// One receiver, from its greeting to its end.
 #[derive(Debug)]
@@ -16,7 +26,11 @@ pub(super) struct Peer {
     pub(super) report_last: Option<Sequence>,
     pub(super) heard_at: Time,
     pub(super) highest: Sequence,
+    /// When `highest` grew last.
+    pub(super) hearing_at: Time,
     pub(super) stored_below: BlockIndex,
+    /// When `stored_below` grew last.
+    pub(super) storing_at: Time,
     /// Packets that may be on the way to it.
     pub(super) credit: u64,
     pub(super) store_backlog: u16,
@@ -45,7 +59,9 @@ impl Peer {
             report_last: None,
             heard_at: now,
             highest: Sequence(0),
+            hearing_at: now,
             stored_below: BlockIndex(0),
+            storing_at: now,
             credit: 0,
             store_backlog: 0,
             ring_permille: 0,
@@ -55,6 +71,24 @@ impl Peer {
     /// Hears the group and has not ended.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Joined | Stage::Ready)
+    }
+
+    /// Why this receiver keeps the others waiting in vain, if it does.
+    pub(super) fn reason_to_bury(&self, now: Time, is_flowing: bool) -> Option<String> {
+        let seconds = |time: Duration| time.as_secs();
+        if now.since(self.heard_at) >= PEER_SILENCE_MAX {
+            return Some(format!("silent for {} s", seconds(PEER_SILENCE_MAX)));
+        }
+        if !is_flowing || !self.is_live() {
+            return None;
+        }
+        if now.since(self.hearing_at) >= DEAF_MAX {
+            return Some(format!("reports, but heard no packet of the group for {} s", seconds(DEAF_MAX)));
+        }
+        if now.since(self.storing_at) >= STUCK_MAX {
+            return Some(format!("reports, but stored nothing more for {} s", seconds(STUCK_MAX)));
+        }
+        None
     }
 
     pub(super) fn is_ready(&self) -> bool {

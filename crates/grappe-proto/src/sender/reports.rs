@@ -43,9 +43,15 @@ impl Sender {
             credit_end: peer.highest.0.saturating_add(peer.credit),
         };
         peer.heard_at = now;
-        peer.highest = peer.highest.max(report.highest);
+        if report.highest > peer.highest {
+            (peer.highest, peer.hearing_at) = (report.highest, now);
+        }
         // May go back: a receiver that found a wrong hash asks again.
-        peer.stored_below = report.stored_below.min(cursor);
+        let stored_below = report.stored_below.min(cursor);
+        if stored_below > peer.stored_below || stored_below == cursor {
+            peer.storing_at = now;
+        }
+        peer.stored_below = stored_below;
         peer.store_backlog = report.store_backlog;
         peer.ring_permille = report.ring_permille;
         let highest = peer.highest;

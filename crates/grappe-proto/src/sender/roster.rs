@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::peer::{Peer, Stage};
 use super::{Digests, Event, Floor, Output, Phase, Sender, Summary};
-use crate::limits::{PEER_SILENCE_MAX, PEERS_MAX};
+use crate::limits::PEERS_MAX;
 use crate::seal::{KEY_LEN, SealKey};
 use crate::session::{Expectation, LimitedBy, NodeOutcome, NodeState};
 use crate::units::{BlockIndex, PeerId, Time};
@@ -53,12 +53,18 @@ impl Sender {
         }
     }
 
-    /// Ends receivers that have been silent too long.
+    /// Ends receivers that have been silent too long, and those that report but get nowhere: they would
+    /// hold all others for ever.
     pub(super) fn bury_the_silent(&mut self, now: Time) {
-        let silent = |peer: &&Peer| !peer.has_ended() && now.since(peer.heard_at) >= PEER_SILENCE_MAX;
-        let ids: Vec<PeerId> = self.peers.iter().filter(silent).map(|peer| peer.id).collect();
-        for id in ids {
-            self.ended(id, NodeState::Lost, format!("silent for {} s", PEER_SILENCE_MAX.as_secs()), now);
+        let is_flowing = matches!(self.phase, Phase::Manifest | Phase::Content);
+        let found: Vec<(PeerId, String)> = self
+            .peers
+            .iter()
+            .filter(|peer| !peer.has_ended())
+            .filter_map(|peer| Some((peer.id, peer.reason_to_bury(now, is_flowing)?)))
+            .collect();
+        for (id, reason) in found {
+            self.ended(id, NodeState::Lost, reason, now);
         }
     }
 
@@ -85,6 +91,9 @@ impl Sender {
         self.started_at = now;
         self.beat_at = now;
         self.gate = self.setup.stream.manifest_blocks().end;
+        for peer in &mut self.peers {
+            (peer.hearing_at, peer.storing_at) = (now, now);
+        }
     }
 
     /// Tells every receiver that the copy is broken off, and ends.

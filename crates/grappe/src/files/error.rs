@@ -98,7 +98,10 @@ pub enum SinkError {
         /// The staging folder of the other.
         path: PathBuf,
     },
-    /// A block, a manifest or the states do not fit one another: a defect of the caller or the sender.
+    /// The manifest is not one that a receiver may follow.
+    #[error("the sender's list of files is not acceptable: {0}")]
+    Manifest(#[from] ManifestError),
+    /// A block or the states do not fit the manifest: a defect of the caller or the sender.
     #[error("the copy contradicts itself: {reason}")]
     Mismatch {
         /// What does not fit.

@@ -15,6 +15,9 @@ mod source;
 mod staging;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{SinkError, SourceError};
 pub use incoming::Incoming;
 pub use place::Placed;

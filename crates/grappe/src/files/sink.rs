@@ -55,7 +55,7 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// When there is too little space, when something in the directory can never be replaced by what
+    /// When the manifest is not valid, when there is too little space, when something in the directory can never be replaced by what
     /// is to come, or when another receiver places the same session in the same directory.
     pub fn begin(
         &self,
@@ -63,6 +63,9 @@ impl Sink {
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
     ) -> Result<Incoming, SinkError> {
+        // Whoever decoded it has checked it as well. But a receiver may be root, and everything below
+        // relies on paths that stay in the tree.
+        manifest.validate()?;
         let needed = space_needed(&manifest);
         self.check_space(needed)?;
         self.check_conflicts(session, &manifest)?;

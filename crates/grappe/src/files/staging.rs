@@ -157,7 +157,11 @@ fn remove_folder(parent: &Directory, name: &[u8], directory: &Directory) -> io::
         }
     }
     directory.remove_file(LOCK_NAME)?;
-    Ok(parent.remove_directory(name)?)
+    match parent.remove_directory(name) {
+        // Empty and without its lock, it was removed by another receiver that found it so.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// Whether an error means that another receiver made or removed the folder at the same time.

@@ -54,7 +54,7 @@ pub(super) struct Carrier {
     clock: MonotonicClock,
     machine: Machine,
     happenings: Receiver<Happening>,
-    outbox: mpsc::UnboundedSender<ToSender>,
+    outbox: Option<mpsc::UnboundedSender<ToSender>>,
     reports: UdpSocket,
     ring: Arc<Ring>,
     capacity: u64,
@@ -93,7 +93,7 @@ impl Carrier {
             clock,
             machine,
             happenings,
-            outbox,
+            outbox: Some(outbox),
             reports,
             ring,
             capacity,
@@ -211,8 +211,10 @@ impl Carrier {
                 let _lost = self.reports.send(&packet);
             }
             Output::Control(message) => {
-                // A closed channel is reported by its reader.
-                let _closed = self.outbox.send(message);
+                if let Some(outbox) = &self.outbox {
+                    // A closed channel is reported by its reader.
+                    let _closed = outbox.send(message);
+                }
             }
             Output::Job(job) => {
                 let work = match job {
@@ -233,6 +235,8 @@ impl Carrier {
     }
 
     fn wind_up(&mut self) {
+        // First of all: the sender waits for the channel to close.
+        self.outbox = None;
         self.ring.stop();
         self.work = None;
         for thread in self.threads.drain(..) {

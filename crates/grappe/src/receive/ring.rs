@@ -28,7 +28,7 @@ const GATHER: Duration = Duration::from_millis(1);
 const GATHER_BUFFER_MIN: usize = 4 << 20;
 
 /// How often an idle thread looks whether it is still wanted.
-const IDLE: Duration = Duration::from_millis(100);
+const IDLE: Duration = Duration::from_millis(20);
 
 /// A run of packets of equal length in a chunk.
 #[derive(Clone, Copy, Debug)]

@@ -42,7 +42,7 @@ const SPARE_BUFFERS: usize = 32;
 const HAPPENINGS_AT_ONCE: usize = 64;
 
 /// How often the report listener looks whether it is still wanted.
-const LISTEN: Duration = Duration::from_millis(100);
+const LISTEN: Duration = Duration::from_millis(20);
 
 /// The running copy.
 pub(super) struct Carrier {
