@@ -67,7 +67,7 @@ mod tests {
     fn data_never_goes_to_the_announcement_group() {
         let interface = Interface::named("lo").expect("every host has a loopback interface");
         let network = Network { interface, group: ANNOUNCE_GROUP, port: PORT, ttl: TTL };
-        for high in 0..=255 {
+        for high in 0..=255u8 {
             let mut id = [high; 16];
             id[1] = high.wrapping_mul(31);
             let address = network.data_address(SessionId(id));

@@ -13,7 +13,7 @@ use crate::units::{PeerId, Rate, Sequence, Time};
 const RAISE_INTERVAL: Duration = Duration::from_millis(15);
 
 /// Packets that make a sample of loss, below which chance speaks, and those that make a whole one.
-const SAMPLE_PACKETS: u64 = 200;
+const SAMPLE_PACKETS: u64 = 100;
 const SAMPLE_PACKETS_MAX: u64 = 1_000;
 
 /// Packets that tell whether a cut helped against little loss.
@@ -37,6 +37,10 @@ const AFTER_CUT: f64 = 0.97;
 
 /// What one cut leaves of the rate at least: a sample may err.
 const CUT_MOST: f64 = 0.25;
+
+/// Share of a loss that remains after a cut when it is the link's own. Less than all: of many samples it
+/// is the one with the worst luck that leads to a cut.
+const REMAINS: f64 = 0.35;
 
 /// Raise per interval while looking for the knee, far below it, near it, and above the last one.
 const RAISE_STARTUP: f64 = 2.0;
@@ -65,7 +69,7 @@ impl Default for RateLimits {
     fn default() -> Self {
         Self {
             cap: None,
-            start: Rate::from_bytes_per_second(5_000_000),
+            start: Rate::from_bytes_per_second(12_500_000),
             floor: Rate::from_bytes_per_second(100_000),
         }
     }
@@ -214,7 +218,8 @@ impl RateControl {
             packets: sent as f64,
             loss: 1.0 - received as f64 / sent.max(1) as f64,
             rate: Rate::from_bytes_per_second(u64::try_from(rate).unwrap_or(u64::MAX)),
-            at_host: dropped * 2 > sent - received && dropped > 0,
+            // A socket counts a train of many packets that it drops as one.
+            at_host: dropped > 0,
         };
         if known.anchor.highest < self.epoch {
             // What was sent at the rate before says nothing about this one, but its loss can be compared.
@@ -335,7 +340,7 @@ impl Peer {
         self.suspicion = None;
         // Much more than before is a queue that overflowed only while the suspicion arose.
         let as_before = sample.loss < suspicion.loss * 1.5 + 0.01;
-        let is_own = as_before && sample.loss > (suspicion.loss + expected) / 2.0;
+        let is_own = as_before && sample.loss > expected + (suspicion.loss - expected) * REMAINS;
         if is_own {
             self.own_loss = sample.loss;
         }

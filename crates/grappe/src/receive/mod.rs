@@ -108,6 +108,7 @@ pub fn receive(
     let system = |action| move |source| ReceiveError::System { action, source };
     let sink = Arc::new(Sink::open(&into)?);
     let endpoint = Endpoint::new(&identity)?;
+    warm_up()?;
     let listener = Listener::join(&network).map_err(system("listen for announcements"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -128,6 +129,13 @@ pub fn receive(
     let ended = thread.join();
     debug_assert!(ended.is_ok(), "the listening thread panicked");
     Ok(last)
+}
+
+/// Seeds the random generator, which takes the library a good part of a second on a busy machine:
+/// better now than when a sender waits for this node.
+fn warm_up() -> Result<(), ReceiveError> {
+    let source = || io::Error::other("the system gives no random numbers");
+    aws_lc_rs::rand::fill(&mut [0]).map_err(|_| ReceiveError::System { action: "seed keys", source: source() })
 }
 
 struct Daemon {
