@@ -26,6 +26,7 @@ pub(super) struct Peer {
     pub(super) report_last: Option<Sequence>,
     pub(super) heard_at: Time,
     pub(super) highest: Sequence,
+    pub(super) received: u64,
     /// When `highest` grew last.
     pub(super) hearing_at: Time,
     pub(super) stored_below: BlockIndex,
@@ -59,6 +60,7 @@ impl Peer {
             report_last: None,
             heard_at: now,
             highest: Sequence(0),
+            received: 0,
             hearing_at: now,
             stored_below: BlockIndex(0),
             storing_at: now,

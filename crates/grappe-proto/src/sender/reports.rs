@@ -3,6 +3,7 @@
 
 use super::{Floor, Sender};
 use crate::rate::Observation;
+use crate::session::NodeState;
 use crate::units::{BlockIndex, PeerId, Sequence, Time};
 use crate::wire::data::{HEADER_LEN, TAG_LEN};
 use crate::wire::report::{REPORT_LEN_MAX, Report, ReportHeader};
@@ -37,6 +38,12 @@ impl Sender {
         }
         let cursor = self.cursor.0;
         let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+        if report.highest < peer.highest || report.received < peer.received || report.received > report.highest.0 {
+            // Counters only grow. What a node invents must not set the others' rate.
+            let reason = "broke the protocol: its reports contradict each other".into();
+            return self.ended(id, NodeState::Failed, reason, now);
+        }
+        peer.received = report.received;
         let before = Floor {
             stored_below: peer.stored_below,
             highest: peer.highest,

@@ -194,7 +194,7 @@ impl Sender {
         }
     }
 
-    fn ended(&mut self, id: PeerId, state: NodeState, reason: String, now: Time) {
+    pub(super) fn ended(&mut self, id: PeerId, state: NodeState, reason: String, now: Time) {
         let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
         let name = peer.name.clone();
         peer.stage = Stage::Ended { state, reason: Some(reason.clone()), done: Done::default(), at: now };
