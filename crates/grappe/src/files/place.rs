@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use grappe_os::file::Access;
+use grappe_os::file::{Access, Directory};
 use grappe_proto::content::digest::FileState;
 use grappe_proto::content::manifest::{Entry, Kind};
 use grappe_proto::limits::BLOCK_SIZE;
@@ -17,6 +17,9 @@ use super::incoming::{Incoming, file_size, staged_name};
 use super::metadata::MODE_MASK;
 use super::parents::Parents;
 use super::{SinkError, Skipped, metadata};
+
+/// What a directory's owner needs to place things in it, and nothing for anybody else.
+const OWNER_MODE: u32 = 0o700;
 
 /// What was placed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,10 +80,11 @@ impl<'a> Placer<'a> {
     fn make_directory(&mut self, entry: &Entry) -> io::Result<()> {
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
-        match parent.create_directory(name, 0o700) {
+        match parent.create_directory(name, OWNER_MODE) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // It may be anything; only a directory, and not a link to one, opens.
-                self.parents.directory(&entry.path).map(drop)
+                let found = self.parents.directory(&entry.path)?;
+                make_writable(&found)
             }
             result => Ok(result?),
         }
@@ -178,6 +182,17 @@ impl<'a> Placer<'a> {
         let path = metadata::display_path(&self.incoming.path, &entry.path);
         self.placed.failed.push(Skipped { path, reason });
     }
+}
+
+/// Lets the owner of a directory that was there place things in it, even when an earlier copy has made
+/// it read-only. It gets its own permissions at the end.
+fn make_writable(directory: &Directory) -> io::Result<()> {
+    let mode = directory.own_metadata()?.mode;
+    if mode & OWNER_MODE != OWNER_MODE {
+        // Whoever may not do this may still be allowed to write, as group or as root.
+        let _ = directory.set_mode(mode | OWNER_MODE);
+    }
+    Ok(())
 }
 
 /// Why a file in that state is not placed, if so.

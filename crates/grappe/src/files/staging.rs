@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use grappe_os::file::{Access, Directory};
 use grappe_proto::units::SessionId;
@@ -15,9 +17,12 @@ use grappe_proto::units::SessionId;
 const NAME_PREFIX: &str = ".grappe-";
 const LOCK_NAME: &[u8] = b"lock";
 
-/// Attempts to make the folder while other receivers, just starting, may take it for a stale one in
-/// the instant before it is locked.
-const ATTEMPTS_MAX: u32 = 16;
+/// Attempts to make the folder. Other receivers, just starting, may take it for a stale one in the
+/// instant before it is locked, and lock it themselves as long as they remove it.
+const ATTEMPTS_MAX: u32 = 32;
+
+/// Between two attempts: more than the removal of an empty folder takes.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// A staging folder of this process. It disappears with this value.
 #[derive(Debug)]
@@ -28,6 +33,12 @@ pub(super) struct Staging {
     /// Locked as long as it is open.
     _lock: File,
     removed: AtomicBool,
+}
+
+/// What came of an attempt to make a staging folder.
+enum Made {
+    Folder(Directory, File),
+    InUse,
 }
 
 /// What became of a staging folder that may be stale.
@@ -58,20 +69,10 @@ impl Staging {
     /// Makes and locks the folder of `session` in `parent`; `None` when another receiver uses it.
     pub(super) fn create(parent: &Arc<Directory>, session: SessionId) -> io::Result<Option<Self>> {
         let name = name(session);
+        let mut in_use = false;
         for _ in 0..ATTEMPTS_MAX {
-            match parent.create_directory(&name, 0o700) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    match remove_if_stale(parent, &name) {
-                        Ok(Stale::InUse) => return Ok(None),
-                        Ok(Stale::Removed) => continue,
-                        Err(error) if is_lost_race(&error) => continue,
-                        Err(error) => return Err(error),
-                    }
-                }
-                result => result?,
-            }
-            match lock_new(parent, &name) {
-                Ok(Some((directory, lock))) => {
+            match make(parent, &name) {
+                Ok(Made::Folder(directory, lock)) => {
                     let (parent, removed) = (Arc::clone(parent), AtomicBool::new(false));
                     return Ok(Some(Self {
                         parent,
@@ -81,10 +82,14 @@ impl Staging {
                         removed,
                     }));
                 }
-                Ok(None) => {}
-                Err(error) if is_lost_race(&error) => {}
+                Ok(Made::InUse) => in_use = true,
+                Err(error) if is_lost_race(&error) => in_use = false,
                 Err(error) => return Err(error),
             }
+            thread::sleep(ATTEMPT_PAUSE);
+        }
+        if in_use {
+            return Ok(None);
         }
         Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
@@ -113,20 +118,28 @@ impl Drop for Staging {
     }
 }
 
-/// Opens and locks the folder just made. `None` when another receiver was quicker to take it for stale.
-fn lock_new(parent: &Directory, name: &[u8]) -> io::Result<Option<(Directory, File)>> {
+/// Makes, opens and locks the folder `name`, after removing a stale one.
+///
+/// Fails as [`is_lost_race`] knows it when another receiver took the new folder for a stale one.
+fn make(parent: &Directory, name: &[u8]) -> io::Result<Made> {
+    match parent.create_directory(name, 0o700) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if remove_if_stale(parent, name)? == Stale::InUse {
+                return Ok(Made::InUse);
+            }
+            parent.create_directory(name, 0o700)?;
+        }
+        result => result?,
+    }
     let directory = parent.open_beneath(name)?;
     let lock = directory.create_exclusive(LOCK_NAME, 0o600)?;
     match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error),
+        // Removed between its creation and its locking, the lock would guard nothing.
+        Ok(()) if lock.metadata()?.nlink() == 0 => Err(io::ErrorKind::NotFound.into()),
+        Ok(()) => Ok(Made::Folder(directory, lock)),
+        Err(TryLockError::WouldBlock) => Ok(Made::InUse),
+        Err(TryLockError::Error(error)) => Err(error),
     }
-    // Removed between its creation and its locking: the lock guards nothing.
-    if lock.metadata()?.nlink() == 0 {
-        return Ok(None);
-    }
-    Ok(Some((directory, lock)))
 }
 
 /// Removes the staging folder `name` unless its lock is held.

@@ -1,0 +1,107 @@
+//! Any tree arrives as it was, whatever order its blocks come in and however many threads carry them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use grappe_proto::content::layout::Layout;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+use super::{BLOCK, Stage, content, set_mode, set_mtime, things};
+
+/// What one entry of a random tree is.
+#[derive(Clone, Debug)]
+enum Node {
+    File { len: usize, mode: u32, nanos: u64 },
+    Link { target: Vec<u8> },
+    Directory { nodes: BTreeMap<Vec<u8>, Self> },
+}
+
+/// Names in raw bytes; no zero byte, no slash, and never `.` or `..`.
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    let byte = any::<u8>().prop_filter("not in a name", |byte| !matches!(byte, 0 | b'/' | b'.'));
+    vec(byte, 1..12)
+}
+
+fn node() -> impl Strategy<Value = Node> {
+    let len = prop_oneof![
+        Just(0),
+        1..5000usize,
+        Just(BLOCK),
+        BLOCK - 3..BLOCK + 3,
+        2 * BLOCK..3 * BLOCK,
+    ];
+    let file = (len, 0o400..0o1000u32, 0..1_000_000_000_000u64);
+    let leaf = prop_oneof![
+        4 => file.prop_map(|(len, mode, nanos)| Node::File { len, mode, nanos }),
+        1 => name().prop_map(|target| Node::Link { target }),
+    ];
+    leaf.prop_recursive(4, 40, 8, |inner| {
+        btree_map(name(), inner, 0..8).prop_map(|nodes| Node::Directory { nodes })
+    })
+}
+
+fn build(path: &Path, node: &Node) {
+    match node {
+        Node::File { len, mode, nanos } => {
+            fs::write(path, content(*len)).unwrap();
+            set_mtime(path, *nanos);
+            set_mode(path, *mode);
+        }
+        Node::Link { target } => {
+            symlink(OsStr::from_bytes(target), path).unwrap();
+        }
+        Node::Directory { nodes } => {
+            fs::create_dir_all(path).unwrap();
+            for (name, inner) in nodes {
+                build(&path.join(OsStr::from_bytes(name)), inner);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tree_arrives_as_it_was(nodes in btree_map(name(), node(), 0..8), stride in 1..50u32) {
+        let stage = Stage::new();
+        build(&stage.tree(), &Node::Directory { nodes });
+        let source = stage.source();
+        prop_assert!(source.skipped().is_empty());
+        let incoming = stage.begin(&source).unwrap();
+        let layout = Layout::new(source.manifest());
+        let count = layout.block_count();
+        // A prime no smaller than the counts that occur here makes every block come exactly once.
+        let prime = 4099;
+        prop_assert!(count < prime);
+        let next = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let mut buffer = Vec::new();
+                    loop {
+                        let step = next.fetch_add(1, Ordering::Relaxed);
+                        if step >= prime {
+                            break;
+                        }
+                        let block = step * stride % prime;
+                        if block < count {
+                            let read = source.read_block(&layout, block, &mut buffer);
+                            assert_eq!(incoming.hash_and_write(block, &buffer).unwrap(), read.digests);
+                        }
+                    }
+                });
+            }
+        });
+        let placed = incoming.finalize(&source.finish()).unwrap();
+        prop_assert_eq!(placed.failed, []);
+        prop_assert_eq!(things(&stage.copied()), things(&stage.tree()));
+        stage.assert_no_staging();
+    }
+}

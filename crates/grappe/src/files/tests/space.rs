@@ -1,0 +1,100 @@
+//! File systems that are full or read-only. Needs root to mount them; skipped with a message otherwise.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{BLOCK, Stage, begin, carry, content, staging_folders};
+use crate::files::{Sink, SinkError};
+
+/// A mounted tmpfs, unmounted at the end.
+struct SmallDisk {
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    fn new(path: &Path, options: &str) -> Option<Self> {
+        let command = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "none"])
+            .arg(path)
+            .output();
+        if command.is_ok_and(|output| output.status.success()) {
+            return Some(Self {
+                path: path.to_path_buf(),
+            });
+        }
+        eprintln!("skipped: cannot mount a tmpfs");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
+
+#[test]
+fn a_copy_that_does_not_fit_is_refused_at_the_beginning() {
+    let stage = Stage::new();
+    let Some(disk) = SmallDisk::new(stage.into.path(), "size=1m") else {
+        return;
+    };
+    fs::write(stage.tree().join("large"), content(8 * BLOCK)).unwrap();
+    let error = stage.begin(&stage.source()).unwrap_err();
+    let SinkError::NoSpace {
+        needed, available, ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert!(available < needed && needed == 8 * BLOCK as u64);
+    assert_eq!(fs::read_dir(&disk.path).unwrap().count(), 0);
+}
+
+#[test]
+fn a_disk_that_becomes_full_ends_the_copy_and_leaves_nothing() {
+    let stage = Stage::new();
+    let Some(disk) = SmallDisk::new(stage.into.path(), "size=1m") else {
+        return;
+    };
+    fs::write(stage.tree().join("large"), content(2 * BLOCK)).unwrap();
+    let source = stage.source();
+    let incoming = begin(&disk.path, source.manifest()).unwrap();
+    // Somebody else fills the disk, as far as it goes.
+    let _ = fs::write(disk.path.join("hog"), content(4 * BLOCK));
+    let error = incoming.write_block(0, &content(BLOCK)).unwrap_err();
+    assert!(matches!(error, SinkError::NoSpace { .. }), "{error}");
+    drop(incoming);
+    assert_eq!(staging_folders(&disk.path), Vec::<String>::new());
+}
+
+#[test]
+fn a_read_only_file_system_is_refused() {
+    let stage = Stage::new();
+    let Some(disk) = SmallDisk::new(stage.into.path(), "ro") else {
+        return;
+    };
+    let error = Sink::open(&disk.path).unwrap_err();
+    assert!(matches!(error, SinkError::NotWritable { .. }), "{error}");
+}
+
+#[test]
+fn a_mount_inside_the_destination_is_reported_for_what_lies_there() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), b"x").unwrap();
+    fs::create_dir(stage.copied()).unwrap();
+    let Some(_disk) = SmallDisk::new(&stage.copied(), "size=1m") else {
+        return;
+    };
+    let source = stage.source();
+    let incoming = stage.begin(&source).unwrap();
+    carry(&source, &incoming);
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert!(
+        placed.failed[0].reason.contains("another file system"),
+        "{:?}",
+        placed.failed
+    );
+    stage.assert_no_staging();
+}
