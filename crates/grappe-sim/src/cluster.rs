@@ -29,13 +29,26 @@ impl<'a> Cluster<'a> {
         let random = Random::new(scenario.seed);
         let mut outside = Outside::new(scenario, &random);
         let sender = SenderNode::new(scenario, &outside);
-        let receiver = |node| ReceiverNode::new(node, scenario, &outside, random.fork(1_000_000 + node as u64));
+        let receiver = |node| {
+            ReceiverNode::new(
+                node,
+                scenario,
+                &outside,
+                random.fork(1_000_000 + node as u64),
+            )
+        };
         let receivers: Vec<ReceiverNode> = (0..scenario.receivers).map(receiver).collect();
         for node in 0..scenario.receivers {
             let hello = Mail::Hello(PeerId(node as u16), outside.keys.reports[node]);
             outside.agenda.plan(Time::ZERO, Event::ToSender(hello));
         }
-        let mut cluster = Self { scenario, outside, sender, receivers, now: Time::ZERO };
+        let mut cluster = Self {
+            scenario,
+            outside,
+            sender,
+            receivers,
+            now: Time::ZERO,
+        };
         cluster.plan_faults();
         cluster
     }
@@ -46,7 +59,8 @@ impl<'a> Cluster<'a> {
             let Some((at, event)) = self.outside.agenda.next() else {
                 let silent = self.sender.has_crashed();
                 if !silent {
-                    self.outside.violation(self.now, || "nobody waits for anything".into());
+                    self.outside
+                        .violation(self.now, || "nobody waits for anything".into());
                 }
                 break;
             };
@@ -54,7 +68,9 @@ impl<'a> Cluster<'a> {
             self.now = at;
             if at > Time::ZERO + self.scenario.deadline {
                 let waiting_for = self.sender.waiting_for();
-                self.outside.violation(at, || format!("not over in time; the sender waits for {waiting_for}"));
+                self.outside.violation(at, || {
+                    format!("not over in time; the sender waits for {waiting_for}")
+                });
                 break;
             }
             self.dispatch(event);
@@ -73,9 +89,13 @@ impl<'a> Cluster<'a> {
                 | Fault::SenderCrash { at, .. }
                 | Fault::ReceiverPause { at, .. }
                 | Fault::DiskStall { at, .. } => *at,
-                Fault::SlowDisk { .. } | Fault::Mismatch { .. } | Fault::Liar { .. } => Duration::ZERO,
+                Fault::SlowDisk { .. } | Fault::Mismatch { .. } | Fault::Liar { .. } => {
+                    Duration::ZERO
+                }
             };
-            self.outside.agenda.plan(Time::ZERO + at, Event::Fault(number));
+            self.outside
+                .agenda
+                .plan(Time::ZERO + at, Event::Fault(number));
         }
     }
 
@@ -109,7 +129,9 @@ impl<'a> Cluster<'a> {
             return;
         }
         match event {
-            Event::Packets { train, arrival, .. } => receiver.packets(now, &train, arrival, outside),
+            Event::Packets { train, arrival, .. } => {
+                receiver.packets(now, &train, arrival, outside);
+            }
             Event::Welcome { .. } => receiver.welcome(now, outside),
             Event::ToReceiver { input, .. } => receiver.input(now, input, outside),
             Event::ReceiverJob { job, .. } => receiver.job_done(now, job, outside),
@@ -121,10 +143,16 @@ impl<'a> Cluster<'a> {
     fn strike(&mut self, number: usize) {
         let now = self.now;
         match &self.scenario.faults[number] {
-            Fault::ReceiverCrash { node, silent, .. } => self.receivers[*node].crash(now, *silent, &mut self.outside),
+            Fault::ReceiverCrash { node, silent, .. } => {
+                self.receivers[*node].crash(now, *silent, &mut self.outside);
+            }
             Fault::SenderCrash { silent, .. } => self.crash_sender(*silent),
-            Fault::ReceiverPause { node, lasting, .. } => self.receivers[*node].paused_until = now + *lasting,
-            Fault::DiskStall { node, lasting, .. } => self.receivers[*node].disk.stall(now, *lasting),
+            Fault::ReceiverPause { node, lasting, .. } => {
+                self.receivers[*node].paused_until = now + *lasting;
+            }
+            Fault::DiskStall { node, lasting, .. } => {
+                self.receivers[*node].disk.stall(now, *lasting);
+            }
             Fault::SlowDisk { node, rate } => self.receivers[*node].disk.set_rate(*rate),
             Fault::Mismatch { node, blocks } => self.receivers[*node].spoils.extend(blocks),
             Fault::Liar { node, lie } => {
@@ -142,14 +170,23 @@ impl<'a> Cluster<'a> {
         self.sender.crash();
         if !silent {
             for node in 0..self.receivers.len() {
-                self.outside.control_to_receiver(self.now, node, Input::Closed("connection reset by peer".into()));
+                self.outside.control_to_receiver(
+                    self.now,
+                    node,
+                    Input::Closed("connection reset by peer".into()),
+                );
             }
         }
     }
 
     fn outcome(self) -> Outcome {
         let since_start = |at: Time| at.since(Time::ZERO);
-        let table = self.sender.summary.as_ref().map(|(summary, _)| &summary.nodes[..]).unwrap_or_default();
+        let table = self
+            .sender
+            .summary
+            .as_ref()
+            .map(|(summary, _)| &summary.nodes[..])
+            .unwrap_or_default();
         let result = |(node, receiver): (usize, &ReceiverNode)| {
             let name = format!("node{node:04}");
             let line = table.iter().find(|line| line.name == name);
@@ -164,7 +201,11 @@ impl<'a> Cluster<'a> {
         let over_at = self.sender.summary.as_ref().map_or(self.now, |(_, at)| *at);
         let elapsed = over_at.since(self.sender.started_at.unwrap_or(over_at));
         let completed = nodes.iter().any(|node| node.end == End::Complete);
-        let goodput = if completed { self.scenario.bytes as f64 / elapsed.as_secs_f64().max(1e-9) } else { 0.0 };
+        let goodput = if completed {
+            self.scenario.bytes as f64 / elapsed.as_secs_f64().max(1e-9)
+        } else {
+            0.0
+        };
         let mut outcome = Outcome {
             elapsed,
             packets_sent: self.sender.data_packets,

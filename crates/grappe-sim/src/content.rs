@@ -26,8 +26,14 @@ pub(crate) struct Content {
 impl Content {
     /// Content of `bytes`: one file without bytes, or several with them.
     pub(crate) fn new(bytes: u64, payload: bool, random: &mut Random) -> Self {
-        let sizes = if payload { file_sizes(bytes, random) } else { vec![bytes] };
-        let manifest = Manifest { entries: sizes.iter().enumerate().map(entry).collect() };
+        let sizes = if payload {
+            file_sizes(bytes, random)
+        } else {
+            vec![bytes]
+        };
+        let manifest = Manifest {
+            entries: sizes.iter().enumerate().map(entry).collect(),
+        };
         let layout = Layout::new(&manifest);
         let encoded = manifest.encode();
         let digests_len = Digests::encoded_len(layout.piece_count(), manifest.entries.len() as u32);
@@ -52,13 +58,21 @@ impl Content {
 
     /// Data symbols of all blocks: packets that a copy without loss takes.
     pub(crate) fn symbols(&self) -> u64 {
-        let symbols = |block| self.stream.block_len(BlockIndex(block)).map_or(0, |len| symbols_in(len, SYMBOL_SIZE));
-        (0..self.stream.block_count()).map(|block| u64::from(symbols(block))).sum()
+        let symbols = |block| {
+            self.stream
+                .block_len(BlockIndex(block))
+                .map_or(0, |len| symbols_in(len, SYMBOL_SIZE))
+        };
+        (0..self.stream.block_count())
+            .map(|block| u64::from(symbols(block)))
+            .sum()
     }
 
     /// The bytes of `block`.
     pub(crate) fn block(&self, block: BlockIndex) -> Vec<u8> {
-        let part = |bytes: &[u8], offset: u64, len: u32| bytes[offset as usize..offset as usize + len as usize].to_vec();
+        let part = |bytes: &[u8], offset: u64, len: u32| {
+            bytes[offset as usize..offset as usize + len as usize].to_vec()
+        };
         match self.stream.place(block) {
             None => Vec::new(),
             Some(Place::Manifest { offset, len }) => part(&self.manifest, offset, len),
@@ -82,7 +96,10 @@ impl Content {
             self.files.push(bytes);
         }
         let piece = |number| {
-            let piece = self.layout.piece(number).expect("every number below the count has its piece");
+            let piece = self
+                .layout
+                .piece(number)
+                .expect("every number below the count has its piece");
             let file = &self.files[piece.entry as usize];
             let bytes = &file[piece.file_offset as usize..][..piece.len as usize];
             piece_digest(file.len() as u64, piece.file_offset, bytes)
@@ -120,5 +137,10 @@ fn file_sizes(bytes: u64, random: &mut Random) -> Vec<u64> {
 
 fn entry((number, size): (usize, &u64)) -> Entry {
     let path = format!("file{number:03}").into_bytes();
-    Entry { path, kind: Kind::File { size: *size }, mode: 0o644, mtime: (1_700_000_000, 0) }
+    Entry {
+        path,
+        kind: Kind::File { size: *size },
+        mode: 0o644,
+        mtime: (1_700_000_000, 0),
+    }
 }

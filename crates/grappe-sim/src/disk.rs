@@ -13,7 +13,10 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) const fn new(rate: Rate) -> Self {
-        Self { rate, free_at: Time::ZERO }
+        Self {
+            rate,
+            free_at: Time::ZERO,
+        }
     }
 
     /// When a job of `bytes` that is asked for `now` is done.

@@ -20,7 +20,11 @@ pub(crate) enum Event {
     /// The sender asked to be polled at this instant, or its socket has room again.
     SenderWake,
     /// Packets of a train reach a receiver.
-    Packets { node: usize, train: Rc<Train>, arrival: Arrival },
+    Packets {
+        node: usize,
+        train: Rc<Train>,
+        arrival: Arrival,
+    },
     /// The answer to a greeting reaches a receiver.
     Welcome { node: usize },
     /// An input of a receiver, other than packets.
@@ -43,7 +47,10 @@ pub(crate) enum Mail {
     Report(Vec<u8>),
     /// A block was read; its bytes, where the scenario has any.
     BlockRead(BlockIndex, Vec<u8>),
-    DigestsFormed { hash: Digest, copy: Digest },
+    DigestsFormed {
+        hash: Digest,
+        copy: Digest,
+    },
 }
 
 /// The agenda.
@@ -56,11 +63,17 @@ pub(crate) struct Agenda {
 impl Agenda {
     pub(crate) fn plan(&mut self, at: Time, event: Event) {
         self.count += 1;
-        self.planned.push(Reverse(Planned { at, number: self.count, event }));
+        self.planned.push(Reverse(Planned {
+            at,
+            number: self.count,
+            event,
+        }));
     }
 
     pub(crate) fn next(&mut self) -> Option<(Time, Event)> {
-        self.planned.pop().map(|Reverse(planned)| (planned.at, planned.event))
+        self.planned
+            .pop()
+            .map(|Reverse(planned)| (planned.at, planned.event))
     }
 }
 

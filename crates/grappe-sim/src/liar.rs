@@ -14,11 +14,15 @@ use crate::scenario::Lie;
 pub(crate) fn twist(lie: Lie, packet: &[u8], key: &SealKey, random: &mut Random) -> Vec<u8> {
     let mut body = [0; REPORT_LEN_MAX];
     let body = &mut body[..packet.len() - HEADER_LEN - TAG_LEN];
-    let Ok(header) = ReportHeader::read(packet) else { return packet.to_vec() };
+    let Ok(header) = ReportHeader::read(packet) else {
+        return packet.to_vec();
+    };
     if key.open(header.sequence, packet, body).is_err() {
         return packet.to_vec();
     }
-    let Ok(mut report) = Report::read(body) else { return packet.to_vec() };
+    let Ok(mut report) = Report::read(body) else {
+        return packet.to_vec();
+    };
     tell(lie, &mut report, random);
     let mut body = Vec::new();
     report.emit(&mut body);
@@ -45,7 +49,9 @@ fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
             report.received = random.next();
             report.dropped = random.next() as u32;
             report.stored_below = BlockIndex(random.next() as u32);
-            report.lacks = (0..LACKS_MAX).map(|_| whole_block(random.next() as u32)).collect();
+            report.lacks = (0..LACKS_MAX)
+                .map(|_| whole_block(random.next() as u32))
+                .collect();
         }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use grappe_sim::{Cell, header, row, run};
 
-const USAGE: &str = "usage: grappe-sim [RECEIVERS,.. [LOSS_PERCENT,.. [DELAY_MS,.. [MEBIBYTES [SEED]]]]]
+const USAGE: &str =
+    "usage: grappe-sim [RECEIVERS,.. [LOSS_PERCENT,.. [DELAY_MS,.. [MEBIBYTES [SEED]]]]]
 example: grappe-sim 10,100,1000 0,0.1,1 0.1,10 64 1";
 
 fn main() -> ExitCode {
@@ -32,14 +33,20 @@ fn print(cells: &[Cell]) -> ExitCode {
             println!("    {violation}");
         }
     }
-    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Every combination of what the arguments list; nothing when they cannot be read.
 fn cells(arguments: &[String]) -> Option<Vec<Cell>> {
     let list = |index: usize, default: &str| -> Option<Vec<f64>> {
         let text = arguments.get(index).map_or(default, String::as_str);
-        text.split(',').map(|number| number.parse().ok().filter(|number| *number >= 0.0)).collect()
+        text.split(',')
+            .map(|number| number.parse().ok().filter(|number| *number >= 0.0))
+            .collect()
     };
     let all_receivers = list(0, "1,10,100,1000")?;
     let (losses, delays) = (list(1, "0,0.1,1")?, list(2, "0.1")?);

@@ -29,7 +29,11 @@ pub(crate) struct Departure {
 
 impl Uplink {
     pub(crate) const fn new(rate: Rate, queue_bytes: u64) -> Self {
-        Self { rate, queue_bytes, free_at: Time::ZERO }
+        Self {
+            rate,
+            queue_bytes,
+            free_at: Time::ZERO,
+        }
     }
 
     /// Takes a train, full or not: a socket that accepted one byte accepts the call.
@@ -37,7 +41,10 @@ impl Uplink {
         let spacing = self.rate.time_for(train.packet_bytes);
         let begin = self.free_at.max(now);
         self.free_at = begin + spacing * train.len() as u32;
-        Departure { first: begin + spacing, spacing }
+        Departure {
+            first: begin + spacing,
+            spacing,
+        }
     }
 
     /// When the socket has room, if it has none `now`.
@@ -76,13 +83,22 @@ impl Downlink {
     }
 
     /// What reaches the receiver of `train`, and when: nothing, or up to three parts of it.
-    pub(crate) fn carry(&mut self, train: &Train, departure: Departure, mut deliver: impl FnMut(Delivery)) {
+    pub(crate) fn carry(
+        &mut self,
+        train: &Train,
+        departure: Departure,
+        mut deliver: impl FnMut(Delivery),
+    ) {
         let (mut early, mut late, mut doubled) = (Arrival::default(), Arrival::default(), 0_u64);
         let mut at = departure.first;
         for index in 0..train.len() {
             let bit = 1 << index;
             if self.queue(at, train.packet_bytes) && !self.lost() {
-                let part = if self.is_late() { &mut late } else { &mut early };
+                let part = if self.is_late() {
+                    &mut late
+                } else {
+                    &mut early
+                };
                 if self.breakages.happens(&mut self.random) {
                     part.broken |= bit;
                 } else {
@@ -94,7 +110,14 @@ impl Downlink {
             }
             at = at + departure.spacing;
         }
-        for part in [early, late, Arrival { whole: doubled, broken: 0 }] {
+        for part in [
+            early,
+            late,
+            Arrival {
+                whole: doubled,
+                broken: 0,
+            },
+        ] {
             if !part.is_empty() {
                 deliver((self.free_at + self.latency(), part));
             }
@@ -103,7 +126,11 @@ impl Downlink {
 
     /// When a report or control message sent `now` from the other end arrives.
     pub(crate) fn latency(&mut self) -> Duration {
-        let jitter = if self.link.jitter.is_zero() { Duration::ZERO } else { self.random.duration(self.link.jitter) };
+        let jitter = if self.link.jitter.is_zero() {
+            Duration::ZERO
+        } else {
+            self.random.duration(self.link.jitter)
+        };
         self.link.delay + jitter
     }
 

@@ -34,7 +34,10 @@ pub(crate) fn judge(scenario: &Scenario, outcome: &mut Outcome) {
     }
     let bound = outcome.packets_useful as f64 * SENT_FACTOR_MAX + SENT_EXTRA_MAX;
     if outcome.packets_sent as f64 > bound {
-        found.push(format!("{} packets sent where {} are needed", outcome.packets_sent, outcome.packets_useful));
+        found.push(format!(
+            "{} packets sent where {} are needed",
+            outcome.packets_sent, outcome.packets_useful
+        ));
     }
     found.truncate(FOUND_MAX);
     outcome.violations.extend(found);
@@ -55,30 +58,56 @@ fn sender_crash(scenario: &Scenario, outcome: &Outcome) -> Option<Duration> {
         Fault::SenderCrash { at, .. } => Some(*at),
         _ => None,
     };
-    scenario.faults.iter().find_map(crash).filter(|_| outcome.summary.is_none())
+    scenario
+        .faults
+        .iter()
+        .find_map(crash)
+        .filter(|_| outcome.summary.is_none())
 }
 
 fn receivers_complete(outcome: &Outcome, suspects: &BTreeSet<usize>, found: &mut Vec<String>) {
     let honest = |(node, _): &(usize, &NodeResult)| !suspects.contains(node);
     for (node, result) in outcome.nodes.iter().enumerate().filter(honest) {
         if result.end != End::Complete || result.state != Some(NodeState::Complete) {
-            found.push(format!("receiver {node} ended {:?}, in the table {:?}", result.end, result.state));
+            found.push(format!(
+                "receiver {node} ended {:?}, in the table {:?}",
+                result.end, result.state
+            ));
         }
     }
     for (node, result) in outcome.nodes.iter().enumerate() {
-        if result.state == Some(NodeState::Complete) && result.end != End::Complete && result.end != End::Crashed {
-            found.push(format!("receiver {node} is complete in the table only: {:?}", result.end));
+        if result.state == Some(NodeState::Complete)
+            && result.end != End::Complete
+            && result.end != End::Crashed
+        {
+            found.push(format!(
+                "receiver {node} is complete in the table only: {:?}",
+                result.end
+            ));
         }
     }
 }
 
-fn receivers_notice(outcome: &Outcome, crashed_at: Duration, suspects: &BTreeSet<usize>, found: &mut Vec<String>) {
+fn receivers_notice(
+    outcome: &Outcome,
+    crashed_at: Duration,
+    suspects: &BTreeSet<usize>,
+    found: &mut Vec<String>,
+) {
     for (node, result) in outcome.nodes.iter().enumerate() {
-        let late = result.ended_at.is_none_or(|at| at > crashed_at + SENDER_SILENCE_MAX + SILENCE_MARGIN);
-        let noticed = matches!(result.end, End::Complete | End::Failed(Failure::SenderGone(_)));
+        let late = result
+            .ended_at
+            .is_none_or(|at| at > crashed_at + SENDER_SILENCE_MAX + SILENCE_MARGIN);
+        let noticed = matches!(
+            result.end,
+            End::Complete | End::Failed(Failure::SenderGone(_))
+        );
         if !suspects.contains(&node) && (late || !noticed) {
             let when = result.ended_at;
-            found.push(format!("receiver {node} ended {:?} at {when:?}, the sender at {crashed_at:?}", result.end));
+            found.push(format!(
+                "receiver {node} ended {:?} at {when:?}, the sender at {crashed_at:?}",
+                result.end
+            ));
         }
     }
 }

@@ -46,7 +46,9 @@ impl Outcome {
 
     /// Whether every receiver is complete in the sender's eyes and its own.
     pub fn all_complete(&self) -> bool {
-        self.nodes.iter().all(|node| node.state == Some(NodeState::Complete) && node.end == End::Complete)
+        self.nodes
+            .iter()
+            .all(|node| node.state == Some(NodeState::Complete) && node.end == End::Complete)
     }
 }
 

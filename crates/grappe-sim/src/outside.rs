@@ -45,10 +45,19 @@ pub(crate) struct Keys {
 impl Outside {
     pub(crate) fn new(scenario: &Scenario, random: &Random) -> Self {
         let mut secret = random.fork(1);
-        let downlink = |node| Downlink::new(scenario.downlink_of(node).clone(), random.fork(1_000 + node as u64));
+        let downlink = |node| {
+            Downlink::new(
+                scenario.downlink_of(node).clone(),
+                random.fork(1_000 + node as u64),
+            )
+        };
         Self {
             agenda: Agenda::default(),
-            content: Rc::new(Content::new(scenario.bytes, scenario.payload, &mut random.fork(2))),
+            content: Rc::new(Content::new(
+                scenario.bytes,
+                scenario.payload,
+                &mut random.fork(2),
+            )),
             keys: Keys {
                 tag: secret.next() as u32,
                 data: secret.bytes(),
@@ -64,7 +73,8 @@ impl Outside {
     /// Notes that something was that must never be.
     pub(crate) fn violation(&mut self, now: Time, what: impl FnOnce() -> String) {
         if self.violations.len() < VIOLATIONS_MAX {
-            self.violations.push(format!("at {:?}: {}", now.since(Time::ZERO), what()));
+            self.violations
+                .push(format!("at {:?}: {}", now.since(Time::ZERO), what()));
         }
     }
 
@@ -75,7 +85,14 @@ impl Outside {
             let mut arrived = 0;
             downlink.carry(&train, departure, |(at, arrival)| {
                 arrived += u64::from(arrival.whole.count_ones());
-                self.agenda.plan(at, Event::Packets { node, train: Rc::clone(&train), arrival });
+                self.agenda.plan(
+                    at,
+                    Event::Packets {
+                        node,
+                        train: Rc::clone(&train),
+                        arrival,
+                    },
+                );
             });
             self.packets_lost += (train.len() as u64).saturating_sub(arrived);
         }
@@ -92,17 +109,22 @@ impl Outside {
 
     /// Sends on the control connection from a receiver: slow, whole and in order.
     pub(crate) fn control_to_sender(&mut self, now: Time, node: usize, mail: Mail) {
-        self.agenda.plan(now + self.control_latency(node), Event::ToSender(mail));
+        self.agenda
+            .plan(now + self.control_latency(node), Event::ToSender(mail));
     }
 
     /// Sends on the control connection to a receiver.
     pub(crate) fn control_to_receiver(&mut self, now: Time, node: usize, input: receiver::Input) {
-        self.agenda.plan(now + self.control_latency(node), Event::ToReceiver { node, input });
+        self.agenda.plan(
+            now + self.control_latency(node),
+            Event::ToReceiver { node, input },
+        );
     }
 
     /// Answers the greeting of a receiver.
     pub(crate) fn welcome(&mut self, now: Time, node: usize) {
-        self.agenda.plan(now + self.control_latency(node), Event::Welcome { node });
+        self.agenda
+            .plan(now + self.control_latency(node), Event::Welcome { node });
     }
 
     /// What the welcome of receiver `node` says.

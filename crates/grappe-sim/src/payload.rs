@@ -28,7 +28,15 @@ pub(crate) fn seal_symbol(key: &SealKey, header: &Header, block: &[u8]) -> Vec<u
         symbol[..len].copy_from_slice(&data[..len]);
     } else {
         Code::new(count)
-            .and_then(|code| code.encode_parity(&ScalarKernel, block, SYMBOL_SIZE, header.symbol, &mut symbol))
+            .and_then(|code| {
+                code.encode_parity(
+                    &ScalarKernel,
+                    block,
+                    SYMBOL_SIZE,
+                    header.symbol,
+                    &mut symbol,
+                )
+            })
             .expect("a block of the stream has its parity");
     }
     seal(key, header, &symbol)
@@ -52,15 +60,25 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn insert(&mut self, block: BlockIndex, index: SymbolIndex, symbol: &Symbol) {
-        self.open.entry(block).or_default().insert(index, Box::new(*symbol));
+        self.open
+            .entry(block)
+            .or_default()
+            .insert(index, Box::new(*symbol));
     }
 
     /// Decodes `block`, of `len` bytes, from exactly the symbols that the machine says are there.
-    pub(crate) fn store(&mut self, block: BlockIndex, len: u32, present: SymbolSet) -> Result<(), String> {
+    pub(crate) fn store(
+        &mut self,
+        block: BlockIndex,
+        len: u32,
+        present: SymbolSet,
+    ) -> Result<(), String> {
         let symbols = self.open.remove(&block).unwrap_or_default();
         let held: SymbolSet = symbols.keys().copied().collect();
         if held != present {
-            return Err(format!("block {block}: the machine counts other symbols than were delivered"));
+            return Err(format!(
+                "block {block}: the machine counts other symbols than were delivered"
+            ));
         }
         let mut bytes = vec![0; len as usize];
         let count = symbols_in(len, SYMBOL_SIZE);
@@ -75,7 +93,9 @@ impl Store {
             place[..part].copy_from_slice(&symbol[..part]);
         }
         Code::new(count)
-            .and_then(|code| code.decode(&ScalarKernel, &mut bytes, SYMBOL_SIZE, &present, &parities))
+            .and_then(|code| {
+                code.decode(&ScalarKernel, &mut bytes, SYMBOL_SIZE, &present, &parities)
+            })
             .map_err(|error| format!("block {block}: {error}"))?;
         self.blocks.insert(block, bytes);
         Ok(())
@@ -83,7 +103,11 @@ impl Store {
 
     /// A disk that does not keep what it was given.
     pub(crate) fn spoil(&mut self, block: BlockIndex) {
-        if let Some(byte) = self.blocks.get_mut(&block).and_then(|bytes| bytes.first_mut()) {
+        if let Some(byte) = self
+            .blocks
+            .get_mut(&block)
+            .and_then(|bytes| bytes.first_mut())
+        {
             *byte ^= 1;
         }
     }
@@ -94,36 +118,61 @@ impl Store {
         let manifest = Manifest::decode(&encoded).map_err(|error| error.to_string())?;
         let layout = Layout::new(&manifest);
         let digests_len = Digests::encoded_len(layout.piece_count(), manifest.entries.len() as u32);
-        let stream = known.with_content(&layout, digests_len).map_err(|error| error.to_string())?;
+        let stream = known
+            .with_content(&layout, digests_len)
+            .map_err(|error| error.to_string())?;
         self.plan = Some((manifest, layout));
         Ok(stream)
     }
 
     /// The blocks that hold other bytes than the digests say, all digests when they differ themselves.
     pub(crate) fn wrong_blocks(&self, stream: &Stream, digests_hash: Digest) -> Vec<BlockIndex> {
-        let encoded: Vec<u8> = self.blocks.range(stream.digests_blocks()).flat_map(|(_, bytes)| bytes).copied().collect();
-        let all_digests = || (stream.digests_blocks().start.0..stream.digests_blocks().end.0).map(BlockIndex).collect();
+        let encoded: Vec<u8> = self
+            .blocks
+            .range(stream.digests_blocks())
+            .flat_map(|(_, bytes)| bytes)
+            .copied()
+            .collect();
+        let all_digests = || {
+            (stream.digests_blocks().start.0..stream.digests_blocks().end.0)
+                .map(BlockIndex)
+                .collect()
+        };
         if *blake3::hash(&encoded).as_bytes() != digests_hash.0 {
             return all_digests();
         }
-        let Some((manifest, layout)) = &self.plan else { return all_digests() };
-        let decoded = Digests::decode(&encoded, layout.piece_count(), manifest.entries.len() as u32);
-        let Ok(digests) = decoded else { return all_digests() };
+        let Some((manifest, layout)) = &self.plan else {
+            return all_digests();
+        };
+        let decoded = Digests::decode(
+            &encoded,
+            layout.piece_count(),
+            manifest.entries.len() as u32,
+        );
+        let Ok(digests) = decoded else {
+            return all_digests();
+        };
         let is_wrong = |block: &u32| {
             layout.pieces(*block).any(|piece| {
                 let found = self.piece(manifest, stream, &piece);
                 found != digests.pieces.get(piece.number as usize).copied()
             })
         };
-        (0..layout.block_count()).filter(is_wrong).filter_map(|block| stream.content_block(block)).collect()
+        (0..layout.block_count())
+            .filter(is_wrong)
+            .filter_map(|block| stream.content_block(block))
+            .collect()
     }
 
     /// The digest of the copy from the bytes that are stored.
     pub(crate) fn copy(&self, stream: &Stream) -> Digest {
-        let Some((manifest, layout)) = &self.plan else { return Digest::default() };
+        let Some((manifest, layout)) = &self.plan else {
+            return Digest::default();
+        };
         let numbers = (0..layout.piece_count()).filter_map(|number| layout.piece(number));
-        let pieces: Vec<Digest> =
-            numbers.map(|piece| self.piece(manifest, stream, &piece).unwrap_or_default()).collect();
+        let pieces: Vec<Digest> = numbers
+            .map(|piece| self.piece(manifest, stream, &piece).unwrap_or_default())
+            .collect();
         copy_of(manifest, layout, &pieces)
     }
 
@@ -139,7 +188,9 @@ impl Store {
         piece: &grappe_proto::content::layout::Piece,
     ) -> Option<Digest> {
         let block = self.blocks.get(&stream.content_block(piece.block)?)?;
-        let bytes = block.get(piece.block_offset as usize..)?.get(..piece.len as usize)?;
+        let bytes = block
+            .get(piece.block_offset as usize..)?
+            .get(..piece.len as usize)?;
         let (_, size) = manifest.files().find(|(entry, _)| *entry == piece.entry)?;
         Some(piece_digest(size, piece.file_offset, bytes))
     }

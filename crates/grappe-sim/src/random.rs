@@ -75,7 +75,10 @@ pub(crate) struct Trials {
 
 impl Trials {
     pub(crate) fn new(probability: f64, random: &mut Random) -> Self {
-        let mut trials = Self { log_survival: (-probability.min(0.999_999)).ln_1p(), until: 0 };
+        let mut trials = Self {
+            log_survival: (-probability.min(0.999_999)).ln_1p(),
+            until: 0,
+        };
         trials.until = trials.gap(random);
         trials
     }
@@ -108,7 +111,10 @@ mod tests {
         for probability in [0.0, 0.001, 0.05, 0.5] {
             let mut trials = Trials::new(probability, &mut random);
             let count = (0..100_000).filter(|_| trials.happens(&mut random)).count() as f64;
-            assert!((count / 100_000.0 - probability).abs() < 0.005, "{probability}: {count}");
+            assert!(
+                (count / 100_000.0 - probability).abs() < 0.005,
+                "{probability}: {count}"
+            );
         }
     }
 

@@ -136,7 +136,11 @@ impl Default for Link {
 
 impl Link {
     fn random(random: &mut Random) -> Self {
-        let bursts = BurstLoss { enter: 0.000_5, leave: 0.05, loss: 0.7 };
+        let bursts = BurstLoss {
+            enter: 0.000_5,
+            leave: 0.05,
+            loss: 0.7,
+        };
         Self {
             rate: mbit_per_second(random.pick(&[50, 200, 1_000, 10_000])),
             queue_bytes: random.pick(&[64 << 10, 512 << 10]),
@@ -229,10 +233,24 @@ impl Fault {
         match random.below(6) {
             0 => Self::ReceiverCrash { node, at, silent },
             1 => Self::SenderCrash { at, silent },
-            2 => Self::ReceiverPause { node, at, lasting: Duration::from_secs(2) },
-            3 => Self::DiskStall { node, at, lasting: Duration::from_secs(3) },
-            4 => Self::SlowDisk { node, rate: mbit_per_second(40) },
-            _ => Self::Mismatch { node, blocks: vec![random.below(8) as u32, random.below(80) as u32] },
+            2 => Self::ReceiverPause {
+                node,
+                at,
+                lasting: Duration::from_secs(2),
+            },
+            3 => Self::DiskStall {
+                node,
+                at,
+                lasting: Duration::from_secs(3),
+            },
+            4 => Self::SlowDisk {
+                node,
+                rate: mbit_per_second(40),
+            },
+            _ => Self::Mismatch {
+                node,
+                blocks: vec![random.below(8) as u32, random.below(80) as u32],
+            },
         }
     }
 }

@@ -27,7 +27,11 @@ impl Cell {
             seed: self.seed,
             receivers: self.receivers,
             bytes: self.bytes,
-            downlink: Link { loss: self.loss, delay: self.delay, ..Link::default() },
+            downlink: Link {
+                loss: self.loss,
+                delay: self.delay,
+                ..Link::default()
+            },
             ..Scenario::default()
         }
     }
@@ -43,7 +47,11 @@ pub fn header() -> String {
 
 /// The line of one copy.
 pub fn row(cell: &Cell, outcome: &Outcome) -> String {
-    let complete = outcome.nodes.iter().filter(|node| node.end == crate::End::Complete).count();
+    let complete = outcome
+        .nodes
+        .iter()
+        .filter(|node| node.end == crate::End::Complete)
+        .count();
     format!(
         "{:>9} {:>6.2}% {:>8.1} {:>8.1} {:>9.3} {:>8.3} {:>6.2}% {:>9}",
         cell.receivers,

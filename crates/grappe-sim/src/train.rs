@@ -47,10 +47,23 @@ impl Train {
         symbols: Vec<(BlockIndex, SymbolIndex)>,
         packet_bytes: u64,
     ) -> Self {
-        Self { tag, first, symbols, beat: None, sealed: Vec::new(), packet_bytes }
+        Self {
+            tag,
+            first,
+            symbols,
+            beat: None,
+            sealed: Vec::new(),
+            packet_bytes,
+        }
     }
 
-    pub(crate) fn of_beat(tag: u32, sequence: Sequence, block: BlockIndex, beat: Beat, packet_bytes: u64) -> Self {
+    pub(crate) fn of_beat(
+        tag: u32,
+        sequence: Sequence,
+        block: BlockIndex,
+        beat: Beat,
+        packet_bytes: u64,
+    ) -> Self {
         Self {
             tag,
             first: sequence,
@@ -73,12 +86,22 @@ impl Train {
     pub(crate) fn header(&self, index: usize) -> Header {
         let sequence = Sequence(self.first.0 + index as u64);
         match (self.beat, self.symbols.get(index)) {
-            (None, Some((block, symbol))) => {
-                Header { kind: Kind::Data, symbol: *symbol, tag: self.tag, block: *block, sequence }
-            }
+            (None, Some((block, symbol))) => Header {
+                kind: Kind::Data,
+                symbol: *symbol,
+                tag: self.tag,
+                block: *block,
+                sequence,
+            },
             (beat, _) => {
                 let block = beat.map_or(BlockIndex(0), |(block, _)| block);
-                Header { kind: Kind::Beat, symbol: SymbolIndex(0), tag: self.tag, block, sequence }
+                Header {
+                    kind: Kind::Beat,
+                    symbol: SymbolIndex(0),
+                    tag: self.tag,
+                    block,
+                    sequence,
+                }
             }
         }
     }

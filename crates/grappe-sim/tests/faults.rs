@@ -14,18 +14,31 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn cluster(bytes: u64, faults: Vec<Fault>) -> Scenario {
-    Scenario { receivers: 4, bytes, faults, ..Scenario::default() }
+    Scenario {
+        receivers: 4,
+        bytes,
+        faults,
+        ..Scenario::default()
+    }
 }
 
 fn complete(outcome: &Outcome) -> usize {
-    outcome.nodes.iter().filter(|node| node.end == End::Complete).count()
+    outcome
+        .nodes
+        .iter()
+        .filter(|node| node.end == End::Complete)
+        .count()
 }
 
 #[test]
 fn others_finish_when_a_receiver_crashes() {
     for at in [0, 5, 50, 200] {
         for silent in [false, true] {
-            let crash = Fault::ReceiverCrash { node: 2, at: at * MILLI, silent };
+            let crash = Fault::ReceiverCrash {
+                node: 2,
+                at: at * MILLI,
+                silent,
+            };
             let outcome = sound(&cluster(32 << 20, vec![crash]));
             assert_eq!(complete(&outcome), 3);
             assert_eq!(outcome.nodes[2].state, Some(NodeState::Lost));
@@ -36,7 +49,10 @@ fn others_finish_when_a_receiver_crashes() {
 #[test]
 fn receivers_notice_that_the_sender_is_gone() {
     for silent in [false, true] {
-        let crash = Fault::SenderCrash { at: 60 * MILLI, silent };
+        let crash = Fault::SenderCrash {
+            at: 60 * MILLI,
+            silent,
+        };
         let outcome = sound(&cluster(64 << 20, vec![crash]));
         let gone = |end: &End| matches!(end, End::Failed(Failure::SenderGone(_)));
         assert!(outcome.nodes.iter().all(|node| gone(&node.end)));
@@ -45,15 +61,27 @@ fn receivers_notice_that_the_sender_is_gone() {
 
 #[test]
 fn a_receiver_that_stands_still_for_two_seconds_is_not_lost() {
-    let pause = Fault::ReceiverPause { node: 1, at: 100 * MILLI, lasting: 2 * SECOND };
+    let pause = Fault::ReceiverPause {
+        node: 1,
+        at: 100 * MILLI,
+        lasting: 2 * SECOND,
+    };
     let outcome = sound(&cluster(64 << 20, vec![pause]));
     assert!(outcome.all_complete());
-    assert!(outcome.overhead() <= 1.05, "credit kept its buffer from overrunning: {}", outcome.overhead());
+    assert!(
+        outcome.overhead() <= 1.05,
+        "credit kept its buffer from overrunning: {}",
+        outcome.overhead()
+    );
 }
 
 #[test]
 fn a_stalled_disk_delays_and_costs_nothing_else() {
-    let stall = Fault::DiskStall { node: 1, at: 100 * MILLI, lasting: 3 * SECOND };
+    let stall = Fault::DiskStall {
+        node: 1,
+        at: 100 * MILLI,
+        lasting: 3 * SECOND,
+    };
     let outcome = sound(&cluster(256 << 20, vec![stall]));
     assert!(outcome.all_complete());
     assert!(outcome.overhead() <= 1.02, "{}", outcome.overhead());
@@ -71,7 +99,10 @@ fn the_slow_disk_is_named() {
 
 #[test]
 fn the_slow_reader_is_named() {
-    let scenario = Scenario { read_rate: Rate::from_bytes_per_second(30_000_000), ..cluster(64 << 20, Vec::new()) };
+    let scenario = Scenario {
+        read_rate: Rate::from_bytes_per_second(30_000_000),
+        ..cluster(64 << 20, Vec::new())
+    };
     let outcome = sound(&scenario);
     assert_eq!(outcome.nodes[0].limited_by, Some(LimitedBy::Sender));
 }
@@ -79,15 +110,25 @@ fn the_slow_reader_is_named() {
 #[test]
 fn the_cap_is_named_and_kept() {
     let cap = Rate::from_bytes_per_second(20_000_000);
-    let outcome = sound(&Scenario { rate_cap: Some(cap), ..cluster(64 << 20, Vec::new()) });
+    let outcome = sound(&Scenario {
+        rate_cap: Some(cap),
+        ..cluster(64 << 20, Vec::new())
+    });
     assert_eq!(outcome.nodes[0].limited_by, Some(LimitedBy::RateCap));
-    assert!((17e6..20e6).contains(&outcome.goodput), "{}", outcome.goodput);
+    assert!(
+        (17e6..20e6).contains(&outcome.goodput),
+        "{}",
+        outcome.goodput
+    );
 }
 
 #[test]
 fn the_slow_link_is_named() {
     let mut scenario = cluster(64 << 20, Vec::new());
-    let slow = Link { rate: Rate::from_bytes_per_second(25_000_000), ..Link::default() };
+    let slow = Link {
+        rate: Rate::from_bytes_per_second(25_000_000),
+        ..Link::default()
+    };
     scenario.downlinks.insert(2, slow);
     let outcome = sound(&scenario);
     assert!(outcome.all_complete());
@@ -96,8 +137,13 @@ fn the_slow_link_is_named() {
 
 #[test]
 fn a_liar_hurts_only_itself() {
-    let lies =
-        [Lie::LacksEverything, Lie::ReceivedNothing, Lie::StoredEverything, Lie::SawTheFuture, Lie::Nonsense];
+    let lies = [
+        Lie::LacksEverything,
+        Lie::ReceivedNothing,
+        Lie::StoredEverything,
+        Lie::SawTheFuture,
+        Lie::Nonsense,
+    ];
     for lie in lies {
         let outcome = sound(&cluster(64 << 20, vec![Fault::Liar { node: 1, lie }]));
         assert!(complete(&outcome) >= 3, "{lie:?}");

@@ -7,15 +7,20 @@ use common::sound;
 use grappe_proto::units::Rate;
 use grappe_sim::{Link, Outcome, Scenario};
 
-/// A copy of at least five seconds over links of `megabits`.
-fn copy(megabits: u64, receivers: usize, loss: f64) -> Outcome {
+/// A copy over links of `megabits` that takes `seconds` at least.
+fn copy(megabits: u64, seconds: u64, receivers: usize, loss: f64) -> Outcome {
     let bytes_per_second = megabits * 125_000;
     let rate = Rate::from_bytes_per_second(bytes_per_second);
     sound(&Scenario {
         receivers,
-        bytes: bytes_per_second * 6,
+        bytes: bytes_per_second * seconds,
         uplink: Rate::from_bytes_per_second(1_250_000_000),
-        downlink: Link { rate, queue_bytes: 128 << 10, loss, ..Link::default() },
+        downlink: Link {
+            rate,
+            queue_bytes: 128 << 10,
+            loss,
+            ..Link::default()
+        },
         ..Scenario::default()
     })
 }
@@ -27,25 +32,58 @@ fn share_of_link(outcome: &Outcome, megabits: u64) -> f64 {
 
 #[test]
 fn the_knee_is_found_and_kept() {
-    for megabits in [10, 100, 1_000] {
-        let outcome = copy(megabits, 2, 0.0);
+    for megabits in [100, 1_000] {
+        let outcome = copy(megabits, 6, 2, 0.0);
         let share = share_of_link(&outcome, megabits);
-        println!("{megabits} Mbit/s: {share:.3} of the link, overhead {:.3}", outcome.overhead());
+        println!(
+            "{megabits} Mbit/s: {share:.3} of the link, overhead {:.3}",
+            outcome.overhead()
+        );
         assert!(share >= 0.80, "{megabits} Mbit/s: {share:.3} of the link");
-        assert!(outcome.overhead() <= if megabits == 10 { 1.25 } else { 1.05 }, "{megabits} Mbit/s: overshoot costs {:.3}", outcome.overhead());
+        assert!(
+            outcome.overhead() <= 1.05,
+            "{megabits} Mbit/s: overshoot costs {:.3}",
+            outcome.overhead()
+        );
     }
+}
+
+#[test]
+fn a_link_far_below_the_first_rate_costs_one_overshoot() {
+    let outcome = copy(10, 30, 2, 0.0);
+    let share = share_of_link(&outcome, 10);
+    println!(
+        "10 Mbit/s: {share:.3} of the link, overhead {:.3}",
+        outcome.overhead()
+    );
+    assert!(share >= 0.80, "{share:.3} of the link");
+    let wasted = outcome.packets_sent - outcome.packets_useful;
+    assert!(
+        wasted <= 7_000,
+        "less than a second of the first rate: {wasted} packets"
+    );
 }
 
 #[test]
 fn random_loss_is_not_mistaken_for_congestion() {
     for loss in [0.01, 0.05] {
         for receivers in [1, 10] {
-            let outcome = copy(100, receivers, loss);
+            let outcome = copy(100, 6, receivers, loss);
             let share = share_of_link(&outcome, 100);
-            println!("{loss} at {receivers}: {share:.3} of the link, overhead {:.3}", outcome.overhead());
-            assert!(share >= 0.70, "{loss} at {receivers}: {share:.3} of the link");
+            println!(
+                "{loss} at {receivers}: {share:.3} of the link, overhead {:.3}",
+                outcome.overhead()
+            );
+            assert!(
+                share >= 0.70,
+                "{loss} at {receivers}: {share:.3} of the link"
+            );
             let bound = 1.05 + 2.0 * loss + 0.005 * receivers as f64;
-            assert!(outcome.overhead() <= bound, "{loss} at {receivers}: {:.3}", outcome.overhead());
+            assert!(
+                outcome.overhead() <= bound,
+                "{loss} at {receivers}: {:.3}",
+                outcome.overhead()
+            );
         }
     }
 }

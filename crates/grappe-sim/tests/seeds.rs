@@ -8,7 +8,11 @@ const RUNS: u64 = 40;
 
 #[test]
 fn any_seed_is_sound() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     let seeds = match number("GRAPPE_SIM_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("GRAPPE_SIM_RUNS").unwrap_or(RUNS),
@@ -20,7 +24,10 @@ fn any_seed_is_sound() {
             Err(_) => vec!["panicked".into()],
         };
         if !violations.is_empty() {
-            println!("GRAPPE_SIM_SEED={seed}: {violations:#?}\n{:#?}", Scenario::random(seed));
+            println!(
+                "GRAPPE_SIM_SEED={seed}: {violations:#?}\n{:#?}",
+                Scenario::random(seed)
+            );
             broken.push(seed);
         }
     }

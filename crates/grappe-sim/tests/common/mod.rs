@@ -4,7 +4,7 @@
 use grappe_sim::{Outcome, Scenario, run};
 
 /// Plays `scenario` and insists that nothing was violated.
-pub fn sound(scenario: &Scenario) -> Outcome {
+pub(crate) fn sound(scenario: &Scenario) -> Outcome {
     let outcome = run(scenario);
     assert_eq!(outcome.violations, Vec::<String>::new(), "{scenario:#?}");
     outcome

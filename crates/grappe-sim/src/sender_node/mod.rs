@@ -1,35 +1,28 @@
 //! The driver of the sender's machine: carries out what it asks for, as the real driver does, and
-//! watches that it asks for nothing impossible.
+//! models the socket that pushes back. What leaves is watched in `trains`.
+
+mod trains;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use grappe_proto::limits::{BLOCK_SIZE, SYMBOL_SIZE, WINDOW_BLOCKS};
+use grappe_proto::limits::{BLOCK_SIZE, SYMBOL_SIZE};
 use grappe_proto::rate::RateLimits;
 use grappe_proto::receiver;
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Event as Told, Input, Job, Output, Sender, SenderSetup, Summary};
 use grappe_proto::session::Expectation;
-use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex, Time};
-use grappe_proto::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, TAG_LEN};
+use grappe_proto::units::{BlockIndex, Sequence, Time};
 
 use crate::disk::Disk;
 use crate::event::{Event, Mail};
 use crate::network::Uplink;
 use crate::outside::Outside;
-use crate::payload::{seal, seal_symbol};
 use crate::scenario::Scenario;
-use crate::train::{TRAIN_PACKETS_MAX, Train, WIRE_OVERHEAD};
-
-/// Blocks that the sender may hold: its window, and what it reads ahead.
-const MEMORY_BLOCKS_MAX: usize = WINDOW_BLOCKS as usize + 64;
+use crate::train::TRAIN_PACKETS_MAX;
 
 /// Outputs in one instant after which a machine is taken to run in a circle.
 const OUTPUTS_MAX: u32 = 1_000_000;
-
-/// Bytes of a data packet and of a beat on the wire.
-const DATA_BYTES: u64 = HEADER_LEN as u64 + SYMBOL_SIZE as u64 + TAG_LEN as u64 + WIRE_OVERHEAD;
-const BEAT_BYTES: u64 = (HEADER_LEN + BEAT_BODY_LEN + TAG_LEN) as u64 + WIRE_OVERHEAD;
 
 /// The sender and what belongs to it.
 pub(crate) struct SenderNode {
@@ -60,7 +53,10 @@ impl SenderNode {
             symbol_size: SYMBOL_SIZE,
             expectation: Expectation::Count(scenario.receivers),
             wait: Duration::from_secs(2),
-            rate: RateLimits { cap: scenario.rate_cap, ..RateLimits::default() },
+            rate: RateLimits {
+                cap: scenario.rate_cap,
+                ..RateLimits::default()
+            },
             burst_packets_max: TRAIN_PACKETS_MAX,
         };
         Self {
@@ -93,7 +89,9 @@ impl SenderNode {
 
     /// Packets beyond the first sending of each symbol.
     pub(crate) fn packets_repair(&self) -> u64 {
-        self.summary.as_ref().map_or(0, |(summary, _)| summary.packets_repair)
+        self.summary
+            .as_ref()
+            .map_or(0, |(summary, _)| summary.packets_repair)
     }
 
     pub(crate) fn waiting_for(&self) -> String {
@@ -141,7 +139,9 @@ impl SenderNode {
 
     fn wait(&mut self, now: Time, at: Time, outside: &mut Outside) {
         if at <= now {
-            outside.violation(now, || "the sender waits for an instant that has passed".into());
+            outside.violation(now, || {
+                "the sender waits for an instant that has passed".into()
+            });
         }
         self.wake_me(at.max(now + Duration::from_micros(1)), outside);
     }
@@ -157,7 +157,14 @@ impl SenderNode {
         match mail {
             Mail::Hello(peer, report_key) => {
                 let name = format!("node{:04}", peer.0);
-                self.machine.handle(Input::Hello { peer, name, report_key }, now);
+                self.machine.handle(
+                    Input::Hello {
+                        peer,
+                        name,
+                        report_key,
+                    },
+                    now,
+                );
             }
             Mail::Control(peer, message) => self.machine.handle(Input::Control(peer, message), now),
             Mail::Left(peer, reason) => self.machine.handle(Input::Left(peer, reason), now),
@@ -166,17 +173,27 @@ impl SenderNode {
                 self.memory.insert(block, bytes);
                 self.machine.handle(Input::BlockReady(block), now);
             }
-            Mail::DigestsFormed { hash, copy } => self.machine.handle(Input::DigestsReady { hash, copy }, now),
+            Mail::DigestsFormed { hash, copy } => {
+                self.machine.handle(Input::DigestsReady { hash, copy }, now);
+            }
         }
     }
 
     fn carry_out(&mut self, now: Time, output: Output, outside: &mut Outside) {
         match output {
             Output::Burst { first, symbols } => self.burst(now, first, symbols, outside),
-            Output::Beat { sequence, block, beat } => self.beat(now, sequence, block, beat, outside),
+            Output::Beat {
+                sequence,
+                block,
+                beat,
+            } => self.beat(now, sequence, block, beat, outside),
             Output::Welcome(peer) => outside.welcome(now, peer.as_usize()),
             Output::Control(peer, message) => {
-                outside.control_to_receiver(now, peer.as_usize(), receiver::Input::Control(message));
+                outside.control_to_receiver(
+                    now,
+                    peer.as_usize(),
+                    receiver::Input::Control(message),
+                );
             }
             Output::Close(peer) => {
                 let closed = receiver::Input::Closed("the sender closed the connection".into());
@@ -194,73 +211,24 @@ impl SenderNode {
     fn job(&mut self, now: Time, job: Job, outside: &mut Outside) {
         let (done_at, mail) = match job {
             Job::Read(block) => {
-                let bytes = if self.payload { outside.content.block(block) } else { Vec::new() };
-                (self.disk.work(now, u64::from(BLOCK_SIZE)), Mail::BlockRead(block, bytes))
+                let bytes = if self.payload {
+                    outside.content.block(block)
+                } else {
+                    Vec::new()
+                };
+                (
+                    self.disk.work(now, u64::from(BLOCK_SIZE)),
+                    Mail::BlockRead(block, bytes),
+                )
             }
             Job::Digests => {
                 let (hash, copy) = (outside.content.digests_hash, outside.content.copy);
-                (now + Duration::from_millis(1), Mail::DigestsFormed { hash, copy })
+                (
+                    now + Duration::from_millis(1),
+                    Mail::DigestsFormed { hash, copy },
+                )
             }
         };
         outside.agenda.plan(done_at, Event::ToSender(mail));
-    }
-
-    fn burst(
-        &mut self,
-        now: Time,
-        first: Sequence,
-        symbols: Vec<(BlockIndex, SymbolIndex)>,
-        outside: &mut Outside,
-    ) {
-        self.number(now, first, symbols.len(), outside);
-        self.check(now, &symbols, outside);
-        self.data_packets += symbols.len() as u64;
-        let mut train = Train::of_symbols(outside.keys.tag, first, symbols, DATA_BYTES);
-        if self.payload {
-            let seal = |header| seal_symbol(&self.key, &header, self.memory.get(&header.block).map_or(&[], |block| block));
-            train.sealed = (0..train.len()).map(|index| seal(train.header(index))).collect();
-        }
-        let departure = self.uplink.send(now, &train);
-        outside.multicast(train, departure);
-    }
-
-    fn beat(&mut self, now: Time, sequence: Sequence, block: BlockIndex, beat: Beat, outside: &mut Outside) {
-        self.number(now, sequence, 1, outside);
-        self.beats += 1;
-        let mut train = Train::of_beat(outside.keys.tag, sequence, block, beat, BEAT_BYTES);
-        if self.payload {
-            train.sealed = vec![seal(&self.key, &train.header(0), &beat.emit())];
-        }
-        let departure = self.uplink.send(now, &train);
-        outside.multicast(train, departure);
-    }
-
-    /// A number used twice would break the seal; one left out would look like a loss.
-    fn number(&mut self, now: Time, first: Sequence, count: usize, outside: &mut Outside) {
-        if first != self.next {
-            outside.violation(now, || format!("packet {} follows where {} should", first.0, self.next.0));
-        }
-        self.next = Sequence(first.0 + count as u64);
-    }
-
-    fn check(&mut self, now: Time, symbols: &[(BlockIndex, SymbolIndex)], outside: &mut Outside) {
-        if symbols.is_empty() || symbols.len() > TRAIN_PACKETS_MAX {
-            outside.violation(now, || format!("a burst of {} packets", symbols.len()));
-        }
-        if self.memory.len() > MEMORY_BLOCKS_MAX {
-            outside.violation(now, || format!("the sender holds {} blocks", self.memory.len()));
-        }
-        for (block, _) in symbols {
-            if !self.memory.contains_key(block) {
-                outside.violation(now, || format!("block {block} is sent but not in memory"));
-            }
-            if *block >= self.begun {
-                self.begun = block.next();
-                let floor = outside.stored_below.iter().min().copied().unwrap_or(u32::MAX);
-                if block.0 >= floor.saturating_add(WINDOW_BLOCKS) {
-                    outside.violation(now, || format!("block {block} is sent while {floor} is not stored"));
-                }
-            }
-        }
     }
 }

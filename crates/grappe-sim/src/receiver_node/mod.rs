@@ -1,0 +1,198 @@
+//! The driver of one receiver's machine: gives it what happens and carries out what it asks for, as the
+//! real driver does, and watches that it asks for nothing impossible.
+//!
+//! Packets are polled for once a train, not once a packet: so does the real driver.
+
+mod jobs;
+mod packets;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use grappe_proto::receiver::{Failure, Input, Output, Receiver};
+use grappe_proto::seal::SealKey;
+use grappe_proto::units::{BlockIndex, PeerId, Time};
+use grappe_proto::wire::control::Done;
+
+use crate::disk::Disk;
+use crate::event::{Event, Mail};
+use crate::liar::twist;
+use crate::outcome::End;
+use crate::outside::Outside;
+use crate::payload::Store;
+use crate::random::Random;
+use crate::scenario::{Lie, Scenario};
+
+/// Outputs in one instant after which a machine is taken to run in a circle.
+const OUTPUTS_MAX: u32 = 100_000;
+
+/// A receiver and what belongs to it.
+pub(crate) struct ReceiverNode {
+    node: usize,
+    machine: Option<Receiver>,
+    report_key: SealKey,
+    random: Random,
+    pub(crate) disk: Disk,
+    store: Option<Store>,
+    buffer_bytes: u64,
+    /// Bytes that wait in the socket while the process stands still.
+    waiting_bytes: u64,
+    dropped: u32,
+    told_dropped: u32,
+    wake_at: Time,
+    /// Until then the process stands still.
+    pub(crate) paused_until: Time,
+    pub(crate) lie: Option<Lie>,
+    /// Content blocks that the disk will spoil once.
+    pub(crate) spoils: BTreeSet<u32>,
+    /// Blocks that are spoilt now, in a copy without bytes.
+    spoilt: BTreeSet<BlockIndex>,
+    pub(crate) end: End,
+    pub(crate) ended_at: Option<Time>,
+}
+
+impl ReceiverNode {
+    pub(crate) fn new(node: usize, scenario: &Scenario, outside: &Outside, random: Random) -> Self {
+        Self {
+            node,
+            machine: None,
+            report_key: SealKey::new(&outside.keys.reports[node]),
+            random,
+            disk: Disk::new(scenario.store_rate),
+            store: scenario.payload.then(Store::default),
+            buffer_bytes: scenario.buffer_bytes,
+            waiting_bytes: 0,
+            dropped: 0,
+            told_dropped: 0,
+            wake_at: Time::NEVER,
+            paused_until: Time::ZERO,
+            lie: None,
+            spoils: BTreeSet::new(),
+            spoilt: BTreeSet::new(),
+            end: End::Running,
+            ended_at: None,
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.end != End::Running
+    }
+
+    /// The connection, and the machine on it.
+    pub(crate) fn welcome(&mut self, now: Time, outside: &mut Outside) {
+        let welcome = outside.welcome_of(self.node);
+        match Receiver::new(&welcome, now) {
+            Ok(machine) => self.machine = Some(machine),
+            Err(error) => return outside.violation(now, || error.to_string()),
+        }
+        self.input(
+            now,
+            Input::Joined {
+                buffer_bytes: self.buffer_bytes,
+            },
+            outside,
+        );
+    }
+
+    pub(crate) fn crash(&mut self, now: Time, silent: bool, outside: &mut Outside) {
+        if !self.is_over() {
+            self.ended(now, End::Crashed, outside);
+            if !silent {
+                self.leave(now, "connection reset by peer", outside);
+            }
+        }
+    }
+
+    pub(crate) fn input(&mut self, now: Time, input: Input, outside: &mut Outside) {
+        if let Some(machine) = &mut self.machine {
+            machine.handle(input, now);
+            self.run(now, outside);
+        }
+    }
+
+    /// The instant it asked for has come, unless another was asked for since.
+    pub(crate) fn wake(&mut self, now: Time, outside: &mut Outside) {
+        if now >= self.wake_at {
+            self.wake_at = Time::NEVER;
+            self.run(now, outside);
+        }
+    }
+
+    fn run(&mut self, now: Time, outside: &mut Outside) {
+        for _ in 0..OUTPUTS_MAX {
+            let (Some(machine), false) = (&mut self.machine, self.end != End::Running) else {
+                return;
+            };
+            match machine.poll(now) {
+                Output::Wait(at) => return self.wait(now, at, outside),
+                Output::Report(packet) => self.report(now, packet, outside),
+                Output::Control(message) => {
+                    let mail = Mail::Control(PeerId(self.node as u16), message);
+                    outside.control_to_sender(now, self.node, mail);
+                }
+                Output::Job(job) => self.begin(now, job, outside),
+                Output::Finished(result) => self.finished(now, result, outside),
+            }
+        }
+        outside.violation(now, || format!("receiver {} runs in a circle", self.node));
+        self.ended(now, End::Crashed, outside);
+    }
+
+    fn wait(&mut self, now: Time, at: Time, outside: &mut Outside) {
+        if at <= now {
+            outside.violation(now, || {
+                format!(
+                    "receiver {} waits for an instant that has passed",
+                    self.node
+                )
+            });
+        }
+        if let (Some(machine), None) = (&self.machine, self.lie) {
+            let stored = &mut outside.stored_below[self.node];
+            if *stored != u32::MAX {
+                *stored = machine.progress().0;
+            }
+        }
+        let at = at.max(now + Duration::from_micros(1));
+        if at < self.wake_at && at != Time::NEVER {
+            self.wake_at = at;
+            outside
+                .agenda
+                .plan(at, Event::ReceiverWake { node: self.node });
+        }
+    }
+
+    fn report(&mut self, now: Time, packet: Vec<u8>, outside: &mut Outside) {
+        let packet = match self.lie {
+            Some(lie) => twist(lie, &packet, &self.report_key, &mut self.random),
+            None => packet,
+        };
+        outside.report(now, self.node, packet);
+    }
+
+    fn finished(&mut self, now: Time, result: Result<Done, Failure>, outside: &mut Outside) {
+        let end = match result {
+            Ok(_) => End::Complete,
+            Err(failure) => End::Failed(failure),
+        };
+        if end == End::Complete {
+            self.compare(now, outside);
+        }
+        self.ended(now, end, outside);
+        self.leave(now, "the receiver closed the connection", outside);
+    }
+
+    fn ended(&mut self, now: Time, end: End, outside: &mut Outside) {
+        self.end = end;
+        self.ended_at = Some(now);
+        outside.stored_below[self.node] = u32::MAX;
+    }
+
+    fn leave(&self, now: Time, reason: &str, outside: &mut Outside) {
+        outside.control_to_sender(
+            now,
+            self.node,
+            Mail::Left(PeerId(self.node as u16), reason.into()),
+        );
+    }
+}

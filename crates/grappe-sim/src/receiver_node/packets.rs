@@ -1,0 +1,131 @@
+//! Packets at one receiver: what waits in the socket of a process that stands still, what is admitted,
+//! opened and counted, and broken packets, which must be survived.
+
+use grappe_proto::limits::{SYMBOL_SIZE, WINDOW_BLOCKS};
+use grappe_proto::receiver::{Admission, Input};
+use grappe_proto::units::Time;
+use grappe_proto::wire::data::Header;
+
+use super::ReceiverNode;
+use crate::outside::Outside;
+use crate::payload::Symbol;
+use crate::train::{Arrival, Train};
+
+impl ReceiverNode {
+    /// Packets reach the socket while the process stands still. Says whether they wait there.
+    pub(crate) fn buffer(&mut self, train: &Train, arrival: Arrival) -> bool {
+        let bytes = train.packet_bytes * u64::from(arrival.count());
+        if self.waiting_bytes + bytes > self.buffer_bytes {
+            self.dropped += arrival.count();
+            return false;
+        }
+        self.waiting_bytes += bytes;
+        true
+    }
+
+    /// Packets reach the process.
+    pub(crate) fn packets(
+        &mut self,
+        now: Time,
+        train: &Train,
+        arrival: Arrival,
+        outside: &mut Outside,
+    ) {
+        self.waiting_bytes = 0;
+        if self.dropped != self.told_dropped {
+            self.told_dropped = self.dropped;
+            self.input(
+                now,
+                Input::Facts {
+                    ring_permille: 0,
+                    dropped: self.dropped,
+                },
+                outside,
+            );
+        }
+        for index in 0..train.len() {
+            if arrival.broken >> index & 1 == 1 {
+                self.broken_packet(now, train, index, outside);
+            }
+            if arrival.whole >> index & 1 == 1 {
+                self.packet(now, train, index, outside);
+            }
+        }
+        self.run(now, outside);
+    }
+
+    fn packet(&mut self, now: Time, train: &Train, index: usize, outside: &mut Outside) {
+        let header = train.header(index);
+        let Some(machine) = &mut self.machine else {
+            return;
+        };
+        let admission = machine.admit(&header);
+        if let Admission::Place(block, _) = admission
+            && block.0 >= machine.progress().0 + WINDOW_BLOCKS
+        {
+            outside.violation(now, || {
+                format!("receiver {} would hold block {block}", self.node)
+            });
+        }
+        match (admission, train.sealed.get(index)) {
+            (Admission::Foreign, _) => {}
+            (Admission::Beat, None) => {
+                if let Some(beat) = train.beat() {
+                    machine.accept_beat(&header, beat, now);
+                }
+            }
+            (Admission::Beat, Some(packet)) => {
+                if machine.open_beat(&header, packet, now).is_err() {
+                    outside.violation(now, || {
+                        format!("receiver {} cannot open a whole beat", self.node)
+                    });
+                }
+            }
+            (Admission::Place(..) | Admission::Surplus, None) => {
+                machine.accept(&header, now);
+            }
+            (Admission::Place(..) | Admission::Surplus, Some(packet)) => {
+                let mut symbol: Symbol = [0; SYMBOL_SIZE as usize];
+                if machine.open(&header, packet, &mut symbol).is_err() {
+                    return outside.violation(now, || {
+                        format!("receiver {} cannot open a whole packet", self.node)
+                    });
+                }
+                let is_news = machine.accept(&header, now);
+                if let (Admission::Place(block, index), Some(store), true) =
+                    (admission, &mut self.store, is_news)
+                {
+                    store.insert(block, index, &symbol);
+                }
+            }
+        }
+    }
+
+    /// A packet with one bit flipped must be survived and must not open.
+    fn broken_packet(&mut self, now: Time, train: &Train, index: usize, outside: &mut Outside) {
+        let Some(machine) = &mut self.machine else {
+            return;
+        };
+        let mut packet = match train.sealed.get(index) {
+            Some(packet) => packet.clone(),
+            None => [&train.header(index).emit()[..], &[0; 64]].concat(),
+        };
+        let bit = self.random.below(packet.len() as u64 * 8) as usize;
+        packet[bit / 8] ^= 1 << (bit % 8);
+        let Ok(header) = Header::read(&packet) else {
+            return;
+        };
+        let opened = match machine.admit(&header) {
+            Admission::Foreign => false,
+            Admission::Beat => machine.open_beat(&header, &packet, now).is_ok(),
+            Admission::Place(..) | Admission::Surplus => machine
+                .open(&header, &packet, &mut [0; SYMBOL_SIZE as usize])
+                .is_ok(),
+        };
+        if opened {
+            outside.violation(now, || {
+                format!("receiver {} opened a broken packet", self.node)
+            });
+        }
+    }
+}
