@@ -23,7 +23,7 @@ use grappe_proto::wire::control::Done;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use self::session::{Node, take_part};
+use self::session::{Ended, Node, take_part};
 use crate::announce::{Heard, Listener};
 use crate::control::{ControlError, Endpoint};
 use crate::files::{Sink, SinkError};
@@ -165,8 +165,13 @@ impl Daemon {
                     }
                 }
                 Some(ended) = sessions.join_next() => {
-                    let Ok((session, result)) = ended else { continue };
-                    last = Some(self.ended(session, result, notice));
+                    let Ok((session, Ended { result, was_welcome })) = ended else { continue };
+                    let result = self.ended(session, result, notice);
+                    // A copy for others, or one that is no more, is not the one that is waited for.
+                    if self.once && !was_welcome {
+                        continue;
+                    }
+                    last = Some(result);
                     if self.once && sessions.is_empty() {
                         return last;
                     }
@@ -185,7 +190,7 @@ impl Daemon {
             }
         }
         while let Some(ended) = sessions.join_next().await {
-            let Ok((session, result)) = ended else { continue };
+            let Ok((session, Ended { result, .. })) = ended else { continue };
             last = Some(self.ended(session, result, notice));
         }
         last

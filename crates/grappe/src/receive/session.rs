@@ -31,12 +31,34 @@ pub(super) struct Node {
     pub(super) sink: Arc<Sink>,
 }
 
+/// How a session ended for this node.
+pub(super) struct Ended {
+    pub(super) result: Result<Done, Failure>,
+    /// Whether the sender took this node in at all.
+    pub(super) was_welcome: bool,
+}
+
 /// Takes part in the session that was heard of, from beginning to end.
-pub(super) async fn take_part(
-    node: Arc<Node>,
-    heard: Heard,
-    mut stop: watch::Receiver<Option<String>>,
-) -> Result<Done, Failure> {
+pub(super) async fn take_part(node: Arc<Node>, heard: Heard, mut stop: watch::Receiver<Option<String>>) -> Ended {
+    let greeted = tokio::select! {
+        greeted = greet(&node, &heard) => greeted,
+        // A sender that says nothing must not keep the daemon from its end.
+        Ok(reason) = stop.wait_for(Option::is_some) => Err(Failure::Failed(reason.clone().unwrap_or_default())),
+    };
+    match greeted {
+        Ok(greeted) => Ended { result: play(&node, &heard, greeted, stop).await, was_welcome: true },
+        Err(failure) => Ended { result: Err(failure), was_welcome: false },
+    }
+}
+
+/// The control connection of a node that the sender welcomed.
+struct Greeted {
+    reader: ChannelReader,
+    writer: ChannelWriter,
+    welcome: Welcome,
+}
+
+async fn greet(node: &Node, heard: &Heard) -> Result<Greeted, Failure> {
     let gone = |reason: String| Failure::SenderGone(reason);
     let address = SocketAddr::V4(heard.control);
     let channel = node.endpoint.connect(address, heard.sender).await.map_err(|error| gone(error.to_string()))?;
@@ -44,14 +66,23 @@ pub(super) async fn take_part(
     let greeting = ToSender::Hello { version: PROTOCOL_VERSION, name: node.name.clone(), session: heard.session.0 };
     writer.write_frame(&encode(&greeting)).await.map_err(|error| gone(error.to_string()))?;
     let welcome = tokio::time::timeout(WELCOME_MAX, read(&mut reader)).await;
-    let welcome = match welcome.map_err(|_| gone("the sender did not welcome this node".into()))?.map_err(gone)? {
-        Some(ToReceiver::Welcome(welcome)) => welcome,
-        Some(ToReceiver::Refused { reason }) => return Err(Failure::Refused(reason)),
-        Some(_) => return Err(gone("the sender broke the protocol: no welcome".into())),
-        None => return Err(gone("the sender closed the connection".into())),
-    };
+    match welcome.map_err(|_| gone("the sender did not welcome this node".into()))?.map_err(gone)? {
+        Some(ToReceiver::Welcome(welcome)) => Ok(Greeted { reader, writer, welcome }),
+        Some(ToReceiver::Refused { reason }) => Err(Failure::Refused(reason)),
+        Some(_) => Err(gone("the sender broke the protocol: no welcome".into())),
+        None => Err(gone("the sender closed the connection".into())),
+    }
+}
+
+async fn play(
+    node: &Node,
+    heard: &Heard,
+    greeted: Greeted,
+    mut stop: watch::Receiver<Option<String>>,
+) -> Result<Done, Failure> {
+    let Greeted { mut reader, mut writer, welcome } = greeted;
     let (outbox, messages) = mpsc::unbounded_channel();
-    let started = start(&node, &heard, welcome, outbox);
+    let started = start(node, heard, welcome, outbox);
     let (carrier, happened) = match started {
         Ok(started) => started,
         Err(reason) => {
