@@ -1,0 +1,188 @@
+//! The main job: what is sent stands at every receiver afterwards, and the report says so.
+
+use std::fs;
+use std::path::Path;
+
+use crate::program::{Running, node};
+use crate::stage::Stage;
+use crate::tree::{assert_same, items, names, noise, plant};
+
+#[test]
+fn a_tree_with_everything_in_it_arrives_as_it_is() {
+    let stage = Stage::new();
+    let tree = stage.folder("tree");
+    plant(&tree);
+    let before = items(&tree);
+    let _receiver = stage.receiver("node");
+    Running::start(&mut stage.send_to(1, &[&tree]))
+        .end()
+        .with_code(0);
+    assert_same(&tree, &stage.path("node/tree"));
+    assert_eq!(items(&tree), before, "the original is as it was");
+    assert_eq!(names(&stage.path("node")), ["tree"], "nothing else is left");
+}
+
+#[test]
+fn three_receivers_get_it_with_one_command() {
+    let stage = Stage::new();
+    let tree = stage.folder("tree");
+    plant(&tree);
+    let nodes = ["node1", "node2", "node3"];
+    let _receivers = nodes.map(|name| stage.receiver(name));
+    let report = Running::start(&mut stage.send_to(3, &[&tree]))
+        .end()
+        .with_code(0)
+        .report();
+    for name in nodes {
+        assert_same(&tree, &stage.path(name).join("tree"));
+        assert_eq!(node(&report, name)["state"], "complete");
+    }
+}
+
+#[test]
+fn the_report_is_one_object_with_the_promised_fields() {
+    let stage = Stage::new();
+    let content = noise(3, 700_001);
+    let file = stage.file("data", &content);
+    let _receiver = stage.receiver("node");
+    let ended = Running::start(&mut stage.send_to(1, &[&file]))
+        .end()
+        .with_code(0);
+    let report = ended.report();
+    assert_eq!(report["bytes"], 700_001);
+    assert_eq!(report["files"], 1);
+    assert!(
+        report["seconds"]
+            .as_f64()
+            .is_some_and(|seconds| seconds > 0.0),
+        "{report}"
+    );
+    assert_eq!(
+        report["session"].as_str().map(str::len),
+        Some(32),
+        "{report}"
+    );
+    assert_eq!(
+        report["blake3"],
+        blake3::hash(&content).to_hex().as_str(),
+        "as b3sum says"
+    );
+    let node = node(&report, "node");
+    assert_eq!(node["state"], "complete");
+    assert_eq!(node["bytes"], 700_001);
+    assert!(
+        node["seconds"]
+            .as_f64()
+            .is_some_and(|seconds| seconds > 0.0),
+        "{node}"
+    );
+    assert!(
+        node["rate"].as_f64().is_some_and(|rate| rate > 0.0),
+        "{node}"
+    );
+    assert!(node["repaired"].is_u64(), "{node}");
+    let limits = ["network", "host", "disk", "sender", "rate-cap"];
+    assert!(
+        node["limited_by"]
+            .as_str()
+            .is_some_and(|limit| limits.contains(&limit)),
+        "{node}"
+    );
+    assert!(
+        ended.errors.contains("blake3"),
+        "the summary is for people, on standard error: {}",
+        ended.errors
+    );
+}
+
+#[test]
+fn the_hash_of_many_files_is_that_of_the_lines_of_b3sum() {
+    let stage = Stage::new();
+    let mut lines = String::new();
+    for (name, content) in [
+        ("tree/1", &b"one"[..]),
+        ("tree/2", b""),
+        ("tree/two\nlines", b"three"),
+        ("tree/a/4", b"4"),
+    ] {
+        stage.file(name, content);
+        let hash = blake3::hash(content).to_hex();
+        let escaped = name.replace('\n', "\\n");
+        let mark = if escaped == name { "" } else { "\\" };
+        lines += &format!("{mark}{hash}  {escaped}\n");
+    }
+    let _receiver = stage.receiver("node");
+    let report = Running::start(&mut stage.send_to(1, &[&stage.path("tree")]))
+        .end()
+        .with_code(0)
+        .report();
+    assert_eq!(
+        report["blake3"],
+        blake3::hash(lines.as_bytes()).to_hex().as_str()
+    );
+    assert_eq!(report["files"], 4);
+}
+
+#[test]
+fn nothing_but_an_empty_file_or_folder_is_a_copy_too() {
+    let stage = Stage::new();
+    let (file, folder) = (stage.file("file", b""), stage.folder("folder"));
+    let _receiver = stage.receiver("node");
+    let report = Running::start(&mut stage.send_to(1, &[&file]))
+        .end()
+        .with_code(0)
+        .report();
+    assert_eq!(report["blake3"], blake3::hash(b"").to_hex().as_str());
+    Running::start(&mut stage.send_to(1, &[&folder]))
+        .end()
+        .with_code(0);
+    assert_same(&file, &stage.path("node/file"));
+    assert_same(&folder, &stage.path("node/folder"));
+}
+
+#[test]
+fn without_json_a_table_names_each_node() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(1, 10_000));
+    let _receiver = stage.receiver("node07");
+    let ended = Running::start(
+        stage
+            .send(&[&file])
+            .args(["--expect", "1", "--wait", "30s"]),
+    )
+    .end()
+    .with_code(0);
+    let mut lines = ended.output.lines();
+    let words = |line: Option<&str>| {
+        line.unwrap_or_default()
+            .split_whitespace()
+            .map(String::from)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(lines.next()).first().map(String::as_str),
+        Some("node")
+    );
+    assert_eq!(words(lines.next())[..2], ["node07", "complete"]);
+}
+
+#[test]
+fn a_rate_is_kept_to() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(2, 2_000_000));
+    let _receiver = stage.receiver("node");
+    let report = Running::start(stage.send_to(1, &[&file]).args(["--rate", "1MB/s"]))
+        .end()
+        .with_code(0)
+        .report();
+    let seconds = report["seconds"].as_f64().expect("seconds are a number");
+    assert!(
+        seconds > 1.8,
+        "2 MB at 1 MB/s take two seconds, not {seconds}"
+    );
+    assert_eq!(node(&report, "node")["limited_by"], "rate-cap");
+    assert_eq!(
+        fs::read(stage.path("node/data")).unwrap(),
+        fs::read(Path::new(&file)).unwrap()
+    );
+}

@@ -1,0 +1,19 @@
+//! The real program on real sockets of the loopback interface: what a user types, sees and finds on
+//! the disk afterwards.
+//!
+//! No root is needed; the few tests that mount a file system say so and pass where they may not.
+
+mod changing;
+mod copying;
+mod deaths;
+mod directories;
+mod joining;
+mod keys;
+mod merging;
+mod mounts;
+mod program;
+mod several;
+mod stage;
+mod strays;
+mod supervision;
+mod tree;

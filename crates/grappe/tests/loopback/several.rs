@@ -1,0 +1,104 @@
+//! More than one of anything at once: senders, receivers in one directory, copies in a row.
+
+use crate::program::{Running, node};
+use crate::stage::{Stage, listening};
+use crate::tree::{assert_same, names, noise};
+
+#[test]
+fn two_senders_at_once_reach_one_receiver() {
+    let stage = Stage::new();
+    let files = [
+        stage.file("first", noise(1, 3_000_000)),
+        stage.file("second", noise(2, 3_000_000)),
+    ];
+    let _receiver = stage.receiver("node");
+    let senders = files
+        .each_ref()
+        .map(|file| Running::start(stage.send_to(1, &[file]).args(["--rate", "2MB/s"])));
+    for sender in senders {
+        sender.end().with_code(0);
+    }
+    for file in &files {
+        assert_same(file, &stage.path("node").join(file.file_name().unwrap()));
+    }
+}
+
+#[test]
+fn of_two_receivers_in_one_directory_one_is_told_to_stop() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(1, 600_000));
+    let shared = stage.folder("shared");
+    let start = |name: &str| listening(&mut stage.receive_into(&shared, name, &stage.path("key")));
+    let _receivers = [start("node1"), start("node2")];
+    let report = Running::start(&mut stage.send_to(2, &[&file]))
+        .end()
+        .with_code(1)
+        .report();
+    let mut states =
+        ["node1", "node2"].map(|name| node(&report, name)["state"].as_str().unwrap_or_default());
+    states.sort_unstable();
+    assert_eq!(states, ["complete", "refused"], "{report}");
+    assert!(
+        report
+            .to_string()
+            .contains("another receiver is placing this copy"),
+        "{report}"
+    );
+    assert_same(&file, &shared.join("data"));
+    assert_eq!(names(&shared), ["data"]);
+}
+
+#[test]
+fn a_receiver_stays_up_for_the_next_copy() {
+    let stage = Stage::new();
+    let receiver = stage.receiver("node");
+    for number in 0_u64..3 {
+        let file = stage.file("data", noise(number + 1, 300_000));
+        Running::start(&mut stage.send_to(1, &[&file]))
+            .end()
+            .with_code(0);
+        assert_same(&file, &stage.path("node/data"));
+    }
+    assert_eq!(receiver.said().matches("complete and verified").count(), 3);
+}
+
+#[test]
+fn a_receiver_for_one_copy_ends_after_it() {
+    let stage = Stage::new();
+    let file = stage.file("data", b"content");
+    let receiver = listening(stage.receive("node").arg("--once"));
+    Running::start(&mut stage.send_to(1, &[&file]))
+        .end()
+        .with_code(0);
+    receiver.end().with_code(0).saying("complete and verified");
+    assert_same(&file, &stage.path("node/data"));
+}
+
+#[test]
+fn a_receiver_for_one_copy_does_not_end_because_a_copy_is_not_for_it() {
+    let stage = Stage::new();
+    let file = stage.file("data", b"content");
+    let mut receiver = listening(stage.receive("node").arg("--once"));
+    let command = &mut stage.send(&[&file]);
+    Running::start(command.args(["--to", "other", "--wait", "1s"]))
+        .end()
+        .with_code(3);
+    receiver.wait_for("not for a node named `node`");
+    assert!(receiver.is_running(), "it waits for a copy");
+    Running::start(&mut stage.send_to(1, &[&file]))
+        .end()
+        .with_code(0);
+    receiver.end().with_code(0);
+}
+
+#[test]
+fn a_receiver_for_one_copy_fails_with_it() {
+    let stage = Stage::new();
+    let file = stage.file("data", b"content");
+    stage.folder("node/data");
+    let receiver = listening(stage.receive("node").arg("--once"));
+    Running::start(&mut stage.send_to(1, &[&file]))
+        .end()
+        .with_code(1);
+    receiver.end().with_code(1).saying("not taken");
+}

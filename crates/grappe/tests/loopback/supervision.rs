@@ -1,0 +1,45 @@
+//! What a service manager hears of the daemon (`sd_notify(3)`).
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
+
+use rustix::process::Signal;
+
+use crate::program::{PATIENCE, Running};
+use crate::stage::{Stage, listening};
+
+#[test]
+fn a_service_manager_hears_when_the_receiver_is_ready_and_when_it_stops() {
+    let stage = Stage::new();
+    let socket = UnixDatagram::bind(stage.path("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = || {
+        let mut message = [0; 256];
+        let len = socket.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..len]).into_owned()
+    };
+    let receiver = listening(
+        stage
+            .receive("node")
+            .env("NOTIFY_SOCKET", stage.path("notify")),
+    );
+    assert!(hear().lines().any(|line| line == "READY=1"));
+    receiver.signal(Signal::TERM);
+    assert!(hear().lines().any(|line| line == "STOPPING=1"));
+    receiver.end().with_code(0);
+}
+
+#[test]
+fn a_receiver_that_cannot_start_does_not_say_that_it_is_ready() {
+    let stage = Stage::new();
+    let socket = UnixDatagram::bind(stage.path("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut command = stage.receive_into(&stage.path("missing"), "node", &stage.path("key"));
+    Running::start(command.env("NOTIFY_SOCKET", stage.path("notify")))
+        .end()
+        .with_code(2);
+    assert_eq!(
+        socket.recv(&mut [0; 256]).map_err(|error| error.kind()),
+        Err(ErrorKind::WouldBlock)
+    );
+}
