@@ -25,6 +25,9 @@ const TRIAL_TIME_MAX: Duration = Duration::from_secs(2);
 /// Loss above a receiver's own that means a full queue.
 const EXCESS: f64 = 0.015;
 
+/// Loss that is answered at once; less must show in two samples in a row.
+const SEVERE: f64 = 0.25;
+
 /// Standard deviations beyond which loss is no chance. A hundred receivers give ten thousand samples a
 /// second, and each one that errs costs all of them rate.
 const CHANCE: f64 = 5.5;
@@ -135,6 +138,8 @@ struct Peer {
     /// Loss that this receiver has whatever the rate.
     own_loss: f64,
     suspicion: Option<Suspicion>,
+    /// The sample before showed excess.
+    warned: bool,
 }
 
 impl RateControl {
@@ -205,7 +210,7 @@ impl RateControl {
     /// Takes note of a report of `peer`; the next packet will carry `next`.
     pub fn observe(&mut self, now: Time, peer: PeerId, seen: Observation, next: Sequence) {
         let Some(known) = self.peers.get_mut(&peer) else {
-            self.peers.insert(peer, Peer { anchor: seen, anchor_at: now, own_loss: 0.0, suspicion: None });
+            self.peers.insert(peer, Peer { anchor: seen, anchor_at: now, own_loss: 0.0, suspicion: None, warned: false });
             return;
         };
         let sent = seen.highest.0.saturating_sub(known.anchor.highest.0);
@@ -215,6 +220,7 @@ impl RateControl {
         let rate = u128::from(sent * self.packet_bytes) * 1_000_000_000 / elapsed.as_nanos().max(1);
         let sample = Sample {
             peer,
+            seen,
             packets: sent as f64,
             loss: 1.0 - received as f64 / sent.max(1) as f64,
             rate: Rate::from_bytes_per_second(u64::try_from(rate).unwrap_or(u64::MAX)),
@@ -266,6 +272,7 @@ impl RateControl {
         if excess <= EXCESS + CHANCE * (peer.own_loss.max(0.01) / sample.packets).sqrt() {
             // Own loss is learned from a cut, and unlearned from any better sample.
             peer.own_loss = peer.own_loss.min(peer.own_loss * 0.9 + sample.loss * 0.1);
+            peer.warned = false;
             self.confirmed = true;
             self.maybe_raise(now, next);
             return;
@@ -274,6 +281,13 @@ impl RateControl {
             // One cut at a time, or nobody could tell which one helped.
             return;
         }
+        if !std::mem::replace(&mut peer.warned, true) && sample.loss < SEVERE {
+            // A full queue goes on losing; a short disturbance of the link is over.
+            (peer.anchor, peer.anchor_at) = (sample.seen, now);
+            self.confirmed = false;
+            return;
+        }
+        peer.warned = false;
         peer.suspect(&sample, self.rate);
         let knee = sample.rate.min(self.rate).scaled(1.0 - excess);
         self.trial = Some(Trial { peer: sample.peer, since: now, rate_before: self.rate });
@@ -351,6 +365,7 @@ impl Peer {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     peer: PeerId,
+    seen: Observation,
     packets: f64,
     loss: f64,
     /// Rate at which the sampled packets were sent.
