@@ -5,7 +5,7 @@ mod common;
 
 use common::sound;
 use grappe_proto::units::Rate;
-use grappe_sim::{Link, Outcome, Scenario};
+use grappe_sim::{BurstLoss, Link, Outcome, Scenario};
 
 /// A copy over links of `megabits` that takes `seconds` at least.
 fn copy(megabits: u64, seconds: u64, receivers: usize, loss: f64) -> Outcome {
@@ -86,4 +86,30 @@ fn random_loss_is_not_mistaken_for_congestion() {
             );
         }
     }
+}
+
+/// Each burst looks like a full queue in one sample; with twenty receivers one comes every hundred packets.
+#[test]
+fn short_disturbances_do_not_cost_the_rate() {
+    let bursts = BurstLoss {
+        enter: 0.000_5,
+        leave: 0.05,
+        loss: 0.7,
+    };
+    let downlink = Link {
+        burst_loss: Some(bursts),
+        ..Link::default()
+    };
+    let outcome = sound(&Scenario {
+        receivers: 20,
+        bytes: 64 << 20,
+        downlink,
+        ..Scenario::default()
+    });
+    println!(
+        "bursts: {:.1} MB/s, overhead {:.3}",
+        outcome.goodput / 1e6,
+        outcome.overhead()
+    );
+    assert!(outcome.goodput >= 20e6, "{:.1} MB/s", outcome.goodput / 1e6);
 }
