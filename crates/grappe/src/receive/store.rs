@@ -2,6 +2,7 @@
 //!
 //! Worker threads run them; the carrier hands blocks over and takes results back.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -15,8 +16,11 @@ use grappe_proto::units::{BlockIndex, Digest, SessionId, SymbolIndex};
 use grappe_proto::wire::control::Done;
 
 use crate::copy_hash::copy_hash;
-use crate::files::{Incoming, Sink, Skipped};
+use crate::files::{Incoming, Sink};
 use crate::gf_kernel::MachineKernel;
+
+/// Failures among which an example is sought for the report.
+const FAILURES_SEARCHED: usize = 64;
 
 /// A block's memory: K symbols, of which some came as parity instead.
 #[derive(Debug, Default)]
@@ -147,23 +151,18 @@ impl Store {
         let prepared = self.prepared()?;
         let digests = self.verified.get().ok_or("nothing was verified")?;
         let placed = prepared.incoming.finalize(&digests.states).map_err(|error| error.to_string())?;
-        let withheld = |failure: &Skipped| !self.is_known_incomplete(&failure.path, digests, prepared);
-        let failed: Vec<&Skipped> = placed.failed.iter().filter(|failure| withheld(failure)).collect();
-        if let Some(first) = failed.first() {
-            let path = first.path.display();
-            return Err(format!("{} not placed, first {path}: {}", count(failed.len(), "entry", "entries"), first.reason));
+        // Each file that the sender did not read whole is one that is not placed, and no failure.
+        let failures = placed.failed.len().saturating_sub(prepared.incomplete_files(digests));
+        if failures > 0 {
+            let mut told = placed.failed.iter().take(FAILURES_SEARCHED);
+            let first = told.find(|failure| prepared.state_of(&failure.path, digests) == FileState::Whole);
+            let first = first.or(placed.failed.last()).map_or_else(String::new, |first| {
+                format!(", such as {}: {}", first.path.display(), first.reason)
+            });
+            return Err(format!("{} not placed{first}", count(failures, "entry", "entries")));
         }
         let digest = copy_hash(&prepared.manifest, &prepared.layout, digests).0;
         Ok(Done { bytes: placed.bytes, files: placed.files, repaired: 0, dropped: 0, digest })
-    }
-
-    /// Whether the sender itself said that the file at `path` was not read whole.
-    fn is_known_incomplete(&self, path: &Path, digests: &Digests, prepared: &Prepared) -> bool {
-        use std::os::unix::ffi::OsStrExt;
-        let is_it = |(entry, state): (&grappe_proto::content::manifest::Entry, &FileState)| {
-            *state != FileState::Whole && path.as_os_str().as_bytes().ends_with(&entry.path)
-        };
-        prepared.manifest.entries.iter().zip(&digests.states).any(is_it)
     }
 
     fn keep(&self, stream: &Stream, block: BlockIndex, data: &[u8]) -> Result<(), String> {
@@ -199,6 +198,20 @@ impl Prepared {
             pieces[number as usize] = digest;
         }
         Ok(())
+    }
+
+    /// How many files the sender did not read whole, as it said itself.
+    fn incomplete_files(&self, digests: &Digests) -> usize {
+        let is_whole = |entry: u32| digests.states.get(entry as usize) == Some(&FileState::Whole);
+        self.manifest.files().filter(|(entry, _)| !is_whole(*entry)).count()
+    }
+
+    /// What the sender said of the entry at `path`, which stands somewhere beneath the directory copied
+    /// into: of the entries whose paths end alike, the longest is meant.
+    fn state_of(&self, path: &Path, digests: &Digests) -> FileState {
+        let entries = self.manifest.entries.iter().zip(&digests.states);
+        let alike = entries.filter(|(entry, _)| path.as_os_str().as_bytes().ends_with(&entry.path));
+        alike.max_by_key(|(entry, _)| entry.path.len()).map_or(FileState::Whole, |(_, state)| *state)
     }
 
     fn differing(&self, digests: &Digests) -> Vec<BlockIndex> {

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -93,6 +93,32 @@ fn a_file_that_grows_while_it_flows_leaves_the_old_copy_in_place() {
         b"the copy of yesterday"
     );
     assert_eq!(names(&stage.path("node")), ["data"]);
+}
+
+#[test]
+fn a_file_that_vanished_does_not_hide_that_its_namesake_could_not_be_placed() {
+    let stage = Stage::new();
+    stage.file("tree/1 long", noise(1, LONG));
+    stage.file("tree/name", b"content");
+    let vanishing = stage.file("elsewhere/name", b"soon gone");
+    stage.folder("node/tree");
+    let _receiver = stage.receiver("node");
+    let paths = [stage.path("tree"), vanishing.clone()];
+    let sender = Running::start(
+        stage
+            .send_to(1, &paths.each_ref().map(PathBuf::as_path))
+            .args(["--rate", "4MB/s"]),
+    );
+    sender.wait_for(" % at ");
+    fs::remove_file(&vanishing).unwrap();
+    fs::create_dir(stage.path("node/tree/name")).unwrap();
+    let report = sender.end().with_code(1).report();
+    assert_eq!(node(&report, "node")["state"], "failed", "{report}");
+    let reason = node(&report, "node")["reason"].to_string();
+    assert!(
+        reason.contains("tree/name: a directory is in the way"),
+        "{reason}"
+    );
 }
 
 #[test]
