@@ -1,0 +1,200 @@
+//! The receiver's machine under a sender that holds the keys and means harm, and a driver that is honest.
+#![no_main]
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use grappe_fuzz::{Script, tree, whole_stream};
+use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE, WINDOW_BLOCKS};
+use grappe_proto::receiver::{Admission, Input, Job, Output, Receiver};
+use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex, Time};
+use grappe_proto::wire::control::{Done, ToReceiver, Welcome};
+use grappe_proto::wire::data::{Beat, Header, Kind};
+use grappe_proto::wire::report::REPORT_LEN_MAX;
+use libfuzzer_sys::fuzz_target;
+
+/// Outputs between two inputs, at the same instant: the machine must come to rest.
+const OUTPUTS_MAX: usize = 2_000;
+
+struct Driver<'a> {
+    script: Script<'a>,
+    machine: Receiver,
+    manifest_len: u64,
+    now: Time,
+    sequence: u64,
+    jobs: VecDeque<Job>,
+    is_over: bool,
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut script = Script::new(bytes);
+    let manifest_len = u64::from(script.u32() >> 8);
+    let welcome = Welcome {
+        version: PROTOCOL_VERSION,
+        peer: script.u16(),
+        tag: 7,
+        group: [239, 255, 71, 2],
+        port: 7171,
+        report_port: 4000,
+        data_key: [1; 16],
+        report_key: [2; 16],
+        symbol_size: SYMBOL_SIZE,
+        manifest_len,
+        manifest_hash: [0; 32],
+        content_bytes: 0,
+    };
+    let Ok(machine) = Receiver::new(&welcome, Time::ZERO) else {
+        return;
+    };
+    let jobs = VecDeque::new();
+    let mut driver = Driver {
+        script,
+        machine,
+        manifest_len,
+        now: Time::ZERO,
+        sequence: 1,
+        jobs,
+        is_over: false,
+    };
+    while !driver.script.is_over() {
+        driver.step();
+        driver.drain();
+    }
+});
+
+impl Driver<'_> {
+    fn step(&mut self) {
+        match self.script.u8() % 16 {
+            0 => self.handle(Input::Joined {
+                buffer_bytes: 1 << 20,
+            }),
+            1 => self.beat(),
+            2 => {
+                let message = match self.script.u8() {
+                    0 => ToReceiver::End,
+                    1 => ToReceiver::Abort {
+                        reason: "asked".into(),
+                    },
+                    _ => ToReceiver::Finish {
+                        digests_hash: [3; 32],
+                    },
+                };
+                self.handle(Input::Control(message));
+            }
+            3 => self.now = self.now + Duration::from_micros(self.script.u32().into()),
+            4 => {
+                let facts = Input::Facts {
+                    ring_permille: self.script.u16(),
+                    dropped: self.script.u32(),
+                };
+                self.handle(facts);
+            }
+            5 => self.whole_block(),
+            6..9 => self.data(),
+            _ => self.answer(),
+        }
+    }
+
+    fn data(&mut self) {
+        let (block, symbol) = (
+            BlockIndex(self.script.near()),
+            SymbolIndex(self.script.u8()),
+        );
+        self.sequence = self.sequence.saturating_add(self.script.near().into());
+        self.packet(block, symbol);
+    }
+
+    /// Enough packets to fill any block.
+    fn whole_block(&mut self) {
+        let (block, first) = (BlockIndex(self.script.near()), self.script.u8());
+        for symbol in 0..=u8::MAX {
+            self.sequence = self.sequence.saturating_add(1);
+            self.packet(block, SymbolIndex(symbol.wrapping_add(first)));
+        }
+    }
+
+    fn packet(&mut self, block: BlockIndex, symbol: SymbolIndex) {
+        let header = Header {
+            kind: Kind::Data,
+            symbol,
+            tag: 7,
+            block,
+            sequence: Sequence(self.sequence),
+        };
+        match self.machine.admit(&header) {
+            Admission::Place(..) => {
+                assert!(self.machine.accept(&header, self.now), "it was wanted")
+            }
+            Admission::Surplus => {
+                assert!(!self.machine.accept(&header, self.now), "it was not wanted")
+            }
+            Admission::Foreign | Admission::Beat => {}
+        }
+    }
+
+    fn beat(&mut self) {
+        let block = BlockIndex(self.script.near());
+        self.sequence = self.sequence.saturating_add(self.script.near().into());
+        let header = Header {
+            kind: Kind::Beat,
+            symbol: SymbolIndex(0),
+            tag: 7,
+            block,
+            sequence: Sequence(self.sequence),
+        };
+        let beat = Beat {
+            sent_at: Time::from_nanos(self.script.u64()),
+            report_interval_us: self.script.u32().max(1_000),
+            active: self.script.u8() % 2 == 0,
+        };
+        self.machine.accept_beat(&header, beat, self.now);
+    }
+
+    /// Does one of the jobs, not always the first.
+    fn answer(&mut self) {
+        let which = usize::from(self.script.u8());
+        let Some(job) = self.jobs.remove(which % self.jobs.len().max(1)) else {
+            return;
+        };
+        let input = match job {
+            Job::Prepare => {
+                let tree = tree(&mut self.script);
+                Input::Prepared(whole_stream(self.manifest_len, &tree).ok_or("too large".into()))
+            }
+            Job::Store { block, .. } => Input::Stored(block),
+            Job::Verify { .. } => {
+                let blocks = self.machine.stream().block_count();
+                let count = self.script.u8() % 4;
+                let wrong = (0..count).map(|_| BlockIndex(self.script.u32() % blocks.max(1)));
+                Input::Verified(wrong.collect())
+            }
+            Job::Place => Input::Placed(Done::default()),
+        };
+        self.handle(input);
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.machine.handle(input, self.now);
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..OUTPUTS_MAX {
+            let output = self.machine.poll(self.now);
+            if let Output::Wait(_) = output {
+                return;
+            }
+            assert!(!self.is_over, "{output:?} after the end");
+            match output {
+                Output::Report(packet) => assert!(packet.len() <= REPORT_LEN_MAX),
+                Output::Job(job) => self.jobs.push_back(job),
+                Output::Finished(_) => self.is_over = true,
+                Output::Control(_) | Output::Wait(_) => {}
+            }
+            assert!(
+                self.jobs.len() <= WINDOW_BLOCKS as usize + 1,
+                "more work than the window holds"
+            );
+        }
+        panic!("the machine does not come to rest");
+    }
+}

@@ -1,0 +1,227 @@
+//! The sender's machine under receivers that hold keys and mean harm, and a driver that is honest.
+#![no_main]
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use grappe_fuzz::{Script, tree, whole_stream};
+use grappe_proto::limits::SYMBOL_SIZE;
+use grappe_proto::rate::RateLimits;
+use grappe_proto::seal::SealKey;
+use grappe_proto::sender::{Input, Job, Output, Sender, SenderSetup};
+use grappe_proto::session::Expectation;
+use grappe_proto::units::{BlockIndex, Digest, PeerId, Rate, Sequence, Time};
+use grappe_proto::wire::control::{Done, ToSender};
+use grappe_proto::wire::data::{HEADER_LEN, TAG_LEN};
+use grappe_proto::wire::report::ReportHeader;
+use libfuzzer_sys::fuzz_target;
+
+/// Outputs between two inputs, at the same instant: the machine must come to rest.
+const OUTPUTS_MAX: usize = 5_000;
+
+/// Receivers: enough for any relation between two of them.
+const PEERS_MAX: u16 = 6;
+
+const BURST: usize = 44;
+
+struct Driver<'a> {
+    script: Script<'a>,
+    machine: Sender,
+    now: Time,
+    peers: u16,
+    reports: u64,
+    jobs: VecDeque<Job>,
+    /// What the driver holds in memory for the machine.
+    memory: BTreeSet<BlockIndex>,
+    sequence: u64,
+    is_over: bool,
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut script = Script::new(bytes);
+    let manifest_len = 1 + u64::from(script.u32() >> 12);
+    let Some(stream) = whole_stream(manifest_len, &tree(&mut script)) else {
+        return;
+    };
+    let expectation = match script.u8() % 3 {
+        0 => Expectation::Anybody,
+        1 => Expectation::Count(usize::from(script.u8() % 4)),
+        _ => Expectation::Names(["0", "1"].map(String::from).into()),
+    };
+    let cap = script.u8() % 2 == 0;
+    let setup = SenderSetup {
+        tag: 7,
+        stream,
+        symbol_size: SYMBOL_SIZE,
+        expectation,
+        wait: Duration::from_millis(script.u16().into()),
+        rate: RateLimits {
+            cap: cap.then(|| Rate::from_bytes_per_second(1_000_000)),
+            ..RateLimits::default()
+        },
+        burst_packets_max: BURST,
+    };
+    let mut driver = Driver {
+        script,
+        machine: Sender::new(setup, Time::ZERO),
+        now: Time::ZERO,
+        peers: 0,
+        reports: 0,
+        jobs: VecDeque::new(),
+        memory: BTreeSet::new(),
+        sequence: 0,
+        is_over: false,
+    };
+    while !driver.script.is_over() {
+        driver.step();
+        driver.drain();
+    }
+});
+
+impl Driver<'_> {
+    fn step(&mut self) {
+        match self.script.u8() % 16 {
+            0 if self.peers < PEERS_MAX => {
+                let name = (self.script.u8() % 3).to_string();
+                let peer = PeerId(self.peers);
+                self.peers += 1;
+                self.handle(Input::Hello {
+                    peer,
+                    name,
+                    report_key: [9; 16],
+                });
+            }
+            1 => self.control(),
+            2 => {
+                let peer = self.peer();
+                self.handle(Input::Left(peer, "gone".into()));
+            }
+            3 | 4 => self.now = self.now + Duration::from_micros(self.script.u16().into()),
+            5 => self.now = self.now + Duration::from_micros(u64::from(self.script.u32()) >> 8),
+            6 => {
+                let len = usize::from(self.script.u8());
+                let datagram = self.script.bytes(len).to_vec();
+                self.handle(Input::Datagram(&datagram));
+            }
+            7 if self.script.u8() == 0 => self.handle(Input::Cancel("asked".into())),
+            8..11 => self.report(),
+            _ => self.answer(),
+        }
+    }
+
+    fn peer(&mut self) -> PeerId {
+        PeerId(u16::from(self.script.u8()) % PEERS_MAX)
+    }
+
+    fn control(&mut self) {
+        let peer = self.peer();
+        let message = match self.script.u8() % 8 {
+            0..3 => ToSender::Joined {
+                buffer_bytes: self.script.u64(),
+            },
+            3..6 => ToSender::Ready,
+            6 => ToSender::Done(Done {
+                digest: [self.script.u8() % 2; 32],
+                ..Done::default()
+            }),
+            _ => ToSender::Failed {
+                reason: "no more".into(),
+            },
+        };
+        self.handle(Input::Control(peer, message));
+    }
+
+    /// A report that opens: its body says anything.
+    fn report(&mut self) {
+        self.reports += 1;
+        let (peer, sequence) = (self.peer(), Sequence(self.reports));
+        let mut body = Vec::new();
+        // The highest number is often one that was sent, or nothing in the report would count.
+        let highest = self.sequence.saturating_sub(self.script.near().into());
+        for number in [highest, self.script.u64(), self.script.u64()] {
+            body.extend_from_slice(&number.to_be_bytes());
+        }
+        for number in [
+            self.script.near(),
+            self.script.near(),
+            self.script.near(),
+            self.script.u32(),
+        ] {
+            body.extend_from_slice(&number.to_be_bytes());
+        }
+        let lacks = self.script.u8() % 4;
+        body.push(lacks);
+        for _ in 0..lacks {
+            body.extend_from_slice(&self.script.near().to_be_bytes());
+            body.push(1 + self.script.u8() % 64);
+            let set = self.script.u8() % 33;
+            body.push(set);
+            body.extend((0..set).map(|_| self.script.u8()));
+        }
+        let header = ReportHeader {
+            peer,
+            tag: 7,
+            sequence,
+        }
+        .emit();
+        let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
+        SealKey::new(&[9; 16]).seal(&header, sequence, &body, &mut packet);
+        self.handle(Input::Datagram(&packet));
+    }
+
+    /// Does one of the jobs, not always the first.
+    fn answer(&mut self) {
+        let which = usize::from(self.script.u8());
+        match self.jobs.remove(which % self.jobs.len().max(1)) {
+            Some(Job::Read(block)) => {
+                self.memory.insert(block);
+                self.handle(Input::BlockReady(block));
+            }
+            Some(Job::Digests) => self.handle(Input::DigestsReady {
+                hash: Digest([5; 32]),
+                copy: Digest([1; 32]),
+            }),
+            None => {}
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.machine.handle(input, self.now);
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..OUTPUTS_MAX {
+            let output = self.machine.poll(self.now);
+            if let Output::Wait(_) = output {
+                return;
+            }
+            assert!(!self.is_over, "{output:?} after the end");
+            match output {
+                Output::Burst { first, symbols } => {
+                    assert!(
+                        (1..=BURST).contains(&symbols.len()),
+                        "a burst of {}",
+                        symbols.len()
+                    );
+                    assert!(first.0 > self.sequence, "a number is used once");
+                    self.sequence = first.0 + symbols.len() as u64 - 1;
+                    for (block, _) in symbols {
+                        assert!(
+                            self.memory.contains(&block),
+                            "block {block} is not in memory"
+                        );
+                    }
+                }
+                Output::Beat { sequence, .. } => {
+                    assert!(sequence.0 > self.sequence, "a number is used once");
+                    self.sequence = sequence.0;
+                }
+                Output::Job(job) => self.jobs.push_back(job),
+                Output::Forget(below) => self.memory = self.memory.split_off(&below),
+                Output::Finished(_) => self.is_over = true,
+                _ => {}
+            }
+        }
+        panic!("the machine does not come to rest");
+    }
+}
