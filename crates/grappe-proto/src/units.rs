@@ -79,7 +79,10 @@ impl Rate {
 
     /// This rate times `factor`, which must be finite and not negative.
     pub fn scaled(self, factor: f64) -> Self {
-        debug_assert!(factor.is_finite() && factor >= 0.0, "a rate is scaled by a sane factor");
+        debug_assert!(
+            factor.is_finite() && factor >= 0.0,
+            "a rate is scaled by a sane factor"
+        );
         Self::from_bytes_per_second((self.0 as f64 * factor) as u64)
     }
 }
@@ -120,7 +123,9 @@ pub struct SessionId(pub [u8; 16]);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
@@ -141,6 +146,8 @@ pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }

@@ -33,7 +33,12 @@ impl Announcer {
     /// # Errors
     ///
     /// When no socket can be opened on the interface.
-    pub fn new(network: &Network, identity: &Identity, session: SessionId, control_port: u16) -> io::Result<Self> {
+    pub fn new(
+        network: &Network,
+        identity: &Identity,
+        session: SessionId,
+        control_port: u16,
+    ) -> io::Result<Self> {
         let socket = MulticastSender::open(SenderOptions {
             interface: &network.interface,
             group: network.announce_address(),
@@ -41,12 +46,25 @@ impl Announcer {
             loopback: true,
             send_buffer: SOCKET_BUFFER,
         })?;
-        let unix_seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let unix_seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         let sender = *identity.public().as_bytes();
-        let mut packet = Announcement { session, sender, control_port, unix_seconds }.emit_signed_part();
+        let mut packet = Announcement {
+            session,
+            sender,
+            control_port,
+            unix_seconds,
+        }
+        .emit_signed_part();
         let signature = identity.sign(&packet);
         packet.extend_from_slice(&signature);
-        Ok(Self { socket, packet, port: network.port })
+        Ok(Self {
+            socket,
+            packet,
+            port: network.port,
+        })
     }
 
     /// Sends the announcement to the group and to each of `nodes`.
@@ -56,9 +74,13 @@ impl Announcer {
     /// What the kernel says of the group; a node that cannot be reached is passed over.
     pub fn announce(&self, nodes: &[Ipv4Addr]) -> io::Result<()> {
         for node in nodes {
-            let _unreachable = self.socket.send_to(&self.packet, SocketAddrV4::new(*node, self.port));
+            let _unreachable = self
+                .socket
+                .send_to(&self.packet, SocketAddrV4::new(*node, self.port));
         }
-        self.socket.send_train(&self.packet, self.packet.len()).map(drop)
+        self.socket
+            .send_train(&self.packet, self.packet.len())
+            .map(drop)
     }
 }
 
@@ -96,7 +118,10 @@ impl Listener {
         unicast.set_reuse_address(true)?;
         unicast.bind(&SocketAddrV4::new(network.interface.address, network.port).into())?;
         unicast.set_nonblocking(true)?;
-        Ok(Self { multicast, unicast: unicast.into() })
+        Ok(Self {
+            multicast,
+            unicast: unicast.into(),
+        })
     }
 
     /// The next announcement that is well formed and truly signed, or `None` after `patience`.
@@ -113,7 +138,10 @@ impl Listener {
             return Ok(Some(heard));
         }
         let mut train = [0; 4096];
-        let Some(arrived) = self.multicast.receive_train(&mut train, Wait::UpTo(patience))? else {
+        let Some(arrived) = self
+            .multicast
+            .receive_train(&mut train, Wait::UpTo(patience))?
+        else {
             return Ok(None);
         };
         let mut packets = train[..arrived.len].chunks(arrived.segment_size.max(1));
@@ -149,7 +177,12 @@ mod tests {
     #[test]
     fn an_announcement_is_heard_and_a_forged_one_is_not() {
         let interface = Interface::named("lo").unwrap();
-        let network = Network { interface, group: ANNOUNCE_GROUP, port: 17_171, ttl: TTL };
+        let network = Network {
+            interface,
+            group: ANNOUNCE_GROUP,
+            port: 17_171,
+            ttl: TTL,
+        };
         let identity = Identity::generate("test").unwrap();
         let listener = Listener::join(&network).unwrap();
         let mut announcer = Announcer::new(&network, &identity, SessionId([7; 16]), 4_000).unwrap();

@@ -4,6 +4,8 @@
 //! reads the environment or exits: values, events and errors go to the caller, which is the program
 //! in `main.rs` and `cli`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+
 pub mod announce;
 pub mod control;
 mod copy_hash;

@@ -35,12 +35,22 @@ impl Network {
     /// # Errors
     ///
     /// When there is no such interface, or none can be chosen.
-    pub fn new(interface: Option<&str>, group: Ipv4Addr, port: u16, ttl: u8) -> Result<Self, InterfaceError> {
+    pub fn new(
+        interface: Option<&str>,
+        group: Ipv4Addr,
+        port: u16,
+        ttl: u8,
+    ) -> Result<Self, InterfaceError> {
         let interface = match interface {
             Some(name) => Interface::named(name)?,
             None => Interface::for_destination(group)?,
         };
-        Ok(Self { interface, group, port, ttl })
+        Ok(Self {
+            interface,
+            group,
+            port,
+            ttl,
+        })
     }
 
     /// Where sessions are announced.
@@ -55,7 +65,10 @@ impl Network {
         let [high, low, ..] = session.0;
         // Neither the announcement's third octet nor a last octet of 0 or 255.
         let third = third ^ (1 + high % 127);
-        SocketAddrV4::new(Ipv4Addr::new(first, second, third, 1 + low % 254), self.port)
+        SocketAddrV4::new(
+            Ipv4Addr::new(first, second, third, 1 + low % 254),
+            self.port,
+        )
     }
 }
 
@@ -66,7 +79,12 @@ mod tests {
     #[test]
     fn data_never_goes_to_the_announcement_group() {
         let interface = Interface::named("lo").expect("every host has a loopback interface");
-        let network = Network { interface, group: ANNOUNCE_GROUP, port: PORT, ttl: TTL };
+        let network = Network {
+            interface,
+            group: ANNOUNCE_GROUP,
+            port: PORT,
+            ttl: TTL,
+        };
         for high in 0..=255u8 {
             let mut id = [high; 16];
             id[1] = high.wrapping_mul(31);

@@ -210,12 +210,24 @@ impl RateControl {
     /// Takes note of a report of `peer`; the next packet will carry `next`.
     pub fn observe(&mut self, now: Time, peer: PeerId, seen: Observation, next: Sequence) {
         let Some(known) = self.peers.get_mut(&peer) else {
-            self.peers.insert(peer, Peer { anchor: seen, anchor_at: now, own_loss: 0.0, suspicion: None, warned: false });
+            self.peers.insert(
+                peer,
+                Peer {
+                    anchor: seen,
+                    anchor_at: now,
+                    own_loss: 0.0,
+                    suspicion: None,
+                    warned: false,
+                },
+            );
             return;
         };
         let sent = seen.highest.0.saturating_sub(known.anchor.highest.0);
         let elapsed = now.since(known.anchor_at);
-        let received = seen.received.saturating_sub(known.anchor.received).min(sent);
+        let received = seen
+            .received
+            .saturating_sub(known.anchor.received)
+            .min(sent);
         let dropped = u64::from(seen.dropped.wrapping_sub(known.anchor.dropped));
         let rate = u128::from(sent * self.packet_bytes) * 1_000_000_000 / elapsed.as_nanos().max(1);
         let sample = Sample {
@@ -236,7 +248,11 @@ impl RateControl {
             return;
         }
         let is_subtle = sample.loss < 0.2 && self.trial.is_some();
-        let enough = if is_subtle { TRIAL_PACKETS } else { SAMPLE_PACKETS };
+        let enough = if is_subtle {
+            TRIAL_PACKETS
+        } else {
+            SAMPLE_PACKETS
+        };
         if sent < enough || elapsed < Duration::from_millis(4) {
             return;
         }
@@ -250,15 +266,21 @@ impl RateControl {
     pub fn forget(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
         self.trial.take_if(|trial| trial.peer == peer);
-        if self.limited_by.is_some_and(|(limiting, _)| limiting == peer) {
+        if self
+            .limited_by
+            .is_some_and(|(limiting, _)| limiting == peer)
+        {
             self.limited_by = None;
             self.knee = None;
         }
     }
 
     fn judge(&mut self, now: Time, sample: Sample, next: Sequence) {
-        self.trial.take_if(|trial| now.since(trial.since) > TRIAL_TIME_MAX);
-        let Some(peer) = self.peers.get_mut(&sample.peer) else { return };
+        self.trial
+            .take_if(|trial| now.since(trial.since) > TRIAL_TIME_MAX);
+        let Some(peer) = self.peers.get_mut(&sample.peer) else {
+            return;
+        };
         let own_trial = self.trial.take_if(|trial| trial.peer == sample.peer);
         if (own_trial.is_some() || self.trial.is_some()) && peer.is_cleared_by(&sample, self.rate) {
             if let Some(trial) = own_trial {
@@ -290,7 +312,11 @@ impl RateControl {
         peer.warned = false;
         peer.suspect(&sample, self.rate);
         let knee = sample.rate.min(self.rate).scaled(1.0 - excess);
-        self.trial = Some(Trial { peer: sample.peer, since: now, rate_before: self.rate });
+        self.trial = Some(Trial {
+            peer: sample.peer,
+            since: now,
+            rate_before: self.rate,
+        });
         self.limited_by = Some((sample.peer, sample.at_host));
         self.knee = Some(knee);
         self.starting = false;
@@ -319,13 +345,18 @@ impl RateControl {
             Some(_) => RAISE_ABOVE,
         };
         // A small raise does not make what is known of the loss worthless.
-        let epoch = if factor > RAISE_ABOVE { next } else { self.epoch };
+        let epoch = if factor > RAISE_ABOVE {
+            next
+        } else {
+            self.epoch
+        };
         self.set_rate(self.rate.scaled(factor), epoch);
     }
 
     /// Sets the rate, of which packets from `epoch` on tell.
     fn set_rate(&mut self, rate: Rate, epoch: Sequence) {
-        let rate = self.limits.cap.map_or(rate, |cap| rate.min(cap)).max(self.limits.floor);
+        let rate = rate.max(self.limits.floor);
+        let rate = self.limits.cap.map_or(rate, |cap| rate.min(cap));
         if rate != self.rate {
             self.rate = rate;
             self.epoch = epoch;
@@ -339,13 +370,18 @@ impl Peer {
     fn suspect(&mut self, sample: &Sample, rate: Rate) {
         let excess = sample.loss - self.own_loss;
         let knee = sample.rate.min(rate).scaled((1.0 - excess).clamp(0.0, 1.0));
-        self.suspicion = (excess > EXCESS).then_some(Suspicion { loss: sample.loss, knee });
+        self.suspicion = (excess > EXCESS).then_some(Suspicion {
+            loss: sample.loss,
+            knee,
+        });
     }
 
     /// Whether `sample`, sent at the lower `rate`, says that the suspected loss is the link's own. A full
     /// queue would have lost no more than what exceeds the knee.
     fn is_cleared_by(&mut self, sample: &Sample, rate: Rate) -> bool {
-        let Some(suspicion) = self.suspicion else { return false };
+        let Some(suspicion) = self.suspicion else {
+            return false;
+        };
         let knee = suspicion.knee.bytes_per_second() as f64 / rate.bytes_per_second() as f64;
         let expected = (1.0 - (1.0 - self.own_loss) * knee).max(self.own_loss);
         if suspicion.loss - expected < suspicion.loss * TELLING {
@@ -386,7 +422,12 @@ mod tests {
     const PACKET: u64 = 1_500;
 
     /// Runs `control` over `link` for `millis`, answering every 5 ms, and returns the mean rate of the last half.
-    fn run(control: &mut RateControl, link: &Link, millis: u64, state: &mut (f64, f64, u64)) -> f64 {
+    fn run(
+        control: &mut RateControl,
+        link: &Link,
+        millis: u64,
+        state: &mut (f64, f64, u64),
+    ) -> f64 {
         let (sent, received, start) = state;
         let mut sum = 0.0;
         for milli in *start..*start + millis {
@@ -395,9 +436,17 @@ mod tests {
             *sent += packets;
             let passing = packets.min(link.knee / 1_000.0 / PACKET as f64);
             *received += passing * (1.0 - link.own_loss);
-            control.sent(now, (packets * PACKET as f64) as u64, Sequence(*sent as u64));
+            control.sent(
+                now,
+                (packets * PACKET as f64) as u64,
+                Sequence(*sent as u64),
+            );
             if milli % 5 == 0 {
-                let seen = Observation { highest: Sequence(*sent as u64), received: *received as u64, dropped: 0 };
+                let seen = Observation {
+                    highest: Sequence(*sent as u64),
+                    received: *received as u64,
+                    dropped: 0,
+                };
                 control.observe(now, PeerId(0), seen, Sequence(*sent as u64));
             }
             if milli >= *start + millis / 2 {
@@ -413,21 +462,46 @@ mod tests {
         for knee in [1.25e6, 12.5e6, 125e6, 1.25e9] {
             let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
             let mut state = (0.0, 0.0, 0);
-            run(&mut control, &Link { knee, own_loss: 0.0 }, 1_000, &mut state);
-            let mean = run(&mut control, &Link { knee, own_loss: 0.0 }, 4_000, &mut state);
-            assert!((0.88 * knee..1.06 * knee).contains(&mean), "knee {knee} found as {mean}");
+            run(
+                &mut control,
+                &Link {
+                    knee,
+                    own_loss: 0.0,
+                },
+                1_000,
+                &mut state,
+            );
+            let mean = run(
+                &mut control,
+                &Link {
+                    knee,
+                    own_loss: 0.0,
+                },
+                4_000,
+                &mut state,
+            );
+            assert!(
+                (0.88 * knee..1.06 * knee).contains(&mean),
+                "knee {knee} found as {mean}"
+            );
         }
     }
 
     #[test]
     fn loss_that_is_the_links_own_does_not_cost_rate() {
         for own_loss in [0.01, 0.05] {
-            let link = Link { knee: 125e6, own_loss };
+            let link = Link {
+                knee: 125e6,
+                own_loss,
+            };
             let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
             let mut state = (0.0, 0.0, 0);
             run(&mut control, &link, 1_000, &mut state);
             let mean = run(&mut control, &link, 4_000, &mut state);
-            assert!((0.85 * link.knee..1.08 * link.knee).contains(&mean), "{own_loss}: {mean}");
+            assert!(
+                (0.85 * link.knee..1.08 * link.knee).contains(&mean),
+                "{own_loss}: {mean}"
+            );
         }
     }
 
@@ -435,19 +509,54 @@ mod tests {
     fn follows_a_link_that_halves_and_doubles() {
         let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
         let mut state = (0.0, 0.0, 0);
-        run(&mut control, &Link { knee: 100e6, own_loss: 0.0 }, 2_000, &mut state);
-        let halved = run(&mut control, &Link { knee: 50e6, own_loss: 0.0 }, 2_000, &mut state);
+        run(
+            &mut control,
+            &Link {
+                knee: 100e6,
+                own_loss: 0.0,
+            },
+            2_000,
+            &mut state,
+        );
+        let halved = run(
+            &mut control,
+            &Link {
+                knee: 50e6,
+                own_loss: 0.0,
+            },
+            2_000,
+            &mut state,
+        );
         assert!((44e6..53e6).contains(&halved), "halved: {halved}");
-        let doubled = run(&mut control, &Link { knee: 100e6, own_loss: 0.0 }, 4_000, &mut state);
+        let doubled = run(
+            &mut control,
+            &Link {
+                knee: 100e6,
+                own_loss: 0.0,
+            },
+            4_000,
+            &mut state,
+        );
         assert!((80e6..106e6).contains(&doubled), "doubled: {doubled}");
     }
 
     #[test]
     fn the_cap_holds() {
         let cap = Rate::from_bytes_per_second(3_000_000);
-        let limits = RateLimits { cap: Some(cap), ..RateLimits::default() };
+        let limits = RateLimits {
+            cap: Some(cap),
+            ..RateLimits::default()
+        };
         let mut control = RateControl::new(limits, PACKET, Time::ZERO);
-        run(&mut control, &Link { knee: 1e9, own_loss: 0.0 }, 2_000, &mut (0.0, 0.0, 0));
+        run(
+            &mut control,
+            &Link {
+                knee: 1e9,
+                own_loss: 0.0,
+            },
+            2_000,
+            &mut (0.0, 0.0, 0),
+        );
         assert_eq!(control.rate(), cap);
         assert!(control.is_capped());
     }

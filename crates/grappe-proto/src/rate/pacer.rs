@@ -33,7 +33,9 @@ impl Pacer {
     /// Packets of `packet_bytes` that one burst may hold at `rate`: at least 1, at most `packets_max`.
     pub fn burst_packets(rate: Rate, packet_bytes: u64, packets_max: usize) -> usize {
         let packets = rate.bytes_in(BURST) / packet_bytes.max(1);
-        usize::try_from(packets).unwrap_or(usize::MAX).clamp(1, packets_max)
+        usize::try_from(packets)
+            .unwrap_or(usize::MAX)
+            .clamp(1, packets_max)
     }
 
     /// Takes note that `bytes` left at `now`.
@@ -60,7 +62,10 @@ mod tests {
         assert!(now.since(Time::ZERO) <= Duration::from_millis(1_000));
         let after_stall = now + Duration::from_secs(5);
         pacer.sent(after_stall, 1_000, rate);
-        assert!(pacer.ready_at() >= after_stall + Duration::from_micros(500), "no burst after a stall");
+        assert!(
+            pacer.ready_at() >= after_stall + Duration::from_micros(500),
+            "no burst after a stall"
+        );
     }
 
     #[test]

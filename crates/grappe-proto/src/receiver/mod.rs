@@ -7,7 +7,6 @@
 mod report;
 mod window;
 
-
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -206,7 +205,9 @@ impl Receiver {
         }
         match header.kind {
             Kind::Beat => Admission::Beat,
-            Kind::Data if self.wants(header.block, header.symbol) => Admission::Place(header.block, header.symbol),
+            Kind::Data if self.wants(header.block, header.symbol) => {
+                Admission::Place(header.block, header.symbol)
+            }
             Kind::Data => Admission::Surplus,
         }
     }
@@ -235,7 +236,10 @@ impl Receiver {
             self.repaired += 1;
         }
         if let Some(present) = self.window.insert(header.block, header.symbol, symbols) {
-            self.outputs.push_back(Output::Job(Job::Store { block: header.block, present }));
+            self.outputs.push_back(Output::Job(Job::Store {
+                block: header.block,
+                present,
+            }));
         }
         true
     }
@@ -245,12 +249,19 @@ impl Receiver {
     /// # Errors
     ///
     /// [`WireError`] when it does not open or is malformed; both count as a wrong length.
-    pub fn open_beat(&mut self, header: &Header, packet: &[u8], now: Time) -> Result<(), WireError> {
+    pub fn open_beat(
+        &mut self,
+        header: &Header,
+        packet: &[u8],
+        now: Time,
+    ) -> Result<(), WireError> {
         let mut body = [0; BEAT_BODY_LEN];
         if packet.len() != HEADER_LEN + BEAT_BODY_LEN + TAG_LEN {
             return Err(WireError::Length(packet.len()));
         }
-        self.data_key.open(header.sequence, packet, &mut body).map_err(|_| WireError::Length(packet.len()))?;
+        self.data_key
+            .open(header.sequence, packet, &mut body)
+            .map_err(|_| WireError::Length(packet.len()))?;
         let beat = Beat::read(&body)?;
         self.accept_beat(header, beat, now);
         Ok(())
@@ -260,7 +271,10 @@ impl Receiver {
     pub fn accept_beat(&mut self, header: &Header, beat: Beat, now: Time) {
         if self.count(header.sequence, now) {
             self.window.passed_to(header.block);
-            if self.beat.is_none_or(|(known, _)| beat.sent_at >= known.sent_at) {
+            if self
+                .beat
+                .is_none_or(|(known, _)| beat.sent_at >= known.sent_at)
+            {
                 self.beat = Some((beat, now));
             }
         }
@@ -275,17 +289,24 @@ impl Receiver {
             Input::Joined { buffer_bytes } => {
                 self.joined = true;
                 self.heard_at = now;
-                self.outputs.push_back(Output::Control(ToSender::Joined { buffer_bytes }));
+                self.outputs
+                    .push_back(Output::Control(ToSender::Joined { buffer_bytes }));
             }
             Input::Control(message) => self.control(message, now),
-            Input::Closed(reason) => self.over(Err(Failure::SenderGone(reason))),
+            Input::Closed(reason) => match self.result.take() {
+                // Everything stands under its final name, whether the sender heard of it or not.
+                Some(done) => self.over(Ok(done)),
+                None => self.over(Err(Failure::SenderGone(reason))),
+            },
             Input::Prepared(Ok(stream)) => {
                 self.stream = stream;
                 self.phase = Phase::Content;
                 self.outputs.push_back(Output::Control(ToSender::Ready));
             }
             Input::Prepared(Err(reason)) => {
-                self.outputs.push_back(Output::Control(ToSender::Refused { reason: reason.clone() }));
+                self.outputs.push_back(Output::Control(ToSender::Refused {
+                    reason: reason.clone(),
+                }));
                 self.over(Err(Failure::Refused(reason)));
             }
             Input::Stored(block) => {
@@ -294,13 +315,21 @@ impl Receiver {
             }
             Input::Verified(wrong) => self.verified(&wrong),
             Input::Placed(done) => {
-                let done = Done { repaired: self.repaired, dropped: u64::from(self.dropped), ..done };
-                self.outputs.push_back(Output::Control(ToSender::Done(done.clone())));
+                let done = Done {
+                    repaired: self.repaired,
+                    dropped: u64::from(self.dropped),
+                    ..done
+                };
+                self.outputs
+                    .push_back(Output::Control(ToSender::Done(done.clone())));
                 self.result = Some(done);
                 self.phase = Phase::Telling;
             }
             Input::Failed(reason) => self.fail(reason),
-            Input::Facts { ring_permille, dropped } => (self.ring_permille, self.dropped) = (ring_permille, dropped),
+            Input::Facts {
+                ring_permille,
+                dropped,
+            } => (self.ring_permille, self.dropped) = (ring_permille, dropped),
         }
     }
 
@@ -353,7 +382,9 @@ impl Receiver {
     }
 
     fn symbols(&self, block: BlockIndex) -> u16 {
-        self.stream.place(block).map_or(0, |place| symbols_in(place.len(), self.symbol_size))
+        self.stream
+            .place(block)
+            .map_or(0, |place| symbols_in(place.len(), self.symbol_size))
     }
 
     fn control(&mut self, message: ToReceiver, now: Time) {
@@ -367,7 +398,9 @@ impl Receiver {
             ToReceiver::Abort { reason } | ToReceiver::Refused { reason } => {
                 self.over(Err(Failure::SenderGone(reason)));
             }
-            ToReceiver::Welcome(_) => self.fail("the sender broke the protocol: welcome twice".into()),
+            ToReceiver::Welcome(_) => {
+                self.fail("the sender broke the protocol: welcome twice".into());
+            }
         }
     }
 
@@ -382,14 +415,18 @@ impl Receiver {
             Phase::Content if stored.0 >= self.stream.block_count() => {
                 if let Some(digests_hash) = self.digests_hash {
                     self.phase = Phase::Verifying;
-                    self.outputs.push_back(Output::Job(Job::Verify { digests_hash }));
+                    self.outputs
+                        .push_back(Output::Job(Job::Verify { digests_hash }));
                 }
             }
             _ => {}
         }
         let silent = self.joined && now.since(self.heard_at) >= SENDER_SILENCE_MAX;
         if silent && self.phase != Phase::Over {
-            let reason = format!("nothing heard from the sender for {} s", SENDER_SILENCE_MAX.as_secs());
+            let reason = format!(
+                "nothing heard from the sender for {} s",
+                SENDER_SILENCE_MAX.as_secs()
+            );
             self.over(Err(Failure::SenderGone(reason)));
         }
     }
@@ -403,7 +440,9 @@ impl Receiver {
         self.refetches += 1;
         if self.refetches > REFETCHES_MAX {
             let blocks = wrong.len();
-            return self.fail(format!("{blocks} blocks differ from the sender's even after {REFETCHES_MAX} fetches"));
+            return self.fail(format!(
+                "{blocks} blocks differ from the sender's even after {REFETCHES_MAX} fetches"
+            ));
         }
         self.window.reopen(wrong);
         self.phase = Phase::Content;
@@ -411,7 +450,9 @@ impl Receiver {
     }
 
     fn fail(&mut self, reason: String) {
-        self.outputs.push_back(Output::Control(ToSender::Failed { reason: reason.clone() }));
+        self.outputs.push_back(Output::Control(ToSender::Failed {
+            reason: reason.clone(),
+        }));
         self.over(Err(Failure::Failed(reason)));
     }
 

@@ -11,7 +11,11 @@ use crate::wire::report::{LACKS_MAX, Lack, Report, ReportHeader};
 impl Receiver {
     /// When the next report is due: an interval after the last when there is news, seldom otherwise.
     pub(super) fn report_due(&self) -> Time {
-        if self.news { self.report_at } else { self.report_at + REPORT_QUIET }
+        if self.news {
+            self.report_at
+        } else {
+            self.report_at + REPORT_QUIET
+        }
     }
 
     /// The sealed report of this moment.
@@ -23,13 +27,22 @@ impl Receiver {
         };
         // Where many were late at once, keep them apart: each adds its own share of the interval once.
         let apart = interval.mul_f64(f64::from(self.peer.0 % 16) / 16.0);
-        self.report_at = if self.report_sequence == 0 { now + apart } else { now + interval };
+        self.report_at = if self.report_sequence == 0 {
+            now + apart
+        } else {
+            now + interval
+        };
         self.news = self.phase == Phase::Content && !report.lacks.is_empty();
         let mut body = Vec::with_capacity(64);
         report.emit(&mut body);
         let sequence = Sequence(self.report_sequence);
         self.report_sequence += 1;
-        let header = ReportHeader { peer: self.peer, tag: self.tag, sequence }.emit();
+        let header = ReportHeader {
+            peer: self.peer,
+            tag: self.tag,
+            sequence,
+        }
+        .emit();
         let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
         self.report_key.seal(&header, sequence, &body, &mut packet);
         packet
@@ -37,15 +50,25 @@ impl Receiver {
 
     fn facts(&self, now: Time) -> Report {
         let (echo, echo_age_us) = match self.beat {
-            Some((beat, at)) => (beat.sent_at, u32::try_from(now.since(at).as_micros()).unwrap_or(u32::MAX)),
+            Some((beat, at)) => (
+                beat.sent_at,
+                u32::try_from(now.since(at).as_micros()).unwrap_or(u32::MAX),
+            ),
             None => (Time::ZERO, 0),
         };
-        let lacks = self.window.lacking(LACKS_MAX).filter_map(|(block, present)| {
-            let symbols = self.symbols(block);
-            let missing = SymbolSet::first(symbols).difference(present);
-            let need = u8::try_from(symbols.saturating_sub(present.count())).ok()?;
-            (need > 0).then_some(Lack { block, need, missing })
-        });
+        let lacks = self
+            .window
+            .lacking(LACKS_MAX)
+            .filter_map(|(block, present)| {
+                let symbols = self.symbols(block);
+                let missing = SymbolSet::first(symbols).difference(present);
+                let need = u8::try_from(symbols.saturating_sub(present.count())).ok()?;
+                (need > 0).then_some(Lack {
+                    block,
+                    need,
+                    missing,
+                })
+            });
         Report {
             highest: self.highest,
             received: self.received,

@@ -45,7 +45,9 @@ impl Window {
 
     /// Whether `symbol` would help: its block is within the window, not whole, and lacks it.
     pub(super) fn wants(&self, block: BlockIndex, symbol: SymbolIndex) -> bool {
-        let Some(index) = block.0.checked_sub(self.stored_below.0) else { return false };
+        let Some(index) = block.0.checked_sub(self.stored_below.0) else {
+            return false;
+        };
         match self.blocks.get(index as usize) {
             Some(Block::Open(present)) => !present.contains(symbol),
             Some(Block::Storing | Block::Stored) => false,
@@ -55,14 +57,21 @@ impl Window {
 
     /// Adds a wanted symbol to a block of `symbols` data symbols; gives what is present when that makes
     /// the block whole.
-    pub(super) fn insert(&mut self, block: BlockIndex, symbol: SymbolIndex, symbols: u16) -> Option<SymbolSet> {
+    pub(super) fn insert(
+        &mut self,
+        block: BlockIndex,
+        symbol: SymbolIndex,
+        symbols: u16,
+    ) -> Option<SymbolSet> {
         debug_assert!(self.wants(block, symbol), "asked before");
         let index = block.0.checked_sub(self.stored_below.0)? as usize;
         while self.blocks.len() <= index {
             self.blocks.push_back(Block::Open(SymbolSet::EMPTY));
         }
         let slot = self.blocks.get_mut(index)?;
-        let Block::Open(present) = slot else { return None };
+        let Block::Open(present) = slot else {
+            return None;
+        };
         present.insert(symbol);
         if present.count() < symbols {
             return None;
@@ -75,8 +84,12 @@ impl Window {
 
     /// Takes note that a whole block is stored.
     pub(super) fn stored(&mut self, block: BlockIndex) {
-        let Some(index) = block.0.checked_sub(self.stored_below.0) else { return };
-        let Some(slot @ Block::Storing) = self.blocks.get_mut(index as usize) else { return };
+        let Some(index) = block.0.checked_sub(self.stored_below.0) else {
+            return;
+        };
+        let Some(slot @ Block::Storing) = self.blocks.get_mut(index as usize) else {
+            return;
+        };
         *slot = Block::Stored;
         self.backlog = self.backlog.saturating_sub(1);
         while let Some(Block::Stored) = self.blocks.front() {
@@ -87,7 +100,10 @@ impl Window {
 
     /// The first `max` blocks that were sent once and are not whole, with what is present.
     pub(super) fn lacking(&self, max: usize) -> impl Iterator<Item = (BlockIndex, SymbolSet)> {
-        let end = self.passed.0.min(self.stored_below.0.saturating_add(WINDOW_BLOCKS));
+        let end = self
+            .passed
+            .0
+            .min(self.stored_below.0.saturating_add(WINDOW_BLOCKS));
         (self.stored_below.0..end)
             .filter_map(|block| {
                 let index = (block - self.stored_below.0) as usize;
@@ -102,15 +118,16 @@ impl Window {
 
     /// Makes stored blocks empty again. Called when everything is stored, so the window is empty.
     pub(super) fn reopen(&mut self, wrong: &[BlockIndex]) {
-        let (Some(first), Some(last)) = (wrong.iter().min(), wrong.iter().max()) else { return };
+        let (Some(first), Some(last)) = (wrong.iter().min(), wrong.iter().max()) else {
+            return;
+        };
         if *last >= self.stored_below {
             return;
         }
         let old_end = self.stored_below;
-        // A stretch longer than the window is worked off in parts: the rest is found wrong again.
-        let end = old_end.0.min(first.0.saturating_add(WINDOW_BLOCKS));
+        // Only the first of them are asked for at a time, as `lacking` looks no further than the window.
         self.blocks = (first.0..old_end.0).map(|_| Block::Stored).collect();
-        for block in wrong.iter().filter(|block| block.0 < end) {
+        for block in wrong {
             self.blocks[(block.0 - first.0) as usize] = Block::Open(SymbolSet::EMPTY);
         }
         self.stored_below = *first;
@@ -122,7 +139,9 @@ mod tests {
     use super::*;
 
     fn fill(window: &mut Window, block: u32, symbols: u8) -> Option<SymbolSet> {
-        (0..symbols).filter_map(|symbol| window.insert(BlockIndex(block), SymbolIndex(symbol), 4)).last()
+        (0..symbols)
+            .filter_map(|symbol| window.insert(BlockIndex(block), SymbolIndex(symbol), 4))
+            .last()
     }
 
     #[test]
@@ -142,7 +161,11 @@ mod tests {
         let mut window = Window::default();
         fill(&mut window, 1, 4);
         fill(&mut window, 2, 3);
-        assert_eq!(window.lacking(9).count(), 0, "nothing is known to have passed");
+        assert_eq!(
+            window.lacking(9).count(),
+            0,
+            "nothing is known to have passed"
+        );
         window.passed_to(BlockIndex(4));
         let lacking: Vec<u32> = window.lacking(9).map(|(block, _)| block.0).collect();
         assert_eq!(lacking, [0, 2, 3]);

@@ -33,8 +33,6 @@ pub struct RepairLedger {
 
 #[derive(Clone, Debug)]
 struct BlockRepair {
-    /// Data symbols in the block.
-    symbols: u16,
     /// The next parity symbol never sent before.
     parity_next: u16,
     /// The most that one receiver needs beyond what is on the way to it.
@@ -53,23 +51,31 @@ impl RepairLedger {
     /// Takes note that a receiver which has processed packets up to `highest` has this lack, in a block
     /// of `symbols` data symbols.
     pub fn lack(&mut self, now: Time, lack: &Lack, highest: Sequence, symbols: u16) {
-        let block = self.blocks.entry(lack.block).or_insert_with(|| BlockRepair {
-            symbols,
-            parity_next: symbols,
-            need: 0,
-            missing: SymbolSet::EMPTY,
-            asked_at: now,
-            rounds: 0,
-            rest_until: now,
-            in_flight: Vec::new(),
-        });
+        let block = self
+            .blocks
+            .entry(lack.block)
+            .or_insert_with(|| BlockRepair {
+                parity_next: symbols,
+                need: 0,
+                missing: SymbolSet::EMPTY,
+                asked_at: now,
+                rounds: 0,
+                rest_until: now,
+                in_flight: Vec::new(),
+            });
         let mut missing = lack.missing.intersection(SymbolSet::first(symbols));
         let mut on_the_way = 0;
-        for (_, symbol) in block.in_flight.iter().filter(|(sequence, _)| *sequence > highest) {
+        for (_, symbol) in block
+            .in_flight
+            .iter()
+            .filter(|(sequence, _)| *sequence > highest)
+        {
             // A data symbol on the way helps a receiver that lacks it; parity helps any.
             on_the_way += u16::from(missing.remove(*symbol) || u16::from(symbol.0) >= symbols);
         }
-        let need = u16::from(lack.need).saturating_sub(on_the_way).min(missing.count());
+        let need = u16::from(lack.need)
+            .saturating_sub(on_the_way)
+            .min(missing.count());
         if need == 0 {
             return;
         }
@@ -90,7 +96,9 @@ impl RepairLedger {
         mut heard_by_all: impl FnMut(BlockIndex) -> bool,
     ) -> Option<(BlockIndex, Vec<SymbolIndex>)> {
         let blocks = &self.blocks;
-        let mut due = |(index, asked_at): (BlockIndex, Time)| now.since(asked_at) >= patience || heard_by_all(index);
+        let mut due = |(index, asked_at): (BlockIndex, Time)| {
+            now.since(asked_at) >= patience || heard_by_all(index)
+        };
         let index = self
             .asked
             .iter()
@@ -112,20 +120,13 @@ impl RepairLedger {
 
     /// Takes note that `symbol` of `block` left under number `sequence` as a repair.
     pub fn sent(&mut self, block: BlockIndex, symbol: SymbolIndex, sequence: Sequence) {
-        let Some(block) = self.blocks.get_mut(&block) else { return };
+        let Some(block) = self.blocks.get_mut(&block) else {
+            return;
+        };
         if block.in_flight.len() >= IN_FLIGHT_MAX {
             block.in_flight.drain(..IN_FLIGHT_MAX / 2);
         }
         block.in_flight.push((sequence, symbol));
-    }
-
-    /// Puts a block back that could not be served yet.
-    pub fn postpone(&mut self, index: BlockIndex, symbols: &[SymbolIndex]) {
-        let Some(block) = self.blocks.get_mut(&index) else { return };
-        block.need = block.need.max(symbols.len() as u16);
-        let data = symbols.iter().copied().filter(|symbol| u16::from(symbol.0) < block.symbols);
-        block.missing = block.missing.union(data.collect());
-        self.asked.insert(index);
     }
 
     /// Forgets the blocks below `index`: everybody has them.
@@ -155,7 +156,9 @@ impl BlockRepair {
         }
         let first = self.parity_next;
         self.parity_next += need;
-        (first..self.parity_next).map(|symbol| SymbolIndex(symbol as u8)).collect()
+        (first..self.parity_next)
+            .map(|symbol| SymbolIndex(symbol as u8))
+            .collect()
     }
 }
 
@@ -167,7 +170,11 @@ mod tests {
 
     fn lack(need: u8, missing: &[u8]) -> Lack {
         let missing = missing.iter().map(|symbol| SymbolIndex(*symbol)).collect();
-        Lack { block: BlockIndex(7), need, missing }
+        Lack {
+            block: BlockIndex(7),
+            need,
+            missing,
+        }
     }
 
     fn due(ledger: &mut RepairLedger) -> Option<Vec<u8>> {
@@ -194,7 +201,11 @@ mod tests {
         assert_eq!(due(&mut ledger), Some(vec![100, 101]));
         ledger.lack(NOW, &lack(2, &[4, 9]), Sequence(10), 100);
         ledger.lack(NOW, &lack(1, &[5]), Sequence(10), 100);
-        assert_eq!(due(&mut ledger), Some(vec![102, 103]), "parity is never sent twice");
+        assert_eq!(
+            due(&mut ledger),
+            Some(vec![102, 103]),
+            "parity is never sent twice"
+        );
     }
 
     #[test]
@@ -215,7 +226,11 @@ mod tests {
         let mut ledger = RepairLedger::default();
         let many: Vec<u8> = (0..90).collect();
         ledger.lack(NOW, &lack(80, &many), Sequence(0), 183);
-        assert_eq!(due(&mut ledger).unwrap(), many, "73 parity symbols cannot make up for 80");
+        assert_eq!(
+            due(&mut ledger).unwrap(),
+            many,
+            "73 parity symbols cannot make up for 80"
+        );
     }
 
     #[test]
@@ -234,7 +249,11 @@ mod tests {
         for milli in 0..60_000 {
             let now = Time::from_nanos(milli * 1_000_000);
             ledger.lack(now, &lack(1, &[1]), Sequence(milli), 100);
-            answers += u32::from(ledger.due(now, Duration::from_millis(10), |_| true).is_some());
+            answers += u32::from(
+                ledger
+                    .due(now, Duration::from_millis(10), |_| true)
+                    .is_some(),
+            );
         }
         assert!((15..40).contains(&answers), "{answers}");
     }

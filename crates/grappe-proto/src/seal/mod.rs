@@ -33,7 +33,9 @@ impl SealKey {
     pub fn new(bytes: &[u8; KEY_LEN]) -> Self {
         let key = UnboundKey::new(&AES_128_GCM, bytes)
             .unwrap_or_else(|_| unreachable!("a key of {KEY_LEN} bytes fits AES-128"));
-        Self { key: LessSafeKey::new(key) }
+        Self {
+            key: LessSafeKey::new(key),
+        }
     }
 
     /// Writes the sealed packet (header, ciphertext, tag) of `body` to `packet`.
@@ -43,12 +45,29 @@ impl SealKey {
     /// # Panics
     ///
     /// When `packet` is not exactly as long as header, body and tag.
-    pub fn seal(&self, header: &[u8; HEADER_LEN], sequence: Sequence, body: &[u8], packet: &mut [u8]) {
-        assert_eq!(packet.len(), HEADER_LEN + body.len() + TAG_LEN, "room for the sealed packet");
+    pub fn seal(
+        &self,
+        header: &[u8; HEADER_LEN],
+        sequence: Sequence,
+        body: &[u8],
+        packet: &mut [u8],
+    ) {
+        assert_eq!(
+            packet.len(),
+            HEADER_LEN + body.len() + TAG_LEN,
+            "room for the sealed packet"
+        );
         packet[..HEADER_LEN].copy_from_slice(header);
         let (ciphertext, tag) = packet[HEADER_LEN..].split_at_mut(body.len());
         self.key
-            .seal_out_of_place_scatter(nonce(sequence), Aad::from(header), body, ciphertext, &[], tag)
+            .seal_out_of_place_scatter(
+                nonce(sequence),
+                Aad::from(header),
+                body,
+                ciphertext,
+                &[],
+                tag,
+            )
             .unwrap_or_else(|_| unreachable!("lengths are checked and far below the bound of GCM"));
     }
 
@@ -96,9 +115,16 @@ mod tests {
     fn what_was_sealed_opens() {
         let packet = sealed(b"symbol");
         let mut body = [0; 6];
-        assert_eq!(SealKey::new(&[5; 16]).open(Sequence(9), &packet, &mut body), Ok(()));
+        assert_eq!(
+            SealKey::new(&[5; 16]).open(Sequence(9), &packet, &mut body),
+            Ok(())
+        );
         assert_eq!(&body, b"symbol");
-        assert_ne!(&packet[HEADER_LEN..HEADER_LEN + 6], b"symbol", "the body travels encrypted");
+        assert_ne!(
+            &packet[HEADER_LEN..HEADER_LEN + 6],
+            b"symbol",
+            "the body travels encrypted"
+        );
     }
 
     #[test]
@@ -107,15 +133,27 @@ mod tests {
         for bit in 0..packet.len() * 8 {
             let mut forged = packet.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(SealKey::new(&[5; 16]).open(Sequence(9), &forged, &mut [0; 6]), Err(Unsealed));
+            assert_eq!(
+                SealKey::new(&[5; 16]).open(Sequence(9), &forged, &mut [0; 6]),
+                Err(Unsealed)
+            );
         }
     }
 
     #[test]
     fn another_key_number_or_length_is_refused() {
         let packet = sealed(b"symbol");
-        assert_eq!(SealKey::new(&[6; 16]).open(Sequence(9), &packet, &mut [0; 6]), Err(Unsealed));
-        assert_eq!(SealKey::new(&[5; 16]).open(Sequence(8), &packet, &mut [0; 6]), Err(Unsealed));
-        assert_eq!(SealKey::new(&[5; 16]).open(Sequence(9), &packet, &mut [0; 5]), Err(Unsealed));
+        assert_eq!(
+            SealKey::new(&[6; 16]).open(Sequence(9), &packet, &mut [0; 6]),
+            Err(Unsealed)
+        );
+        assert_eq!(
+            SealKey::new(&[5; 16]).open(Sequence(8), &packet, &mut [0; 6]),
+            Err(Unsealed)
+        );
+        assert_eq!(
+            SealKey::new(&[5; 16]).open(Sequence(9), &packet, &mut [0; 5]),
+            Err(Unsealed)
+        );
     }
 }

@@ -19,7 +19,10 @@ pub struct ReplayWindow {
 impl ReplayWindow {
     /// A window that has seen nothing.
     pub fn new() -> Self {
-        Self { seen: Box::new([0; WORDS]), end: 0 }
+        Self {
+            seen: Box::new([0; WORDS]),
+            end: 0,
+        }
     }
 
     /// Whether `sequence` was not seen before; it is from now on. Ask only for packets that opened.

@@ -22,7 +22,11 @@ const OWN_SHARE: u32 = 4;
 
 impl Blame {
     pub(super) const fn new(now: Time) -> Self {
-        Self { since: now, current: None, spent: BTreeMap::new() }
+        Self {
+            since: now,
+            current: None,
+            spent: BTreeMap::new(),
+        }
     }
 
     /// From `now` on, the sender pauses for `cause`, on account of one receiver or of all.
@@ -47,7 +51,10 @@ impl Blame {
         for ((_, cause), spent) in self.spent.iter().filter(|((who, _), _)| who.is_none()) {
             *by_cause.entry(*cause).or_default() += *spent;
         }
-        by_cause.into_iter().max_by_key(|(_, spent)| *spent).map_or(LimitedBy::Network, |(cause, _)| cause)
+        by_cause
+            .into_iter()
+            .max_by_key(|(_, spent)| *spent)
+            .map_or(LimitedBy::Network, |(cause, _)| cause)
     }
 }
 

@@ -49,7 +49,11 @@ impl Sender {
                 // The rate only follows what really leaves: the pace is not what limits.
                 return self.blame.charge(now, self.obstacle);
             }
-            let cause = if self.rate.is_capped() { LimitedBy::RateCap } else { LimitedBy::Network };
+            let cause = if self.rate.is_capped() {
+                LimitedBy::RateCap
+            } else {
+                LimitedBy::Network
+            };
             let peer = self.rate.limited_by();
             let charged = match (cause, peer) {
                 (LimitedBy::Network, Some((peer, true))) => (Some(peer), LimitedBy::Host),
@@ -68,7 +72,9 @@ impl Sender {
         if self.reading.remove(&block) {
             self.ready.insert(block);
             // A block may be read again for a late repair; it counts once.
-            if self.setup.stream.content_blocks().contains(&block) && self.digests == Digests::Unread {
+            if self.setup.stream.content_blocks().contains(&block)
+                && self.digests == Digests::Unread
+            {
                 self.content_read += 1;
             }
         }
@@ -80,7 +86,12 @@ impl Sender {
         }
         self.digests = Digests::Ready { hash, copy };
         for id in self.live_ids() {
-            self.outputs.push_back(Output::Control(id, ToReceiver::Finish { digests_hash: hash.0 }));
+            self.outputs.push_back(Output::Control(
+                id,
+                ToReceiver::Finish {
+                    digests_hash: hash.0,
+                },
+            ));
         }
     }
 
@@ -122,8 +133,10 @@ impl Sender {
     /// Puts one burst out, or says why none can leave.
     fn burst(&mut self, now: Time) -> Obstacle {
         let packet = super::packet_bytes(self.setup.symbol_size);
-        let packets_max = Pacer::burst_packets(self.rate.rate(), packet, self.setup.burst_packets_max);
-        let room = usize::try_from(self.floor.credit_end.saturating_sub(self.sequence)).unwrap_or(usize::MAX);
+        let packets_max =
+            Pacer::burst_packets(self.rate.rate(), packet, self.setup.burst_packets_max);
+        let room = usize::try_from(self.floor.credit_end.saturating_sub(self.sequence))
+            .unwrap_or(usize::MAX);
         if room == 0 {
             return self.slowest_hearer();
         }
@@ -143,7 +156,12 @@ impl Sender {
         None
     }
 
-    fn take_repairs(&mut self, now: Time, packets_max: usize, symbols: &mut Vec<(BlockIndex, SymbolIndex)>) {
+    fn take_repairs(
+        &mut self,
+        now: Time,
+        packets_max: usize,
+        symbols: &mut Vec<(BlockIndex, SymbolIndex)>,
+    ) {
         let patience = self.report_interval();
         while symbols.len() < packets_max {
             if let Some((block, symbol)) = self.repairs.pop_front() {
@@ -158,7 +176,8 @@ impl Sender {
             self.ledger = ledger;
             let Some((block, wanted)) = due else { return };
             if self.ready.contains(&block) {
-                self.repairs.extend(wanted.into_iter().map(|symbol| (block, symbol)));
+                self.repairs
+                    .extend(wanted.into_iter().map(|symbol| (block, symbol)));
             } else {
                 // It left memory; once it is read again the next report asks again.
                 self.ask(block);
@@ -166,7 +185,11 @@ impl Sender {
         }
     }
 
-    fn take_new(&mut self, packets_max: usize, symbols: &mut Vec<(BlockIndex, SymbolIndex)>) -> Obstacle {
+    fn take_new(
+        &mut self,
+        packets_max: usize,
+        symbols: &mut Vec<(BlockIndex, SymbolIndex)>,
+    ) -> Obstacle {
         while symbols.len() < packets_max {
             let (block, mut symbol) = self.cursor;
             if block >= self.gate {
@@ -186,7 +209,8 @@ impl Sender {
             }
             self.cursor = (block, symbol);
             if symbol >= count {
-                self.ends.push_back(Sequence(self.sequence.saturating_sub(1)));
+                self.ends
+                    .push_back(Sequence(self.sequence.saturating_sub(1)));
                 self.cursor = (block.next(), 0);
                 self.issue_reads();
             }
@@ -204,8 +228,14 @@ impl Sender {
 
     /// Whose buffer is full of packets that it did not process.
     fn slowest_hearer(&self) -> Obstacle {
-        let slowest = self.live().min_by_key(|peer| peer.highest.0.saturating_add(peer.credit))?;
-        let cause = if slowest.store_backlog >= BACKLOG_BUSY { LimitedBy::Disk } else { LimitedBy::Host };
+        let slowest = self
+            .live()
+            .min_by_key(|peer| peer.highest.0.saturating_add(peer.credit))?;
+        let cause = if slowest.store_backlog >= BACKLOG_BUSY {
+            LimitedBy::Disk
+        } else {
+            LimitedBy::Host
+        };
         Some((Some(slowest.id), cause))
     }
 
@@ -222,14 +252,25 @@ impl Sender {
         Some((Some(slowest.id), cause))
     }
 
-    fn beat(&mut self, now: Time) {
-        let active = self.floor.stored_below < self.gate || !self.ledger.is_idle();
+    /// Puts a beat out.
+    pub(super) fn beat(&mut self, now: Time) {
+        let active =
+            !self.is_joining() && (self.floor.stored_below < self.gate || !self.ledger.is_idle());
         let (block, _) = self.cursor;
         let sequence = Sequence(self.sequence);
         self.sequence += 1;
-        let report_interval_us = u32::try_from(self.report_interval().as_micros()).unwrap_or(u32::MAX);
-        let beat = Beat { sent_at: now, report_interval_us, active };
-        self.outputs.push_back(Output::Beat { sequence, block, beat });
+        let report_interval_us =
+            u32::try_from(self.report_interval().as_micros()).unwrap_or(u32::MAX);
+        let beat = Beat {
+            sent_at: now,
+            report_interval_us,
+            active,
+        };
+        self.outputs.push_back(Output::Beat {
+            sequence,
+            block,
+            beat,
+        });
         self.beat_at = now + if active { BEAT_ACTIVE } else { BEAT_QUIET };
     }
 }

@@ -9,7 +9,6 @@ mod peer;
 mod reports;
 mod roster;
 
-
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -247,7 +246,11 @@ impl Sender {
             beat_at: now,
             blame: Blame::new(now),
             obstacle: None,
-            floor: Floor { stored_below: BlockIndex(0), highest: Sequence(0), credit_end: 0 },
+            floor: Floor {
+                stored_below: BlockIndex(0),
+                highest: Sequence(0),
+                credit_end: 0,
+            },
             setup,
         }
     }
@@ -258,7 +261,11 @@ impl Sender {
             return;
         }
         match input {
-            Input::Hello { peer, name, report_key } => self.hello(peer, name, &report_key, now),
+            Input::Hello {
+                peer,
+                name,
+                report_key,
+            } => self.hello(peer, name, &report_key, now),
             Input::Control(peer, message) => self.control(peer, message, now),
             Input::Left(peer, reason) => self.left(peer, reason, now),
             Input::Datagram(bytes) => self.datagram(bytes, now),
@@ -287,10 +294,18 @@ impl Sender {
     /// What the session waits for, in words, for a line that tells the user.
     pub fn waiting_for(&self) -> String {
         let names = |state: fn(&Peer) -> bool| {
-            let mut names: Vec<&str> = self.live().filter(|peer| state(peer)).map(|peer| &*peer.name).collect();
+            let mut names: Vec<&str> = self
+                .live()
+                .filter(|peer| state(peer))
+                .map(|peer| &*peer.name)
+                .collect();
             let more = names.len().saturating_sub(5);
             names.truncate(5);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
             format!("{}{more}", names.join(", "))
         };
         match self.phase {
@@ -298,7 +313,10 @@ impl Sender {
                 Some(count) => format!("receivers: {} of {count} joined", self.live().count()),
                 None => format!("receivers: {} joined", self.live().count()),
             },
-            Phase::Manifest => format!("{} to prepare for the files", names(|peer| !peer.is_ready())),
+            Phase::Manifest => format!(
+                "{} to prepare for the files",
+                names(|peer| !peer.is_ready())
+            ),
             Phase::Content if self.floor.stored_below >= self.end() => {
                 format!("{} to verify and place the files", names(|_| true))
             }
@@ -313,7 +331,8 @@ impl Sender {
     /// How far the copy is.
     pub fn progress(&self) -> Progress {
         let content = self.setup.stream.content_blocks();
-        let blocks = |below: BlockIndex| below.clamp(content.start, content.end).0 - content.start.0;
+        let blocks =
+            |below: BlockIndex| below.clamp(content.start, content.end).0 - content.start.0;
         Progress {
             stored_blocks: blocks(self.floor.stored_below),
             sent_blocks: blocks(self.cursor.0),
@@ -340,7 +359,10 @@ impl Sender {
 
     /// Data symbols in `block`; zero when there is no such block.
     fn symbols(&self, block: BlockIndex) -> u16 {
-        self.setup.stream.place(block).map_or(0, |place| symbols_in(place.len(), self.setup.symbol_size))
+        self.setup
+            .stream
+            .place(block)
+            .map_or(0, |place| symbols_in(place.len(), self.setup.symbol_size))
     }
 
     fn live(&self) -> impl Iterator<Item = &Peer> {
@@ -356,18 +378,29 @@ impl Sender {
     }
 
     /// How often each receiver reports: a hundred times a second, rarer when there are many, so that
-    /// the sender hears at most 10,000 reports a second.
+    /// up to 10,000 receivers make at most 10,000 reports a second.
     fn report_interval(&self) -> Duration {
-        Duration::from_micros(100 * self.peers.len() as u64).clamp(Duration::from_millis(10), Duration::from_secs(1))
+        Duration::from_micros(100 * self.peers.len() as u64)
+            .clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 
     fn wake_at(&self, now: Time) -> Time {
-        let silence = self.live().map(|peer| peer.heard_at + PEER_SILENCE_MAX).min().unwrap_or(Time::NEVER);
+        let silence = self
+            .live()
+            .map(|peer| peer.heard_at + PEER_SILENCE_MAX)
+            .min()
+            .unwrap_or(Time::NEVER);
         match self.phase {
-            Phase::Joining(deadline) => deadline.min(silence),
+            Phase::Joining(deadline) => deadline
+                .min(silence)
+                .min(self.beat_at.max(now + Duration::from_millis(1))),
             Phase::Over => Time::NEVER,
             Phase::Manifest | Phase::Content => {
-                let patience = if self.ledger.is_idle() { Time::NEVER } else { now + Duration::from_millis(1) };
+                let patience = if self.ledger.is_idle() {
+                    Time::NEVER
+                } else {
+                    now + Duration::from_millis(1)
+                };
                 let pace = self.pacer.ready_at();
                 let pace = if pace > now { pace } else { Time::NEVER };
                 silence.min(self.beat_at).min(patience).min(pace)

@@ -47,7 +47,12 @@ pub(super) enum Stage {
     /// Has the manifest and room for the content.
     Ready,
     /// Ended.
-    Ended { state: NodeState, reason: Option<String>, done: Done, at: Time },
+    Ended {
+        state: NodeState,
+        reason: Option<String>,
+        done: Done,
+        at: Time,
+    },
 }
 
 impl Peer {
@@ -85,10 +90,16 @@ impl Peer {
             return None;
         }
         if now.since(self.hearing_at) >= DEAF_MAX {
-            return Some(format!("reports, but heard no packet of the group for {} s", seconds(DEAF_MAX)));
+            return Some(format!(
+                "reports, but heard no packet of the group for {} s",
+                seconds(DEAF_MAX)
+            ));
         }
         if now.since(self.storing_at) >= STUCK_MAX {
-            return Some(format!("reports, but stored nothing more for {} s", seconds(STUCK_MAX)));
+            return Some(format!(
+                "reports, but stored nothing more for {} s",
+                seconds(STUCK_MAX)
+            ));
         }
         None
     }

@@ -12,11 +12,15 @@ impl Sender {
     /// A datagram at the report port: anything that is not a fresh, sealed report of a live receiver is
     /// dropped without a trace.
     pub(super) fn datagram(&mut self, bytes: &[u8], now: Time) {
-        let Ok(header) = ReportHeader::read(bytes) else { return };
+        let Ok(header) = ReportHeader::read(bytes) else {
+            return;
+        };
         if header.tag != self.setup.tag {
             return;
         }
-        let Some(peer) = self.peers.get_mut(header.peer.as_usize()) else { return };
+        let Some(peer) = self.peers.get_mut(header.peer.as_usize()) else {
+            return;
+        };
         if !peer.is_live() || peer.report_last.is_some_and(|last| header.sequence <= last) {
             return;
         }
@@ -25,7 +29,9 @@ impl Sender {
         if peer.report_key.open(header.sequence, bytes, body).is_err() {
             return;
         }
-        let Ok(report) = Report::read(body) else { return };
+        let Ok(report) = Report::read(body) else {
+            return;
+        };
         peer.report_last = Some(header.sequence);
         self.report(header.peer, &report, now);
     }
@@ -37,8 +43,13 @@ impl Sender {
             return;
         }
         let cursor = self.cursor.0;
-        let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
-        if report.highest < peer.highest || report.received < peer.received || report.received > report.highest.0 {
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+            return;
+        };
+        if report.highest < peer.highest
+            || report.received < peer.received
+            || report.received > report.highest.0
+        {
             // Counters only grow. What a node invents must not set the others' rate.
             let reason = "broke the protocol: its reports contradict each other".into();
             return self.ended(id, NodeState::Failed, reason, now);
@@ -66,7 +77,11 @@ impl Sender {
         self.rate.observe(
             now,
             id,
-            Observation { highest: report.highest, received: report.received, dropped: report.dropped },
+            Observation {
+                highest: report.highest,
+                received: report.received,
+                dropped: report.dropped,
+            },
             next,
         );
         for lack in &report.lacks {
@@ -89,6 +104,8 @@ impl Sender {
             return true;
         }
         let index = (block.0 - self.ends_from.0) as usize;
-        self.ends.get(index).is_some_and(|end| self.floor.highest >= *end)
+        self.ends
+            .get(index)
+            .is_some_and(|end| self.floor.highest >= *end)
     }
 }

@@ -14,16 +14,33 @@ use crate::wire::control::{Done, ToReceiver, ToSender};
 const NAMESAKES_MAX: usize = 1_000;
 
 impl Sender {
-    pub(super) fn hello(&mut self, id: PeerId, name: String, report_key: &[u8; KEY_LEN], now: Time) {
-        debug_assert_eq!(id.as_usize(), self.peers.len(), "connections are numbered as they come");
+    pub(super) fn hello(
+        &mut self,
+        id: PeerId,
+        name: String,
+        report_key: &[u8; KEY_LEN],
+        now: Time,
+    ) {
+        debug_assert_eq!(
+            id.as_usize(),
+            self.peers.len(),
+            "connections are numbered as they come"
+        );
         let declined = self.reason_to_decline(&name);
-        let name = if declined.is_none() { self.unique(name) } else { name };
-        self.peers.push(Peer::new(id, name.clone(), SealKey::new(report_key), now));
+        let name = if declined.is_none() {
+            self.unique(name)
+        } else {
+            name
+        };
+        self.peers
+            .push(Peer::new(id, name.clone(), SealKey::new(report_key), now));
         match declined {
             None => self.outputs.push_back(Output::Welcome(id)),
             Some(reason) => {
-                self.outputs.push_back(Output::Event(Event::Refused(name, reason.clone())));
-                self.outputs.push_back(Output::Control(id, ToReceiver::Refused { reason }));
+                self.outputs
+                    .push_back(Output::Event(Event::Refused(name, reason.clone())));
+                self.outputs
+                    .push_back(Output::Control(id, ToReceiver::Refused { reason }));
                 // Nobody asked for this node: it has no line in the table.
                 self.end_silently(id, now);
             }
@@ -31,7 +48,9 @@ impl Sender {
     }
 
     pub(super) fn control(&mut self, id: PeerId, message: ToSender, now: Time) {
-        let Some(peer) = self.peer_mut(id) else { return };
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
         peer.heard_at = now;
         match (message, &peer.stage) {
             (_, Stage::Ended { .. }) => {}
@@ -73,20 +92,37 @@ impl Sender {
         if let Some(reason) = self.cancelled.clone() {
             return self.abort(&reason, now);
         }
-        let complete = self.setup.expectation.is_met(self.live().map(|peer| &*peer.name));
+        let complete = self
+            .setup
+            .expectation
+            .is_met(self.live().map(|peer| &*peer.name));
         if !complete && now < deadline {
+            if now >= self.beat_at && self.live().next().is_some() {
+                // Those who came early must not take the wait for silence.
+                self.beat(now);
+            }
             return;
         }
-        let late: Vec<PeerId> =
-            self.peers.iter().filter(|peer| peer.stage == Stage::Greeted).map(|peer| peer.id).collect();
+        let late: Vec<PeerId> = self
+            .peers
+            .iter()
+            .filter(|peer| peer.stage == Stage::Greeted)
+            .map(|peer| peer.id)
+            .collect();
         for id in late {
-            self.ended(id, NodeState::Lost, "did not join the group in time".into(), now);
+            self.ended(
+                id,
+                NodeState::Lost,
+                "did not join the group in time".into(),
+                now,
+            );
         }
         if self.live().next().is_none() {
             return self.finish(now);
         }
         let receivers = self.live().count();
-        self.outputs.push_back(Output::Event(Event::Started(receivers)));
+        self.outputs
+            .push_back(Output::Event(Event::Started(receivers)));
         self.phase = Phase::Manifest;
         self.started_at = now;
         self.beat_at = now;
@@ -99,7 +135,12 @@ impl Sender {
     /// Tells every receiver that the copy is broken off, and ends.
     pub(super) fn abort(&mut self, reason: &str, now: Time) {
         for id in self.live_ids() {
-            self.outputs.push_back(Output::Control(id, ToReceiver::Abort { reason: reason.to_owned() }));
+            self.outputs.push_back(Output::Control(
+                id,
+                ToReceiver::Abort {
+                    reason: reason.to_owned(),
+                },
+            ));
             self.ended(id, NodeState::Failed, reason.to_owned(), now);
         }
         self.finish(now);
@@ -108,17 +149,24 @@ impl Sender {
     /// Gives the summary; nothing follows.
     pub(super) fn finish(&mut self, now: Time) {
         self.phase = Phase::Over;
-        let mut nodes: Vec<NodeOutcome> = self.peers.iter().filter_map(|peer| self.outcome(peer)).collect();
+        let mut nodes: Vec<NodeOutcome> = self
+            .peers
+            .iter()
+            .filter_map(|peer| self.outcome(peer))
+            .collect();
         let mut missing = 0;
         match &self.setup.expectation {
             Expectation::Anybody => {}
             Expectation::Count(count) => missing = count.saturating_sub(nodes.len()),
             Expectation::Names(names) => {
-                let absent = names.iter().filter(|name| nodes.iter().all(|node| node.name != **name));
+                let absent = names
+                    .iter()
+                    .filter(|name| nodes.iter().all(|node| node.name != **name));
                 let absent: Vec<NodeOutcome> = absent.map(|name| never_came(name)).collect();
                 nodes.extend(absent);
             }
         }
+        nodes.sort_by(|left, right| left.name.cmp(&right.name));
         self.outputs.push_back(Output::Finished(Summary {
             nodes,
             missing,
@@ -131,11 +179,17 @@ impl Sender {
 
     /// Recomputes the floor after `id` moved or ended.
     pub(super) fn refresh_floor(&mut self) {
-        let nobody = Floor { stored_below: self.end(), highest: crate::units::Sequence(u64::MAX), credit_end: u64::MAX };
+        let nobody = Floor {
+            stored_below: self.end(),
+            highest: crate::units::Sequence(u64::MAX),
+            credit_end: u64::MAX,
+        };
         let floor = self.live().fold(nobody, |floor, peer| Floor {
             stored_below: floor.stored_below.min(peer.stored_below),
             highest: floor.highest.min(peer.highest),
-            credit_end: floor.credit_end.min(peer.highest.0.saturating_add(peer.credit)),
+            credit_end: floor
+                .credit_end
+                .min(peer.highest.0.saturating_add(peer.credit)),
         });
         self.floor = floor;
         self.forget_stored();
@@ -146,13 +200,19 @@ impl Sender {
             return Some("the copy has begun; the next one is open again".into());
         }
         if self.peers.len() >= PEERS_MAX {
-            return Some(format!("{PEERS_MAX} receivers are the most that a session takes"));
+            return Some(format!(
+                "{PEERS_MAX} receivers are the most that a session takes"
+            ));
         }
         if let Expectation::Names(names) = &self.setup.expectation {
             if !names.contains(name) {
                 return Some(format!("this copy is not for a node named `{name}`"));
             }
-            if self.peers.iter().any(|peer| peer.name == name && !peer.has_ended()) {
+            if self
+                .peers
+                .iter()
+                .any(|peer| peer.name == name && !peer.has_ended())
+            {
                 return Some(format!("another receiver named `{name}` has joined"));
             }
         }
@@ -166,12 +226,16 @@ impl Sender {
             return name;
         }
         let mut candidates = (2..NAMESAKES_MAX).map(|number| format!("{name}#{number}"));
-        candidates.find(|candidate| !taken(candidate)).unwrap_or(name)
+        candidates
+            .find(|candidate| !taken(candidate))
+            .unwrap_or(name)
     }
 
     fn joined(&mut self, id: PeerId, buffer_bytes: u64) {
         let packet = super::packet_bytes(self.setup.symbol_size);
-        let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+            return;
+        };
         peer.stage = Stage::Joined;
         // One train must always fit, or nothing would ever move.
         peer.credit = (buffer_bytes / packet).max(self.setup.burst_packets_max as u64);
@@ -183,21 +247,40 @@ impl Sender {
     fn done(&mut self, id: PeerId, done: Done, now: Time) {
         match self.digests {
             Digests::Ready { copy, .. } if copy.0 == done.digest => {
-                let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+                let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+                    return;
+                };
                 let name = peer.name.clone();
-                peer.stage = Stage::Ended { state: NodeState::Complete, reason: None, done, at: now };
+                peer.stage = Stage::Ended {
+                    state: NodeState::Complete,
+                    reason: None,
+                    done,
+                    at: now,
+                };
                 self.outputs.push_back(Output::Event(Event::Complete(name)));
                 self.outputs.push_back(Output::Control(id, ToReceiver::End));
                 self.closed(id);
             }
-            _ => self.ended(id, NodeState::Failed, "says it is done with other content than was sent".into(), now),
+            _ => self.ended(
+                id,
+                NodeState::Failed,
+                "says it is done with other content than was sent".into(),
+                now,
+            ),
         }
     }
 
     pub(super) fn ended(&mut self, id: PeerId, state: NodeState, reason: String, now: Time) {
-        let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+            return;
+        };
         let name = peer.name.clone();
-        peer.stage = Stage::Ended { state, reason: Some(reason.clone()), done: Done::default(), at: now };
+        peer.stage = Stage::Ended {
+            state,
+            reason: Some(reason.clone()),
+            done: Done::default(),
+            at: now,
+        };
         self.outputs.push_back(Output::Event(match state {
             NodeState::Refused => Event::Refused(name, reason),
             _ => Event::Gone(name, reason),
@@ -207,8 +290,15 @@ impl Sender {
 
     /// Ends a receiver that never belonged to the session.
     fn end_silently(&mut self, id: PeerId, now: Time) {
-        let Some(peer) = self.peers.get_mut(id.as_usize()) else { return };
-        peer.stage = Stage::Ended { state: NodeState::Refused, reason: None, done: Done::default(), at: now };
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+            return;
+        };
+        peer.stage = Stage::Ended {
+            state: NodeState::Refused,
+            reason: None,
+            done: Done::default(),
+            at: now,
+        };
         self.closed(id);
     }
 
@@ -219,7 +309,15 @@ impl Sender {
     }
 
     fn outcome(&self, peer: &Peer) -> Option<NodeOutcome> {
-        let Stage::Ended { state, reason, done, at } = &peer.stage else { return None };
+        let Stage::Ended {
+            state,
+            reason,
+            done,
+            at,
+        } = &peer.stage
+        else {
+            return None;
+        };
         if *state == NodeState::Refused && reason.is_none() {
             return None;
         }

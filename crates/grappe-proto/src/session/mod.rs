@@ -22,7 +22,9 @@ impl Expectation {
         match self {
             Self::Anybody => false,
             Self::Count(count) => names.count() >= *count,
-            Self::Names(expected) => names.filter(|name| expected.contains(*name)).count() >= expected.len(),
+            Self::Names(expected) => {
+                names.filter(|name| expected.contains(*name)).count() >= expected.len()
+            }
         }
     }
 

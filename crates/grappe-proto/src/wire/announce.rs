@@ -54,7 +54,12 @@ impl Announcement {
         let sender = fields.array()?;
         let unix_seconds = fields.u64()?;
         let signature = fields.array()?;
-        let announcement = Self { session, sender, control_port, unix_seconds };
+        let announcement = Self {
+            session,
+            sender,
+            control_port,
+            unix_seconds,
+        };
         Ok((announcement, &packet[..SIGNED_LEN], signature))
     }
 

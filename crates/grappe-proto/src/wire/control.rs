@@ -11,6 +11,9 @@ use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
 /// Bytes of the longest control message.
 pub const CONTROL_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of a reason that are kept.
+pub const REASON_BYTES_MAX: usize = 1024;
+
 /// From a receiver to the sender.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToSender {
@@ -151,9 +154,11 @@ pub struct Welcome {
 
 /// Encodes `message`, which is at most [`CONTROL_BYTES_MAX`] long.
 pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
-    minicbor::to_vec(message).unwrap_or_else(|error: minicbor::encode::Error<std::convert::Infallible>| {
-        unreachable!("writing CBOR to memory cannot fail: {error}")
-    })
+    minicbor::to_vec(message).unwrap_or_else(
+        |error: minicbor::encode::Error<std::convert::Infallible>| {
+            unreachable!("writing CBOR to memory cannot fail: {error}")
+        },
+    )
 }
 
 /// Decodes what a receiver sent.
@@ -162,11 +167,13 @@ pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
 ///
 /// When the bytes are not such a message, or a greeting speaks another version.
 pub fn decode_to_sender(bytes: &[u8]) -> Result<ToSender, WireError> {
-    let message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
-    if let ToSender::Hello { version, .. } = &message
-        && *version != PROTOCOL_VERSION
-    {
-        return Err(WireError::Version(*version));
+    let mut message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    match &mut message {
+        ToSender::Hello { version, .. } if *version != PROTOCOL_VERSION => {
+            return Err(WireError::Version(*version));
+        }
+        ToSender::Refused { reason } | ToSender::Failed { reason } => shorten(reason),
+        _ => {}
     }
     Ok(message)
 }
@@ -177,7 +184,10 @@ pub fn decode_to_sender(bytes: &[u8]) -> Result<ToSender, WireError> {
 ///
 /// When the bytes are not such a message, speak another version, or announce an impossible geometry.
 pub fn decode_to_receiver(bytes: &[u8]) -> Result<ToReceiver, WireError> {
-    let message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    let mut message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    if let ToReceiver::Refused { reason } | ToReceiver::Abort { reason } = &mut message {
+        shorten(reason);
+    }
     if let ToReceiver::Welcome(welcome) = &message {
         if welcome.version != PROTOCOL_VERSION {
             return Err(WireError::Version(welcome.version));
@@ -192,6 +202,11 @@ pub fn decode_to_receiver(bytes: &[u8]) -> Result<ToReceiver, WireError> {
     Ok(message)
 }
 
+/// Cuts a reason to [`REASON_BYTES_MAX`]: it is kept, shown and logged on a peer's word.
+fn shorten(reason: &mut String) {
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,18 +214,48 @@ mod tests {
 
     #[test]
     fn messages_survive_the_wire() {
-        let hello = ToSender::Hello { version: PROTOCOL_VERSION, name: "node07".into(), session: [3; 16] };
+        let hello = ToSender::Hello {
+            version: PROTOCOL_VERSION,
+            name: "node07".into(),
+            session: [3; 16],
+        };
         assert_eq!(decode_to_sender(&encode(&hello)), Ok(hello));
-        let done = ToSender::Done(Done { bytes: 7, files: 2, repaired: 3, dropped: 4, digest: [9; 32] });
+        let done = ToSender::Done(Done {
+            bytes: 7,
+            files: 2,
+            repaired: 3,
+            dropped: 4,
+            digest: [9; 32],
+        });
         assert_eq!(decode_to_sender(&encode(&done)), Ok(done));
-        let finish = ToReceiver::Finish { digests_hash: [1; 32] };
+        let finish = ToReceiver::Finish {
+            digests_hash: [1; 32],
+        };
         assert_eq!(decode_to_receiver(&encode(&finish)), Ok(finish));
     }
 
     #[test]
+    fn a_reason_without_end_is_cut() {
+        let failed = ToSender::Failed {
+            reason: "é".repeat(CONTROL_BYTES_MAX / 4),
+        };
+        let Ok(ToSender::Failed { reason }) = decode_to_sender(&encode(&failed)) else {
+            panic!("another message")
+        };
+        assert!(reason.len() <= REASON_BYTES_MAX && !reason.is_empty());
+    }
+
+    #[test]
     fn another_version_is_named() {
-        let hello = ToSender::Hello { version: 99, name: String::new(), session: [0; 16] };
-        assert_eq!(decode_to_sender(&encode(&hello)), Err(WireError::Version(99)));
+        let hello = ToSender::Hello {
+            version: 99,
+            name: String::new(),
+            session: [0; 16],
+        };
+        assert_eq!(
+            decode_to_sender(&encode(&hello)),
+            Err(WireError::Version(99))
+        );
     }
 
     proptest! {

@@ -66,7 +66,13 @@ impl Header {
         let tag = fields.u32()?;
         let block = BlockIndex(fields.u32()?);
         let sequence = Sequence(fields.u64()?);
-        Ok(Self { kind, symbol, tag, block, sequence })
+        Ok(Self {
+            kind,
+            symbol,
+            tag,
+            block,
+            sequence,
+        })
     }
 
     /// The header's bytes.
@@ -114,7 +120,11 @@ impl Beat {
         if report_interval_us < 1_000 {
             return Err(WireError::Field("report_interval_us"));
         }
-        Ok(Self { sent_at, report_interval_us, active })
+        Ok(Self {
+            sent_at,
+            report_interval_us,
+            active,
+        })
     }
 
     /// The body's bytes, to be sealed.
@@ -165,6 +175,9 @@ mod tests {
     fn short_and_foreign_packets_are_refused() {
         assert_eq!(Header::read(&[KIND_DATA; 35]), Err(WireError::Length(35)));
         assert_eq!(Header::read(&[0x77; 60]), Err(WireError::Kind(0x77)));
-        assert_eq!(Header::read(&[KIND_DATA; 60]), Err(WireError::Field("lane")));
+        assert_eq!(
+            Header::read(&[KIND_DATA; 60]),
+            Err(WireError::Field("lane"))
+        );
     }
 }

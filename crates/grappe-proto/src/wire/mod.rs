@@ -38,17 +38,26 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn of(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, total: bytes.len() }
+        Self {
+            rest: bytes,
+            total: bytes.len(),
+        }
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
-        let (front, rest) = self.rest.split_at_checked(count).ok_or(WireError::Length(self.total))?;
+        let (front, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(WireError::Length(self.total))?;
         self.rest = rest;
         Ok(front)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let (front, rest) = self.rest.split_first_chunk().ok_or(WireError::Length(self.total))?;
+        let (front, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(WireError::Length(self.total))?;
         self.rest = rest;
         Ok(*front)
     }
@@ -70,6 +79,10 @@ impl<'a> Fields<'a> {
     }
 
     fn end(&self) -> Result<(), WireError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(WireError::Length(self.total)) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(WireError::Length(self.total))
+        }
     }
 }

@@ -8,7 +8,8 @@ use super::{Fields, WireError};
 use crate::fec::SymbolSet;
 use crate::units::{BlockIndex, PeerId, Sequence, Time};
 
-/// Lacks in one report: as many as fit a packet at MTU 1500 when each lists every symbol of its block.
+/// Lacks in one report: as many as fit a packet at MTU 1500 when each lists every data symbol of a full
+/// block, 29 bytes each.
 pub const LACKS_MAX: usize = 40;
 
 const LACK_BYTES_MAX: usize = 4 + 1 + 1 + 32;
@@ -52,7 +53,11 @@ impl ReportHeader {
             return Err(WireError::Field("reserved"));
         }
         let sequence = Sequence(fields.u64()?);
-        Ok(Self { peer, tag, sequence })
+        Ok(Self {
+            peer,
+            tag,
+            sequence,
+        })
     }
 
     /// The header's bytes.
@@ -90,7 +95,8 @@ pub struct Report {
     pub echo_age_us: u32,
     /// Every block before this one is stored.
     pub stored_below: BlockIndex,
-    /// Packets that the receiving socket dropped for want of room, since the session began.
+    /// Reads' worth of packets that the receiving socket dropped for want of room since the session
+    /// began; a train of packets counts as one.
     pub dropped: u32,
     /// How full the receive ring is, in thousandths.
     pub ring_permille: u16,
@@ -145,7 +151,10 @@ impl Report {
         bytes.push(lacks.len() as u8);
         for lack in lacks {
             let set = set_to_bytes(lack.missing);
-            let used = set.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            let used = set
+                .iter()
+                .rposition(|byte| *byte != 0)
+                .map_or(0, |last| last + 1);
             bytes.extend_from_slice(&lack.block.0.to_be_bytes());
             bytes.push(lack.need);
             bytes.push(used as u8);
@@ -159,12 +168,18 @@ fn read_lack(fields: &mut Fields<'_>) -> Result<Lack, WireError> {
     let need = fields.u8()?;
     let used = usize::from(fields.u8()?);
     let mut set = [0; 32];
-    set.get_mut(..used).ok_or(WireError::Field("missing"))?.copy_from_slice(fields.take(used)?);
+    set.get_mut(..used)
+        .ok_or(WireError::Field("missing"))?
+        .copy_from_slice(fields.take(used)?);
     let missing = set_from_bytes(&set);
     if need == 0 || u16::from(need) > missing.count() {
         return Err(WireError::Field("need"));
     }
-    Ok(Lack { block, need, missing })
+    Ok(Lack {
+        block,
+        need,
+        missing,
+    })
 }
 
 /// Symbol n is bit n % 8 of byte n / 8.
@@ -190,16 +205,23 @@ mod tests {
     use proptest::prelude::*;
 
     fn lack() -> impl Strategy<Value = Lack> {
-        (any::<u32>(), proptest::collection::btree_set(any::<u8>(), 1..200), any::<u8>()).prop_map(
-            |(block, symbols, need)| {
+        (
+            any::<u32>(),
+            proptest::collection::btree_set(any::<u8>(), 1..200),
+            any::<u8>(),
+        )
+            .prop_map(|(block, symbols, need)| {
                 let mut missing = SymbolSet::default();
                 for symbol in &symbols {
                     missing.insert(crate::units::SymbolIndex(*symbol));
                 }
                 let need = 1 + need % symbols.len() as u8;
-                Lack { block: BlockIndex(block), need, missing }
-            },
-        )
+                Lack {
+                    block: BlockIndex(block),
+                    need,
+                    missing,
+                }
+            })
     }
 
     proptest! {

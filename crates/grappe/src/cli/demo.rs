@@ -30,12 +30,19 @@ pub(crate) struct Arguments {
 /// Runs `grappe demo`.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let stage = Stage::new()?;
-    say(format_args!("dataset: {} in a big file, {SMALL_FILES} small ones and a tree", show_bytes(arguments.size)));
+    say(format_args!(
+        "dataset: {} in a big file, {SMALL_FILES} small ones and a tree",
+        show_bytes(arguments.size)
+    ));
     let data = stage.folder.join("dataset");
     make_dataset(&data, arguments.size).map_err(io_error("make the dataset"))?;
     let program = std::env::current_exe().map_err(io_error("find this program"))?;
     let key = stage.folder.join("key");
-    let made = Command::new(&program).args(["key", "new"]).arg(&key).stderr(Stdio::null()).status();
+    let made = Command::new(&program)
+        .args(["key", "new"])
+        .arg(&key)
+        .stderr(Stdio::null())
+        .status();
     made.map_err(io_error("make a key"))?;
     // Not the usual port: a daemon on this machine is not part of the show.
     let port = (20_000 + std::process::id() % 20_000).to_string();
@@ -46,13 +53,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         let into = stage.folder.join(format!("node{number:02}"));
         fs::create_dir(&into).map_err(io_error("make a receiver's directory"))?;
         let mut command = Command::new(&program);
-        command.arg("receive").arg("--into").arg(&into).arg("--key").arg(&key).args(common);
-        command.args(["--once", "--name", &format!("node{number:02}")]).stderr(Stdio::null());
-        receivers.0.push(command.spawn().map_err(io_error("start a receiver"))?);
+        command
+            .arg("receive")
+            .arg("--into")
+            .arg(&into)
+            .arg("--key")
+            .arg(&key)
+            .args(common);
+        command
+            .args(["--once", "--name", &format!("node{number:02}")])
+            .stderr(Stdio::null());
+        receivers
+            .0
+            .push(command.spawn().map_err(io_error("start a receiver"))?);
         copies.push(into.join("dataset"));
     }
     let mut command = Command::new(&program);
-    command.arg("send").arg(&data).arg("--key").arg(&key).args(common);
+    command
+        .arg("send")
+        .arg(&data)
+        .arg("--key")
+        .arg(&key)
+        .args(common);
     command.args(["--expect", &arguments.nodes.to_string(), "--wait", "20s"]);
     let sent = command.status().map_err(io_error("start the sender"))?;
     if !sent.success() {
@@ -61,9 +83,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     for copy in &copies {
         compare(&data, copy).map_err(CommandError::failed)?;
     }
-    say(format_args!("compared: {} copies are identical to the dataset", copies.len()));
-    let ended = receivers.0.iter_mut().all(|receiver| receiver.wait().is_ok_and(|status| status.success()));
-    Ok(if ended { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+    say(format_args!(
+        "compared: {} copies are identical to the dataset",
+        copies.len()
+    ));
+    let ended = receivers
+        .0
+        .iter_mut()
+        .all(|receiver| receiver.wait().is_ok_and(|status| status.success()));
+    Ok(if ended {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INCOMPLETE)
+    })
 }
 
 /// A private folder that is gone when the demo is over.
@@ -75,7 +107,11 @@ impl Stage {
     fn new() -> Result<Self, CommandError> {
         // Memory rather than a disk, where there is some: the demo is about the copy.
         let memory = Path::new("/dev/shm");
-        let base = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
+        let base = if memory.is_dir() {
+            memory.to_path_buf()
+        } else {
+            std::env::temp_dir()
+        };
         let folder = base.join(format!("grappe-demo-{}", std::process::id()));
         fs::create_dir(&folder).map_err(io_error("make the demo's folder"))?;
         Ok(Self { folder })
@@ -85,7 +121,10 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.folder) {
-            say(format_args!("note: {} is left over: {error}", self.folder.display()));
+            say(format_args!(
+                "note: {} is left over: {error}",
+                self.folder.display()
+            ));
         }
     }
 }
@@ -109,11 +148,13 @@ fn make_dataset(folder: &Path, size: u64) -> std::io::Result<()> {
     fs::create_dir_all(folder.join("tree/of/folders/empty"))?;
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
     let small = (size / 10 / SMALL_FILES as u64).min(64 * 1024);
+    let mut left = size;
     for number in 0..SMALL_FILES {
         let len = small * (number as u64 % 20) / 10;
+        left -= len;
         noise.write(&folder.join(format!("small/{number:03}")), len)?;
     }
-    noise.write(&folder.join("big"), size.saturating_sub(small * SMALL_FILES as u64))?;
+    noise.write(&folder.join("big"), left.saturating_sub(1))?;
     noise.write(&folder.join("tree/of/folders/leaf"), 1)?;
     std::os::unix::fs::symlink("of/folders/leaf", folder.join("tree/link"))
 }
@@ -156,13 +197,22 @@ fn compare(original: &Path, copy: &Path) -> Result<(), String> {
         return Err(differs());
     }
     if left.is_symlink() {
-        let targets = (fs::read_link(original).map_err(text(original))?, fs::read_link(copy).map_err(text(copy))?);
-        return if targets.0 == targets.1 { Ok(()) } else { Err(differs()) };
+        let targets = (
+            fs::read_link(original).map_err(text(original))?,
+            fs::read_link(copy).map_err(text(copy))?,
+        );
+        return if targets.0 == targets.1 {
+            Ok(())
+        } else {
+            Err(differs())
+        };
     }
     if left.is_dir() {
         let names = |path: &Path| -> Result<Vec<_>, String> {
             let entries = fs::read_dir(path).map_err(text(path))?;
-            let mut names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<_>, _>>();
+            let mut names = entries
+                .map(|entry| entry.map(|entry| entry.file_name()))
+                .collect::<Result<Vec<_>, _>>();
             if let Ok(names) = &mut names {
                 names.sort();
             }
@@ -172,13 +222,20 @@ fn compare(original: &Path, copy: &Path) -> Result<(), String> {
         if ours != theirs {
             return Err(differs());
         }
-        return ours.iter().try_for_each(|name| compare(&original.join(name), &copy.join(name)));
+        return ours
+            .iter()
+            .try_for_each(|name| compare(&original.join(name), &copy.join(name)));
     }
-    let (mut ours, mut theirs) = (File::open(original).map_err(text(original))?, File::open(copy).map_err(text(copy))?);
+    let (mut ours, mut theirs) = (
+        File::open(original).map_err(text(original))?,
+        File::open(copy).map_err(text(copy))?,
+    );
     let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     loop {
         let read = ours.read(&mut left).map_err(text(original))?;
-        theirs.read_exact(&mut right[..read]).map_err(|_| differs())?;
+        theirs
+            .read_exact(&mut right[..read])
+            .map_err(|_| differs())?;
         if left[..read] != right[..read] {
             return Err(differs());
         }

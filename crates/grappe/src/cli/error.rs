@@ -29,12 +29,20 @@ pub(crate) struct CommandError {
 impl CommandError {
     /// The user asked for something that cannot be, or the configuration does not allow it.
     pub(crate) fn usage(message: impl Display) -> Self {
-        Self { code: USAGE, message: message.to_string(), hint: None }
+        Self {
+            code: USAGE,
+            message: message.to_string(),
+            hint: None,
+        }
     }
 
     /// The copy did not come about.
     pub(crate) fn failed(message: impl Display) -> Self {
-        Self { code: INCOMPLETE, message: message.to_string(), hint: None }
+        Self {
+            code: INCOMPLETE,
+            message: message.to_string(),
+            hint: None,
+        }
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Display) -> Self {
@@ -55,7 +63,17 @@ impl CommandError {
 /// Writes a line to standard error; a closed one is no reason to panic.
 pub(crate) fn say(line: std::fmt::Arguments<'_>) {
     use std::io::Write;
-    let _closed = writeln!(std::io::stderr().lock(), "{line}");
+    let _closed = writeln!(std::io::stderr().lock(), "{}", printable(&line.to_string()));
+}
+
+/// `text` without what would steer a terminal: file names and peers' reasons come from others.
+pub(crate) fn printable(text: &str) -> String {
+    let replace = |character: char| match character {
+        '\n' => '\n',
+        control if control.is_control() => char::REPLACEMENT_CHARACTER,
+        other => other,
+    };
+    text.chars().map(replace).collect()
 }
 
 impl From<TrustError> for CommandError {

@@ -46,7 +46,11 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => {
             // Help and version are no errors to their reader: exit code 0.
             let _closed = error.print();
-            return if error.use_stderr() { ExitCode::from(error::USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(error::USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let result = match arguments.command {

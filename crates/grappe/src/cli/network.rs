@@ -36,7 +36,11 @@ pub(crate) struct NodeArguments {
 impl NodeArguments {
     /// This node's key and whom it trusts.
     pub(crate) fn identity(&self) -> Result<(Identity, TrustFile), CommandError> {
-        let candidates = key_candidates(self.key.clone(), std::env::var_os("GRAPPE_KEY"), std::env::home_dir());
+        let candidates = key_candidates(
+            self.key.clone(),
+            std::env::var_os("GRAPPE_KEY"),
+            std::env::home_dir(),
+        );
         let identity = Identity::find(&candidates)?;
         let trust = match &self.trust {
             Some(path) => TrustFile::load(path)?,
@@ -47,10 +51,18 @@ impl NodeArguments {
 
     /// The network to use.
     pub(crate) fn network(&self) -> Result<Network, CommandError> {
-        if !self.group.is_multicast() {
-            return Err(CommandError::usage(format_args!("{} is no multicast group", self.group))
-                .with_hint("take one of 239.0.0.0/8"));
+        if self.group.octets()[0] != 239 {
+            return Err(CommandError::usage(format_args!(
+                "{} is no group of local scope",
+                self.group
+            ))
+            .with_hint("take one of 239.0.0.0/8 (RFC 2365)"));
         }
-        Ok(Network::new(self.interface.as_deref(), self.group, self.port, self.ttl)?)
+        Ok(Network::new(
+            self.interface.as_deref(),
+            self.group,
+            self.port,
+            self.ttl,
+        )?)
     }
 }

@@ -71,14 +71,19 @@ fn show(notice: &Notice, place: &str) {
             let _no_systemd = sd_notify::notify(&[NotifyState::Ready]);
         }
         Notice::Joining(session, heard) => {
-            say(format_args!("session {session}: joining, sender {}", heard.control.ip()));
+            say(format_args!(
+                "session {session}: joining, sender {}",
+                heard.control.ip()
+            ));
         }
         Notice::Ended(session, Ok(done)) => say(format_args!(
             "session {session}: complete and verified, {} in {} file(s)",
             show_bytes(done.bytes),
             done.files
         )),
-        Notice::Ended(session, Err(failure)) => say(format_args!("session {session}: {}", describe(failure))),
+        Notice::Ended(session, Err(failure)) => {
+            say(format_args!("session {session}: {}", describe(failure)))
+        }
         Notice::Untrusted(key, address) => say(format_args!(
             "ignored: {address} announces a copy with the key {}, which is not trusted to send",
             key.fingerprint()

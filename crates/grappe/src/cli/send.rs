@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use grappe::nodeset::NodeSet;
 use grappe::send::{Event, Notice, SendOptions, SendReport, send};
+use grappe_proto::limits::PEERS_MAX;
 use grappe_proto::session::{Expectation, NodeState};
 use grappe_proto::units::Rate;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,8 +20,10 @@ use super::{signals, table};
 
 /// Send files and directories to every node that listens
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: 0 every expected receiver is complete and verified; 1 some are not, \
-    or a file could not be sent whole; 2 usage or configuration; 3 nobody joined.")]
+#[command(
+    after_help = "Exit code: 0 every expected receiver is complete and verified; 1 some are not, \
+    or a file could not be sent whole; 2 usage or configuration; 3 nobody joined."
+)]
 pub(crate) struct Arguments {
     /// Files and directories; `a/b` arrives as `DIR/b`
     #[arg(required = true, value_name = "PATH")]
@@ -28,7 +31,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     node: NodeArguments,
     /// Wait for this many receivers
-    #[arg(long, value_name = "N", conflicts_with = "to", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "to", value_parser = clap::value_parser!(u16).range(1..=PEERS_MAX as i64))]
     expect: Option<u16>,
     /// Send to these nodes and wait for all of them: node[01-16,20]
     #[arg(long, value_name = "NODESET")]
@@ -72,7 +75,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
 fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
     match (&arguments.to, arguments.expect) {
         (Some(nodes), _) => {
-            let nodes = NodeSet::parse(nodes).map_err(|error| CommandError::usage(format_args!("--to {nodes}: {error}")))?;
+            let nodes = NodeSet::parse(nodes)
+                .map_err(|error| CommandError::usage(format_args!("--to {nodes}: {error}")))?;
+            if nodes.len() > PEERS_MAX {
+                return Err(CommandError::usage(format_args!(
+                    "--to names {} nodes; a copy goes to {PEERS_MAX} at most",
+                    nodes.len()
+                )));
+            }
             if nodes.is_empty() {
                 return Err(CommandError::usage("--to names no node"));
             }
@@ -87,12 +97,23 @@ fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
 fn conclude(report: &SendReport, interface: &str, json: bool) -> ExitCode {
     let mut out = std::io::stdout().lock();
     // A reader that went away is no reason to fail a copy that is done.
-    let _closed = if json { writeln!(out, "{}", table::json(report)) } else { out.write_all(table::text(report).as_bytes()) };
+    let _closed = if json {
+        writeln!(out, "{}", table::json(report))
+    } else {
+        out.write_all(table::text(report).as_bytes())
+    };
     drop(out);
     for skipped in &report.skipped {
-        say(format_args!("not sent whole: {}: {}", skipped.path.display(), skipped.reason));
+        say(format_args!(
+            "not sent whole: {}: {}",
+            skipped.path.display(),
+            skipped.reason
+        ));
     }
-    let nobody = report.nodes.iter().all(|node| node.reason.as_deref() == Some("did not join"));
+    let nobody = report
+        .nodes
+        .iter()
+        .all(|node| node.reason.as_deref() == Some("did not join"));
     if let Some(reason) = &report.cancelled {
         say(format_args!("the copy was broken off: {reason}"));
         return ExitCode::from(INCOMPLETE);
@@ -102,10 +123,17 @@ fn conclude(report: &SendReport, interface: &str, json: bool) -> ExitCode {
         return ExitCode::from(NOBODY);
     }
     if report.missing > 0 {
-        say(format_args!("{} of {} expected receivers did not join", report.missing, report.missing + report.nodes.len()));
+        say(format_args!(
+            "{} of {} expected receivers did not join",
+            report.missing,
+            report.missing + report.nodes.len()
+        ));
     }
     say(format_args!("{}", table::summary(report)));
-    let all_complete = report.nodes.iter().all(|node| node.state == NodeState::Complete);
+    let all_complete = report
+        .nodes
+        .iter()
+        .all(|node| node.state == NodeState::Complete);
     if all_complete && report.missing == 0 && report.skipped.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -115,11 +143,21 @@ fn conclude(report: &SendReport, interface: &str, json: bool) -> ExitCode {
 
 fn say_nobody_joined(interface: &str) {
     say(format_args!("error: nobody joined"));
-    say(format_args!("It was announced on {interface}. If receivers run, one of these is the cause:"));
-    say(format_args!("  interface: another one leads to the nodes: --interface, here and there"));
-    say(format_args!("  firewall:  UDP port and group, IGMP, or TCP to this node is blocked"));
-    say(format_args!("  key:       the receivers do not trust this node's key; `grappe receive` says so"));
-    say(format_args!("  switch:    it drops multicast: no querier, storm control; name the nodes with --to"));
+    say(format_args!(
+        "It was announced on {interface}. If receivers run, one of these is the cause:"
+    ));
+    say(format_args!(
+        "  interface: another one leads to the nodes: --interface, here and there"
+    ));
+    say(format_args!(
+        "  firewall:  UDP port and group, IGMP, or TCP to this node is blocked"
+    ));
+    say(format_args!(
+        "  key:       the receivers do not trust this node's key; `grappe receive` says so"
+    ));
+    say(format_args!(
+        "  switch:    it drops multicast: no querier, storm control; name the nodes with --to"
+    ));
 }
 
 /// Progress on standard error: a bar on a terminal, lines elsewhere.
@@ -143,12 +181,22 @@ impl Display {
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         let wait = format!("waiting up to {:.1} s for {whom}", wait.as_secs_f64());
-        Self { interface: interface.into(), wait, bar, bytes: 0, blocks_told: 0 }
+        Self {
+            interface: interface.into(),
+            wait,
+            bar,
+            bytes: 0,
+            blocks_told: 0,
+        }
     }
 
     fn show(&mut self, notice: &Notice<'_>) {
         match notice {
-            Notice::Announced { session, bytes, files } => {
+            Notice::Announced {
+                session,
+                bytes,
+                files,
+            } => {
                 self.bytes = *bytes;
                 self.line(format_args!(
                     "session {session}: {} in {files} file(s) on {}; {}",
@@ -158,11 +206,19 @@ impl Display {
                 ));
             }
             Notice::Event(Event::Joined(name)) => self.line(format_args!("joined: {name}")),
-            Notice::Event(Event::Refused(name, reason)) => self.line(format_args!("refused: {name}: {reason}")),
-            Notice::Event(Event::Started(count)) => self.line(format_args!("sending to {count} receiver(s)")),
+            Notice::Event(Event::Refused(name, reason)) => {
+                self.line(format_args!("refused: {name}: {reason}"))
+            }
+            Notice::Event(Event::Started(count)) => {
+                self.line(format_args!("sending to {count} receiver(s)"))
+            }
             Notice::Event(Event::Complete(name)) => self.line(format_args!("complete: {name}")),
-            Notice::Event(Event::Gone(name, reason)) => self.line(format_args!("gone: {name}: {reason}")),
-            Notice::Stranger(address, reason) => self.line(format_args!("turned away: {}: {reason}", address.ip())),
+            Notice::Event(Event::Gone(name, reason)) => {
+                self.line(format_args!("gone: {name}: {reason}"))
+            }
+            Notice::Stranger(address, reason) => {
+                self.line(format_args!("turned away: {}: {reason}", address.ip()))
+            }
             Notice::Waiting(what) => self.line(format_args!("waiting for {what}")),
             Notice::Note(text) => self.line(format_args!("note: {text}")),
             Notice::Progress(progress) => self.progress(progress),
@@ -175,7 +231,11 @@ impl Display {
             Some(bar) => {
                 bar.set_length(total.into());
                 bar.set_position(progress.stored_blocks.into());
-                bar.set_message(format!("{}/s to {}", show_bytes(progress.rate), progress.receivers));
+                bar.set_message(format!(
+                    "{}/s to {}",
+                    show_bytes(progress.rate),
+                    progress.receivers
+                ));
             }
             None => {
                 // A line for each tenth.
@@ -183,7 +243,10 @@ impl Display {
                 if progress.stored_blocks / tenth > self.blocks_told / tenth {
                     self.blocks_told = progress.stored_blocks;
                     let percent = u64::from(progress.stored_blocks) * 100 / u64::from(total);
-                    self.line(format_args!("{percent} % at {}/s", show_bytes(progress.rate)));
+                    self.line(format_args!(
+                        "{percent} % at {}/s",
+                        show_bytes(progress.rate)
+                    ));
                 }
             }
         }

@@ -14,10 +14,11 @@ pub(crate) fn watch(on_signal: impl Fn(&'static str) + Send + 'static) -> Result
     let streams = {
         let _context = runtime.enter();
         use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)))
+        signal(SignalKind::interrupt())
+            .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)))
     };
-    let (mut interrupt, mut terminate) =
-        streams.map_err(|error| CommandError::failed(format_args!("cannot watch for signals: {error}")))?;
+    let (mut interrupt, mut terminate) = streams
+        .map_err(|error| CommandError::failed(format_args!("cannot watch for signals: {error}")))?;
     let watching = move || {
         runtime.block_on(async move {
             let mut asked = false;

@@ -60,9 +60,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn split(text: &str) -> Result<(f64, &str), String> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let number: f64 = number.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("`{text}` does not begin with a number"))?;
     Ok((number, unit.trim()))
 }
 
@@ -75,7 +79,11 @@ pub(crate) fn show_bytes(bytes: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", units[unit])
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::session::{NodeOutcome, NodeState};
 use serde::Serialize;
 
+use super::error::printable;
 use super::size::show_bytes;
 
 #[derive(Serialize)]
@@ -66,12 +67,24 @@ pub(crate) fn json(report: &SendReport) -> String {
         nodes: nodes.collect(),
         skipped: skipped.collect(),
     };
-    serde_json::to_string(&object).unwrap_or_else(|error| unreachable!("strings and numbers are JSON: {error}"))
+    serde_json::to_string(&object)
+        .unwrap_or_else(|error| unreachable!("strings and numbers are JSON: {error}"))
 }
 
 /// The table of a finished copy.
 pub(crate) fn text(report: &SendReport) -> String {
-    let mut rows = vec![["node", "state", "bytes", "seconds", "rate", "repaired", "limited by"].map(String::from)];
+    let mut rows = vec![
+        [
+            "node",
+            "state",
+            "bytes",
+            "seconds",
+            "rate",
+            "repaired",
+            "limited by",
+        ]
+        .map(String::from),
+    ];
     for node in &report.nodes {
         let is_complete = node.state == NodeState::Complete;
         let unless_failed = |text: String| if is_complete { text } else { "-".into() };
@@ -80,7 +93,10 @@ pub(crate) fn text(report: &SendReport) -> String {
             node.state.as_str().into(),
             unless_failed(show_bytes(node.bytes)),
             unless_failed(format!("{:.2}", node.elapsed.as_secs_f64())),
-            unless_failed(format!("{}/s", show_bytes(rate(node.bytes, node.elapsed) as u64))),
+            unless_failed(format!(
+                "{}/s",
+                show_bytes(rate(node.bytes, node.elapsed) as u64)
+            )),
             unless_failed(show_bytes(repaired_bytes(node))),
             unless_failed(node.limited_by.as_str().into()),
         ]);
@@ -107,7 +123,7 @@ pub(crate) fn text(report: &SendReport) -> String {
     }
     for node in &report.nodes {
         if let Some(reason) = &node.reason {
-            text += &format!("{}: {reason}\n", node.name);
+            text += &printable(&format!("{}: {reason}\n", node.name));
         }
     }
     text
@@ -115,14 +131,26 @@ pub(crate) fn text(report: &SendReport) -> String {
 
 /// The last line: how much, how fast, and the hash to compare.
 pub(crate) fn summary(report: &SendReport) -> String {
-    let complete = report.nodes.iter().filter(|node| node.state == NodeState::Complete).count();
+    let complete = report
+        .nodes
+        .iter()
+        .filter(|node| node.state == NodeState::Complete)
+        .count();
     let of = report.nodes.len() + report.missing;
     let (sent, repairs) = report.packets;
-    let share = if sent == 0 { 0.0 } else { 100.0 * repairs as f64 / sent as f64 };
+    let share = if sent == 0 {
+        0.0
+    } else {
+        100.0 * repairs as f64 / sent as f64
+    };
     let mut line = format!(
         "{} in {} to {complete} of {of} in {:.2} s, {share:.2} % of packets for repair",
         show_bytes(report.bytes),
-        if report.files == 1 { "1 file".into() } else { format!("{} files", report.files) },
+        if report.files == 1 {
+            "1 file".into()
+        } else {
+            format!("{} files", report.files)
+        },
         report.elapsed.as_secs_f64(),
     );
     if let Some(hash) = report.hash {
@@ -136,7 +164,11 @@ fn repaired_bytes(node: &NodeOutcome) -> u64 {
 }
 
 fn rate(bytes: u64, elapsed: Duration) -> f64 {
-    if elapsed.is_zero() { 0.0 } else { bytes as f64 / elapsed.as_secs_f64() }
+    if elapsed.is_zero() {
+        0.0
+    } else {
+        bytes as f64 / elapsed.as_secs_f64()
+    }
 }
 
 fn round(value: f64, per: f64) -> f64 {

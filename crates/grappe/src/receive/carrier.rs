@@ -73,22 +73,47 @@ impl Carrier {
     ///
     /// In words, when the session cannot be held.
     pub(super) fn start(setup: Setup) -> Result<(Self, Sender<Happening>), String> {
-        let Setup { session, welcome, socket, sender, local, sink, outbox } = setup;
+        let Setup {
+            session,
+            welcome,
+            socket,
+            sender,
+            local,
+            sink,
+            outbox,
+        } = setup;
         let clock = MonotonicClock::new();
         let now = Time::from_nanos(clock.now_nanos());
         let machine = Machine::new(&welcome, now).map_err(|error| error.to_string())?;
         let text = |error: io::Error| format!("cannot set the session up: {error}");
         let reports = UdpSocket::bind(SocketAddrV4::new(*local.ip(), 0)).map_err(text)?;
-        reports.connect((sender.ip(), welcome.report_port)).map_err(text)?;
+        reports
+            .connect((sender.ip(), welcome.report_port))
+            .map_err(text)?;
         reports.set_nonblocking(true).map_err(text)?;
         let (happened, happenings) = unbounded();
         let (work, jobs) = unbounded();
         let hash = Digest(welcome.manifest_hash);
-        let store = Arc::new(Store::new(sink, session, welcome.manifest_len, hash, welcome.content_bytes));
-        let mut threads = workers::start(&store, &jobs, &happened, Happening::Worked).map_err(text)?;
+        let store = Arc::new(Store::new(
+            sink,
+            session,
+            welcome.manifest_len,
+            hash,
+            welcome.content_bytes,
+        ));
+        let mut threads =
+            workers::start(&store, &jobs, &happened, Happening::Worked).map_err(text)?;
         let ring = Ring::new();
         let capacity = ring::capacity(&socket);
-        threads.push(ring::start(Arc::clone(&ring), socket, happened.clone(), Happening::Packets).map_err(text)?);
+        threads.push(
+            ring::start(
+                Arc::clone(&ring),
+                socket,
+                happened.clone(),
+                Happening::Packets,
+            )
+            .map_err(text)?,
+        );
         let carrier = Self {
             clock,
             machine,
@@ -109,9 +134,13 @@ impl Carrier {
     /// Plays the session to its end.
     pub(super) fn run(mut self) -> Result<Done, Failure> {
         let buffer_bytes = self.capacity;
-        self.machine.handle(Input::Joined { buffer_bytes }, self.now());
+        self.machine
+            .handle(Input::Joined { buffer_bytes }, self.now());
         let result = loop {
-            let facts = Input::Facts { ring_permille: self.ring.fill_permille(), dropped: self.ring.dropped() };
+            let facts = Input::Facts {
+                ring_permille: self.ring.fill_permille(),
+                dropped: self.ring.dropped(),
+            };
             let now = self.now();
             self.machine.handle(facts, now);
             match self.machine.poll(now) {
@@ -142,7 +171,9 @@ impl Carrier {
                 }
                 return self.ring.recycle(chunk);
             }
-            Happening::Packets(Err(error)) => Input::Failed(format!("cannot hear the group: {error}")),
+            Happening::Packets(Err(error)) => {
+                Input::Failed(format!("cannot hear the group: {error}"))
+            }
             Happening::Control(message) => Input::Control(message),
             Happening::Closed(reason) => Input::Closed(reason),
             Happening::Stop(reason) => Input::Failed(reason),
@@ -162,14 +193,20 @@ impl Carrier {
 
     /// One packet of the group: opened straight into its place, or dropped without a trace.
     fn packet(&mut self, packet: &[u8], now: Time) {
-        let Ok(header) = Header::read(packet) else { return };
+        let Ok(header) = Header::read(packet) else {
+            return;
+        };
         match self.machine.admit(&header) {
             Admission::Foreign => {}
             Admission::Beat => {
                 let _forged = self.machine.open_beat(&header, packet, now);
             }
             Admission::Surplus => {
-                if self.machine.open(&header, packet, &mut self.scratch).is_ok() {
+                if self
+                    .machine
+                    .open(&header, packet, &mut self.scratch)
+                    .is_ok()
+                {
                     self.machine.accept(&header, now);
                 }
             }
@@ -181,16 +218,40 @@ impl Carrier {
         }
     }
 
-    fn open_into_place(&mut self, header: &Header, packet: &[u8], block: BlockIndex, symbol: SymbolIndex) -> bool {
-        let Some(place) = self.machine.stream().place(block) else { return false };
+    fn open_into_place(
+        &mut self,
+        header: &Header,
+        packet: &[u8],
+        block: BlockIndex,
+        symbol: SymbolIndex,
+    ) -> bool {
+        let Some(place) = self.machine.stream().place(block) else {
+            return false;
+        };
         let symbols = usize::from(symbols_in(place.len(), SYMBOL_SIZE));
-        let spare = &mut self.spare;
-        let buffer = self.blocks.entry(block).or_insert_with(|| {
-            let mut data = spare.pop().unwrap_or_default();
-            data.resize(symbols * SYMBOL, 0);
-            BlockBuffer { data, parities: Vec::new() }
-        });
         let start = usize::from(symbol.0) * SYMBOL;
+        let Some(buffer) = self.blocks.get_mut(&block) else {
+            // Memory is given to a block for a packet that opened, not for a header that anybody can write.
+            if self
+                .machine
+                .open(header, packet, &mut self.scratch)
+                .is_err()
+            {
+                return false;
+            }
+            let mut data = self.spare.pop().unwrap_or_default();
+            data.resize(symbols * SYMBOL, 0);
+            let mut buffer = BlockBuffer {
+                data,
+                parities: Vec::new(),
+            };
+            match buffer.data.get_mut(start..start + SYMBOL) {
+                Some(place) => place.copy_from_slice(&self.scratch),
+                None => buffer.parities.push((symbol, self.scratch.clone())),
+            }
+            self.blocks.insert(block, buffer);
+            return true;
+        };
         match buffer.data.get_mut(start..start + SYMBOL) {
             Some(symbol) => self.machine.open(header, packet, symbol).is_ok(),
             None => {
@@ -223,7 +284,11 @@ impl Carrier {
                     Job::Place => Work::Place,
                     Job::Store { block, present } => {
                         let buffer = self.blocks.remove(&block).unwrap_or_default();
-                        Work::Store { block, present, buffer }
+                        Work::Store {
+                            block,
+                            present,
+                            buffer,
+                        }
                     }
                 };
                 if let Some(workers) = &self.work {

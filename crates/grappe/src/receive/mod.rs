@@ -39,6 +39,9 @@ const REMEMBERED: usize = 1024;
 /// How often memberships are renewed: switches forget after 260 s without a querier (RFC 3376).
 const REJOIN: Duration = Duration::from_secs(60);
 
+/// Attempts to follow the announcements of one session.
+const CONNECTIONS_MAX: usize = 5;
+
 /// How often an idle listener looks whether it is still wanted.
 const LISTEN: Duration = Duration::from_millis(200);
 
@@ -104,7 +107,14 @@ pub fn receive(
     stop: watch::Receiver<Option<String>>,
     notice: &mut dyn FnMut(Notice),
 ) -> Result<Option<Result<Done, Failure>>, ReceiveError> {
-    let ReceiveOptions { into, identity, trust, network, name, once } = options;
+    let ReceiveOptions {
+        into,
+        identity,
+        trust,
+        network,
+        name,
+        once,
+    } = options;
     let system = |action| move |source| ReceiveError::System { action, source };
     let sink = Arc::new(Sink::open(&into)?);
     let endpoint = Endpoint::new(&identity)?;
@@ -118,12 +128,26 @@ pub fn receive(
     let (hearing, heard) = mpsc::channel(64);
     let thread = {
         let wanted = Arc::clone(&wanted);
-        thread::Builder::new().name("announce".into()).spawn(move || hear(&listener, &wanted, &hearing))
+        thread::Builder::new()
+            .name("announce".into())
+            .spawn(move || hear(&listener, &wanted, &hearing))
     };
     let thread = thread.map_err(system("start a thread"))?;
     notice(Notice::Listening);
-    let node = Arc::new(Node { name, network, endpoint, sink });
-    let daemon = Daemon { node, trust, once, known: VecDeque::new(), untrusted: VecDeque::new() };
+    let node = Arc::new(Node {
+        name,
+        network,
+        endpoint,
+        sink,
+    });
+    let daemon = Daemon {
+        node,
+        trust,
+        once,
+        known: VecDeque::new(),
+        failed: VecDeque::new(),
+        untrusted: VecDeque::new(),
+    };
     let last = runtime.block_on(daemon.run(heard, stop, notice));
     wanted.store(false, Ordering::Relaxed);
     let ended = thread.join();
@@ -135,7 +159,10 @@ pub fn receive(
 /// better now than when a sender waits for this node.
 fn warm_up() -> Result<(), ReceiveError> {
     let source = || io::Error::other("the system gives no random numbers");
-    aws_lc_rs::rand::fill(&mut [0]).map_err(|_| ReceiveError::System { action: "seed keys", source: source() })
+    aws_lc_rs::rand::fill(&mut [0]).map_err(|_| ReceiveError::System {
+        action: "seed keys",
+        source: source(),
+    })
 }
 
 struct Daemon {
@@ -144,6 +171,8 @@ struct Daemon {
     once: bool,
     /// Sessions taken part in, oldest first.
     known: VecDeque<SessionId>,
+    /// Sessions whose sender could not be reached, once for each failure.
+    failed: VecDeque<SessionId>,
     /// Keys of which the user was told that they are not trusted.
     untrusted: VecDeque<PublicKey>,
 }
@@ -166,6 +195,9 @@ impl Daemon {
                 }
                 Some(ended) = sessions.join_next() => {
                     let Ok((session, Ended { result, was_welcome })) = ended else { continue };
+                    if !was_welcome && matches!(result, Err(Failure::SenderGone(_))) {
+                        self.may_try_again(session);
+                    }
                     let result = self.ended(session, result, notice);
                     // A copy for others, or one that is no more, is not the one that is waited for.
                     if self.once && !was_welcome {
@@ -190,7 +222,9 @@ impl Daemon {
             }
         }
         while let Some(ended) = sessions.join_next().await {
-            let Ok((session, Ended { result, .. })) = ended else { continue };
+            let Ok((session, Ended { result, .. })) = ended else {
+                continue;
+            };
             last = Some(self.ended(session, result, notice));
         }
         last
@@ -207,7 +241,11 @@ impl Daemon {
     }
 
     fn is_wanted(&mut self, heard: &Heard, notice: &mut dyn FnMut(Notice)) -> bool {
-        if !self.trust.role_of(&heard.sender).is_some_and(|role| role.may_send()) {
+        if !self
+            .trust
+            .role_of(&heard.sender)
+            .is_some_and(|role| role.may_send())
+        {
             if !self.untrusted.contains(&heard.sender) {
                 remember(&mut self.untrusted, heard.sender);
                 notice(Notice::Untrusted(heard.sender, *heard.control.ip()));
@@ -219,6 +257,20 @@ impl Daemon {
         }
         remember(&mut self.known, heard.session);
         true
+    }
+
+    /// A connection that failed says little, least of all when somebody else repeats a true announcement
+    /// from a wrong place: the next announcement is followed again, a few times.
+    fn may_try_again(&mut self, session: SessionId) {
+        let failures = self
+            .failed
+            .iter()
+            .filter(|failed| **failed == session)
+            .count();
+        if failures < CONNECTIONS_MAX {
+            remember(&mut self.failed, session);
+            self.known.retain(|known| *known != session);
+        }
     }
 }
 

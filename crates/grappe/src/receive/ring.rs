@@ -7,10 +7,12 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use grappe_os::udp::{MulticastReceiver, TRAIN_BYTES_MAX, Wait};
+
+use super::REJOIN;
 
 /// Bytes of a chunk: four full trains.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -47,7 +49,11 @@ pub(super) struct Chunk {
 
 impl Chunk {
     fn new() -> Self {
-        Self { memory: vec![0; CHUNK_BYTES].into_boxed_slice(), runs: Vec::new(), used: 0 }
+        Self {
+            memory: vec![0; CHUNK_BYTES].into_boxed_slice(),
+            runs: Vec::new(),
+            used: 0,
+        }
     }
 
     /// The packets, in the order of their arrival.
@@ -88,7 +94,10 @@ impl Ring {
         chunk.used = 0;
         self.queued.fetch_sub(1, Ordering::Relaxed);
         // The last one used is the next one filled: it is still in the cache.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+        self.free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(chunk);
     }
 
     /// How full the ring is, in thousandths.
@@ -107,7 +116,11 @@ impl Ring {
     }
 
     fn take_free(&self) -> Option<Chunk> {
-        let recycled = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let recycled = self
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         recycled.or_else(|| {
             let made = self.made.load(Ordering::Relaxed);
             // Only the receiving thread makes chunks.
@@ -152,7 +165,12 @@ fn fill<M>(
     deliver: &impl Fn(io::Result<Chunk>) -> M,
 ) -> io::Result<()> {
     let gathers = socket.receive_buffer_bytes()? >= GATHER_BUFFER_MIN;
+    let mut joined_at = Instant::now();
     while ring.wanted.load(Ordering::Relaxed) {
+        if joined_at.elapsed() >= REJOIN {
+            joined_at = Instant::now();
+            socket.rejoin()?;
+        }
         let Some(mut chunk) = ring.take_free() else {
             // Everything is queued; meanwhile the socket's own buffer fills.
             thread::sleep(GATHER);
@@ -160,7 +178,9 @@ fn fill<M>(
         };
         let mut patience = IDLE;
         while chunk.has_room() {
-            let Some(train) = socket.receive_train(&mut chunk.memory[chunk.used..], Wait::UpTo(patience))? else {
+            let Some(train) =
+                socket.receive_train(&mut chunk.memory[chunk.used..], Wait::UpTo(patience))?
+            else {
                 if !ring.wanted.load(Ordering::Relaxed) {
                     return Ok(());
                 }
@@ -171,7 +191,11 @@ fn fill<M>(
                 continue;
             };
             ring.dropped.store(train.dropped_total, Ordering::Relaxed);
-            chunk.runs.push(Run { start: chunk.used, len: train.len, segment: train.segment_size });
+            chunk.runs.push(Run {
+                start: chunk.used,
+                len: train.len,
+                segment: train.segment_size,
+            });
             chunk.used += train.len;
             patience = Duration::ZERO;
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use grappe_os::udp::{MulticastReceiver, ReceiverOptions};
 use grappe_proto::limits::PROTOCOL_VERSION;
 use grappe_proto::receiver::Failure;
-use grappe_proto::wire::control::{Done, ToReceiver, ToSender, Welcome, decode_to_receiver, encode};
+use grappe_proto::wire::control::{
+    Done, ToReceiver, ToSender, Welcome, decode_to_receiver, encode,
+};
 use tokio::sync::{mpsc, watch};
 
 use super::carrier::{Carrier, Happening, Setup};
@@ -39,15 +41,25 @@ pub(super) struct Ended {
 }
 
 /// Takes part in the session that was heard of, from beginning to end.
-pub(super) async fn take_part(node: Arc<Node>, heard: Heard, mut stop: watch::Receiver<Option<String>>) -> Ended {
+pub(super) async fn take_part(
+    node: Arc<Node>,
+    heard: Heard,
+    mut stop: watch::Receiver<Option<String>>,
+) -> Ended {
     let greeted = tokio::select! {
         greeted = greet(&node, &heard) => greeted,
         // A sender that says nothing must not keep the daemon from its end.
         Ok(reason) = stop.wait_for(Option::is_some) => Err(Failure::Failed(reason.clone().unwrap_or_default())),
     };
     match greeted {
-        Ok(greeted) => Ended { result: play(&node, &heard, greeted, stop).await, was_welcome: true },
-        Err(failure) => Ended { result: Err(failure), was_welcome: false },
+        Ok(greeted) => Ended {
+            result: play(&node, &heard, greeted, stop).await,
+            was_welcome: true,
+        },
+        Err(failure) => Ended {
+            result: Err(failure),
+            was_welcome: false,
+        },
     }
 }
 
@@ -61,13 +73,31 @@ struct Greeted {
 async fn greet(node: &Node, heard: &Heard) -> Result<Greeted, Failure> {
     let gone = |reason: String| Failure::SenderGone(reason);
     let address = SocketAddr::V4(heard.control);
-    let channel = node.endpoint.connect(address, heard.sender).await.map_err(|error| gone(error.to_string()))?;
+    let channel = node
+        .endpoint
+        .connect(address, heard.sender)
+        .await
+        .map_err(|error| gone(error.to_string()))?;
     let (mut reader, mut writer) = channel.split();
-    let greeting = ToSender::Hello { version: PROTOCOL_VERSION, name: node.name.clone(), session: heard.session.0 };
-    writer.write_frame(&encode(&greeting)).await.map_err(|error| gone(error.to_string()))?;
+    let greeting = ToSender::Hello {
+        version: PROTOCOL_VERSION,
+        name: node.name.clone(),
+        session: heard.session.0,
+    };
+    writer
+        .write_frame(&encode(&greeting))
+        .await
+        .map_err(|error| gone(error.to_string()))?;
     let welcome = tokio::time::timeout(WELCOME_MAX, read(&mut reader)).await;
-    match welcome.map_err(|_| gone("the sender did not welcome this node".into()))?.map_err(gone)? {
-        Some(ToReceiver::Welcome(welcome)) => Ok(Greeted { reader, writer, welcome }),
+    match welcome
+        .map_err(|_| gone("the sender did not welcome this node".into()))?
+        .map_err(gone)?
+    {
+        Some(ToReceiver::Welcome(welcome)) => Ok(Greeted {
+            reader,
+            writer,
+            welcome,
+        }),
         Some(ToReceiver::Refused { reason }) => Err(Failure::Refused(reason)),
         Some(_) => Err(gone("the sender broke the protocol: no welcome".into())),
         None => Err(gone("the sender closed the connection".into())),
@@ -80,13 +110,21 @@ async fn play(
     greeted: Greeted,
     mut stop: watch::Receiver<Option<String>>,
 ) -> Result<Done, Failure> {
-    let Greeted { mut reader, mut writer, welcome } = greeted;
+    let Greeted {
+        mut reader,
+        mut writer,
+        welcome,
+    } = greeted;
     let (outbox, messages) = mpsc::unbounded_channel();
     let started = start(node, heard, welcome, outbox);
     let (carrier, happened) = match started {
         Ok(started) => started,
         Err(reason) => {
-            let _gone = writer.write_frame(&encode(&ToSender::Failed { reason: reason.clone() })).await;
+            let _gone = writer
+                .write_frame(&encode(&ToSender::Failed {
+                    reason: reason.clone(),
+                }))
+                .await;
             let _gone = writer.close().await;
             return Err(Failure::Failed(reason));
         }
@@ -122,7 +160,11 @@ async fn play(
     };
     reading.abort();
     let _last_words = tokio::time::timeout(WELCOME_MAX, writing).await;
-    result.unwrap_or_else(|_| Err(Failure::Failed("the session's thread ended unexpectedly".into())))
+    result.unwrap_or_else(|_| {
+        Err(Failure::Failed(
+            "the session's thread ended unexpectedly".into(),
+        ))
+    })
 }
 
 fn start(
@@ -133,13 +175,23 @@ fn start(
 ) -> Result<(Carrier, crossbeam_channel::Sender<Happening>), String> {
     let group = Ipv4Addr::from(welcome.group);
     if !group.is_multicast() {
-        return Err(format!("the sender names {group} as its group, which is none"));
+        return Err(format!(
+            "the sender names {group} as its group, which is none"
+        ));
     }
     let group = SocketAddrV4::new(group, welcome.port);
     let interface = &node.network.interface;
-    let options = ReceiverOptions { interface, group, receive_buffer: RECEIVE_BUFFER };
-    let socket = MulticastReceiver::join(options)
-        .map_err(|error| format!("cannot join the group {group} on {}: {error}", interface.name))?;
+    let options = ReceiverOptions {
+        interface,
+        group,
+        receive_buffer: RECEIVE_BUFFER,
+    };
+    let socket = MulticastReceiver::join(options).map_err(|error| {
+        format!(
+            "cannot join the group {group} on {}: {error}",
+            interface.name
+        )
+    })?;
     Carrier::start(Setup {
         session: heard.session,
         welcome,
@@ -152,8 +204,14 @@ fn start(
 }
 
 async fn read(reader: &mut ChannelReader) -> Result<Option<ToReceiver>, String> {
-    match reader.read_frame().await.map_err(|error| error.to_string())? {
-        Some(frame) => decode_to_receiver(&frame).map(Some).map_err(|error| error.to_string()),
+    match reader
+        .read_frame()
+        .await
+        .map_err(|error| error.to_string())?
+    {
+        Some(frame) => decode_to_receiver(&frame)
+            .map(Some)
+            .map_err(|error| error.to_string()),
         None => Ok(None),
     }
 }

@@ -88,11 +88,14 @@ impl Store {
         rebuild(present, buffer)?;
         match self.prepared.get() {
             None => {
-                let stream = Stream::of_manifest_only(self.manifest_len).map_err(|error| error.to_string())?;
+                let stream = Stream::of_manifest_only(self.manifest_len)
+                    .map_err(|error| error.to_string())?;
                 self.keep(&stream, block, &buffer.data)
             }
             Some(prepared) => match prepared.stream.place(block) {
-                Some(Place::Content { block, len }) => prepared.write(block, &buffer.data[..len as usize]),
+                Some(Place::Content { block, len }) => {
+                    prepared.write(block, &buffer.data[..len as usize])
+                }
                 _ => self.keep(&prepared.stream, block, &buffer.data),
             },
         }
@@ -104,7 +107,8 @@ impl Store {
         if *blake3::hash(&bytes).as_bytes() != self.manifest_hash.0 {
             return Err("the manifest that arrived is not the one the sender described".into());
         }
-        let manifest = Manifest::decode(&bytes).map_err(|error| format!("the manifest is not valid: {error}"))?;
+        let manifest = Manifest::decode(&bytes)
+            .map_err(|error| format!("the manifest is not valid: {error}"))?;
         if manifest.total_bytes() != self.content_bytes {
             return Err("the manifest is not as large as the sender said".into());
         }
@@ -120,8 +124,16 @@ impl Store {
             .begin(self.session, Arc::clone(&manifest), Arc::clone(&layout))
             .map_err(|error| error.to_string())?;
         let pieces = Mutex::new(vec![Digest::default(); layout.piece_count() as usize]);
-        let prepared = Prepared { manifest, layout, stream: stream.clone(), incoming, pieces };
-        self.prepared.set(prepared).map_err(|_| "the manifest came twice")?;
+        let prepared = Prepared {
+            manifest,
+            layout,
+            stream: stream.clone(),
+            incoming,
+            pieces,
+        };
+        self.prepared
+            .set(prepared)
+            .map_err(|_| "the manifest came twice")?;
         Ok(stream)
     }
 
@@ -135,7 +147,8 @@ impl Store {
             return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
         }
         let entries = u32::try_from(prepared.manifest.entries.len()).unwrap_or(u32::MAX);
-        let digests = Digests::decode(&bytes, prepared.layout.piece_count(), entries).map_err(|error| error.to_string())?;
+        let digests = Digests::decode(&bytes, prepared.layout.piece_count(), entries)
+            .map_err(|error| error.to_string())?;
         let wrong = prepared.differing(&digests);
         if wrong.is_empty() {
             self.verified.set(digests).map_err(|_| "verified twice")?;
@@ -150,19 +163,37 @@ impl Store {
     pub(super) fn place(&self) -> Result<Done, String> {
         let prepared = self.prepared()?;
         let digests = self.verified.get().ok_or("nothing was verified")?;
-        let placed = prepared.incoming.finalize(&digests.states).map_err(|error| error.to_string())?;
+        let placed = prepared
+            .incoming
+            .finalize(&digests.states)
+            .map_err(|error| error.to_string())?;
         // Each file that the sender did not read whole is one that is not placed, and no failure.
-        let failures = placed.failed.len().saturating_sub(prepared.incomplete_files(digests));
+        let failures = placed
+            .failed
+            .len()
+            .saturating_sub(prepared.incomplete_files(digests));
         if failures > 0 {
             let mut told = placed.failed.iter().take(FAILURES_SEARCHED);
-            let first = told.find(|failure| prepared.state_of(&failure.path, digests) == FileState::Whole);
-            let first = first.or(placed.failed.last()).map_or_else(String::new, |first| {
-                format!(", such as {}: {}", first.path.display(), first.reason)
-            });
-            return Err(format!("{} not placed{first}", count(failures, "entry", "entries")));
+            let first =
+                told.find(|failure| prepared.state_of(&failure.path, digests) == FileState::Whole);
+            let first = first
+                .or(placed.failed.last())
+                .map_or_else(String::new, |first| {
+                    format!(", such as {}: {}", first.path.display(), first.reason)
+                });
+            return Err(format!(
+                "{} not placed{first}",
+                count(failures, "entry", "entries")
+            ));
         }
         let digest = copy_hash(&prepared.manifest, &prepared.layout, digests).0;
-        Ok(Done { bytes: placed.bytes, files: placed.files, repaired: 0, dropped: 0, digest })
+        Ok(Done {
+            bytes: placed.bytes,
+            files: placed.files,
+            repaired: 0,
+            dropped: 0,
+            digest,
+        })
     }
 
     fn keep(&self, stream: &Stream, block: BlockIndex, data: &[u8]) -> Result<(), String> {
@@ -182,7 +213,9 @@ impl Store {
     }
 
     fn prepared(&self) -> Result<&Prepared, String> {
-        self.prepared.get().ok_or_else(|| "there is no manifest yet".into())
+        self.prepared
+            .get()
+            .ok_or_else(|| "there is no manifest yet".into())
     }
 
     fn objects(&self) -> std::sync::MutexGuard<'_, Objects> {
@@ -192,7 +225,10 @@ impl Store {
 
 impl Prepared {
     fn write(&self, block: u32, data: &[u8]) -> Result<(), String> {
-        let digests = self.incoming.hash_and_write(block, data).map_err(|error| error.to_string())?;
+        let digests = self
+            .incoming
+            .hash_and_write(block, data)
+            .map_err(|error| error.to_string())?;
         let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, digest) in digests {
             pieces[number as usize] = digest;
@@ -203,7 +239,10 @@ impl Prepared {
     /// How many files the sender did not read whole, as it said itself.
     fn incomplete_files(&self, digests: &Digests) -> usize {
         let is_whole = |entry: u32| digests.states.get(entry as usize) == Some(&FileState::Whole);
-        self.manifest.files().filter(|(entry, _)| !is_whole(*entry)).count()
+        self.manifest
+            .files()
+            .filter(|(entry, _)| !is_whole(*entry))
+            .count()
     }
 
     /// What the sender said of the entry at `path`, which stands somewhere beneath the directory copied
@@ -211,14 +250,18 @@ impl Prepared {
     fn state_of(&self, path: &Path, digests: &Digests) -> FileState {
         let entries = self.manifest.entries.iter().zip(&digests.states);
         let alike = entries.filter(|(entry, _)| path.as_os_str().as_bytes().ends_with(&entry.path));
-        alike.max_by_key(|(entry, _)| entry.path.len()).map_or(FileState::Whole, |(_, state)| *state)
+        alike
+            .max_by_key(|(entry, _)| entry.path.len())
+            .map_or(FileState::Whole, |(_, state)| *state)
     }
 
     fn differing(&self, digests: &Digests) -> Vec<BlockIndex> {
         let pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         let is_wrong = |block: &u32| {
             let differs = |number: usize| pieces.get(number) != digests.pieces.get(number);
-            self.layout.pieces(*block).any(|piece| differs(piece.number as usize))
+            self.layout
+                .pieces(*block)
+                .any(|piece| differs(piece.number as usize))
         };
         if *pieces == digests.pieces {
             return Vec::new();
@@ -235,10 +278,21 @@ fn rebuild(present: &SymbolSet, buffer: &mut BlockBuffer) -> Result<(), String> 
     if present.missing(symbols).next().is_none() {
         return Ok(());
     }
-    let parities: Vec<(SymbolIndex, &[u8])> =
-        buffer.parities.iter().map(|(symbol, bytes)| (*symbol, &bytes[..])).collect();
+    let parities: Vec<(SymbolIndex, &[u8])> = buffer
+        .parities
+        .iter()
+        .map(|(symbol, bytes)| (*symbol, &bytes[..]))
+        .collect();
     Code::new(symbols)
-        .and_then(|code| code.decode(&MachineKernel, &mut buffer.data, SYMBOL_SIZE, present, &parities))
+        .and_then(|code| {
+            code.decode(
+                &MachineKernel,
+                &mut buffer.data,
+                SYMBOL_SIZE,
+                present,
+                &parities,
+            )
+        })
         .map_err(|error| format!("a block cannot be rebuilt: {error}"))
 }
 

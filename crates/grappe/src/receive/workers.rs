@@ -18,7 +18,11 @@ const WORKERS_MAX: usize = 4;
 /// What is to be done.
 pub(super) enum Work {
     Prepare,
-    Store { block: BlockIndex, present: SymbolSet, buffer: BlockBuffer },
+    Store {
+        block: BlockIndex,
+        present: SymbolSet,
+        buffer: BlockBuffer,
+    },
     Verify(Digest),
     Place,
 }
@@ -46,23 +50,31 @@ pub(super) fn start<M: Send + 'static>(
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let start_one = |number| {
         let (store, work, out) = (Arc::clone(store), work.clone(), out.clone());
-        thread::Builder::new().name(format!("store-{number}")).spawn(move || {
-            for job in work {
-                if out.send(deliver(run(&store, job))).is_err() {
-                    return;
+        thread::Builder::new()
+            .name(format!("store-{number}"))
+            .spawn(move || {
+                for job in work {
+                    if out.send(deliver(run(&store, job))).is_err() {
+                        return;
+                    }
                 }
-            }
-        })
+            })
     };
-    (0..(processors / 2).clamp(1, WORKERS_MAX)).map(start_one).collect()
+    (0..(processors / 2).clamp(1, WORKERS_MAX))
+        .map(start_one)
+        .collect()
 }
 
 fn run(store: &Store, job: Work) -> Worked {
     let done = match job {
         Work::Prepare => return Worked::Prepared(store.prepare()),
-        Work::Store { block, present, mut buffer } => {
-            store.store(block, &present, &mut buffer).map(|()| Worked::Stored(block, buffer))
-        }
+        Work::Store {
+            block,
+            present,
+            mut buffer,
+        } => store
+            .store(block, &present, &mut buffer)
+            .map(|()| Worked::Stored(block, buffer)),
         Work::Verify(digests_hash) => store.verify(digests_hash).map(Worked::Verified),
         Work::Place => store.place().map(Worked::Placed),
     };

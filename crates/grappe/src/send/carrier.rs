@@ -32,14 +32,18 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Without any progress for so long, the user is told what is waited for.
 const WAITING_NOTICE: Duration = Duration::from_secs(5);
 
-/// Without any progress for so long, the copy is given up: no disk stalls that long, so it is stuck.
-const STALL_MAX: Duration = Duration::from_secs(600);
+/// Without any progress for so long, the copy is given up: placing ten million files takes less, so it
+/// is stuck. Does not run while receivers may join, which has its own deadline.
+const STALL_MAX: Duration = Duration::from_secs(1800);
 
 /// Buffers of blocks kept for reuse.
 const SPARE_BUFFERS: usize = 32;
 
 /// Happenings taken in before the machine is polled again: a flood of them must not stop the flow.
 const HAPPENINGS_AT_ONCE: usize = 64;
+
+/// Happenings that may wait; beyond, reports are dropped.
+const HAPPENINGS_MAX: usize = 65_536;
 
 /// How often the report listener looks whether it is still wanted.
 const LISTEN: Duration = Duration::from_millis(20);
@@ -88,13 +92,21 @@ impl Carrier {
         let clock = MonotonicClock::new();
         let (happened, happenings) = unbounded();
         let (requests, requested) = unbounded();
-        let mut threads = readers::start(&content, &requested, &happened).map_err(SendError::system("start a thread"))?;
+        let mut threads = readers::start(&content, &requested, &happened)
+            .map_err(SendError::system("start a thread"))?;
         let listening = Arc::new(AtomicBool::new(true));
         threads.push(
-            listen(Arc::clone(&socket), happened.clone(), Arc::clone(&listening))
-                .map_err(SendError::system("start a thread"))?,
+            listen(
+                Arc::clone(&socket),
+                happened.clone(),
+                Arc::clone(&listening),
+            )
+            .map_err(SendError::system("start a thread"))?,
         );
-        let control_port = listener.local_addr().map_err(SendError::system("open the control port"))?.port();
+        let control_port = listener
+            .local_addr()
+            .map_err(SendError::system("open the control port"))?
+            .port();
         let network = &options.network;
         let announcer = Announcer::new(network, &options.identity, session, control_port)
             .map_err(SendError::system("open the announcement socket"))?;
@@ -111,7 +123,8 @@ impl Carrier {
             nodes,
             port: network.port,
         };
-        let control = ControlPlane::start(setup, happened).map_err(SendError::system("start the control plane"))?;
+        let control = ControlPlane::start(setup, happened)
+            .map_err(SendError::system("start the control plane"))?;
         let tag = u32::from_be_bytes(random()?);
         let data_key = random()?;
         let data = network.data_address(session);
@@ -179,7 +192,9 @@ impl Carrier {
         });
         let summary = loop {
             for _ in 0..HAPPENINGS_AT_ONCE {
-                let Ok(happening) = self.happenings.try_recv() else { break };
+                let Ok(happening) = self.happenings.try_recv() else {
+                    break;
+                };
                 self.take_in(happening, notice);
             }
             if let Ok(reason) = cancel.try_recv() {
@@ -219,7 +234,12 @@ impl Carrier {
                 self.hash = Some(copy);
                 self.machine.handle(Input::DigestsReady { hash, copy }, now);
             }
-            Happening::Hello { connection, name, address, outbox } => {
+            Happening::Hello {
+                connection,
+                name,
+                address,
+                outbox,
+            } => {
                 self.hello(connection, name, address, outbox, now);
             }
             Happening::Message(connection, message) => {
@@ -236,13 +256,33 @@ impl Carrier {
         }
     }
 
-    fn hello(&mut self, connection: Connection, name: String, address: SocketAddr, outbox: Outbox, now: Time) {
-        let (Ok(number), Ok(report_key)) = (u16::try_from(self.peers.len()), random()) else { return };
+    fn hello(
+        &mut self,
+        connection: Connection,
+        name: String,
+        address: SocketAddr,
+        outbox: Outbox,
+        now: Time,
+    ) {
+        let (Ok(number), Ok(report_key)) = (u16::try_from(self.peers.len()), random()) else {
+            return;
+        };
         let peer = PeerId(number);
         self.numbers.insert(connection, peer);
         let is_local = address.ip() == self.own_address || address.ip().is_loopback();
-        self.peers.push(Peer { outbox: Some(outbox), report_key, is_local });
-        self.machine.handle(Input::Hello { peer, name, report_key }, now);
+        self.peers.push(Peer {
+            outbox: Some(outbox),
+            report_key,
+            is_local,
+        });
+        self.machine.handle(
+            Input::Hello {
+                peer,
+                name,
+                report_key,
+            },
+            now,
+        );
     }
 
     fn carry_out(&mut self, output: Output, notice: &mut dyn FnMut(Notice<'_>)) {
@@ -252,7 +292,11 @@ impl Carrier {
                     self.break_off(&error);
                 }
             }
-            Output::Beat { sequence, block, beat } => {
+            Output::Beat {
+                sequence,
+                block,
+                beat,
+            } => {
                 if let Err(error) = self.transmitter.beat(sequence, block, &beat) {
                     self.break_off(&error);
                 }
@@ -282,19 +326,29 @@ impl Carrier {
     }
 
     fn welcome(&mut self, peer: PeerId) {
-        let Some(known) = self.peers.get(peer.as_usize()) else { return };
+        let Some(known) = self.peers.get(peer.as_usize()) else {
+            return;
+        };
         if known.is_local {
             // Costs a copy of every packet, so only when a receiver on this host needs it.
             if let Err(error) = self.socket.set_loopback(true) {
                 return self.break_off(&error);
             }
         }
-        let welcome = Welcome { peer: peer.0, report_key: known.report_key, ..self.welcome.clone() };
+        let welcome = Welcome {
+            peer: peer.0,
+            report_key: known.report_key,
+            ..self.welcome.clone()
+        };
         self.tell(peer, ToReceiver::Welcome(welcome));
     }
 
     fn tell(&self, peer: PeerId, message: ToReceiver) {
-        if let Some(Peer { outbox: Some(outbox), .. }) = self.peers.get(peer.as_usize()) {
+        if let Some(Peer {
+            outbox: Some(outbox),
+            ..
+        }) = self.peers.get(peer.as_usize())
+        {
             // A closed connection is reported by its reader.
             let _closed = outbox.send(message);
         }
@@ -312,7 +366,10 @@ impl Carrier {
 
     fn break_off(&mut self, error: &std::io::Error) {
         let now = self.now();
-        self.machine.handle(Input::Cancel(format!("cannot send to the group: {error}")), now);
+        self.machine.handle(
+            Input::Cancel(format!("cannot send to the group: {error}")),
+            now,
+        );
     }
 
     fn tell_progress(&mut self, now: Time, notice: &mut dyn FnMut(Notice<'_>)) {
@@ -322,12 +379,21 @@ impl Carrier {
         self.noticed_at = now;
         let progress = self.machine.progress();
         notice(Notice::Progress(progress));
-        let state = (progress.stored_blocks, progress.sent_blocks, progress.receivers, self.machine.is_joining());
+        let state = (
+            progress.stored_blocks,
+            progress.sent_blocks,
+            progress.receivers,
+            self.machine.is_joining(),
+        );
         if state != self.moved.1 {
             self.moved = (now, state);
             self.waiting_told_at = now;
-        } else if now.since(self.moved.0) >= STALL_MAX {
-            let reason = format!("nothing moved for {} s, waiting for {}", STALL_MAX.as_secs(), self.machine.waiting_for());
+        } else if !self.machine.is_joining() && now.since(self.moved.0) >= STALL_MAX {
+            let reason = format!(
+                "nothing moved for {} s, waiting for {}",
+                STALL_MAX.as_secs(),
+                self.machine.waiting_for()
+            );
             self.machine.handle(Input::Cancel(reason), now);
         } else if now.since(self.waiting_told_at) >= WAITING_NOTICE {
             self.waiting_told_at = now;
@@ -370,21 +436,29 @@ fn listen(
     happened: Sender<Happening>,
     wanted: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("reports".into()).spawn(move || {
-        let mut packet = [0; REPORT_LEN_MAX + 1];
-        while wanted.load(Ordering::Relaxed) {
-            match socket.recv_from(&mut packet, LISTEN) {
-                Ok(Some((len, _))) => {
-                    if happened.send(Happening::Report(packet[..len].into())).is_err() {
+    thread::Builder::new()
+        .name("reports".into())
+        .spawn(move || {
+            let mut packet = [0; REPORT_LEN_MAX + 1];
+            while wanted.load(Ordering::Relaxed) {
+                match socket.recv_from(&mut packet, LISTEN) {
+                    // A flood at this port must not fill the memory; reports repeat themselves.
+                    Ok(Some(_)) if happened.len() > HAPPENINGS_MAX => {}
+                    Ok(Some((len, _))) => {
+                        if happened
+                            .send(Happening::Report(packet[..len].into()))
+                            .is_err()
+                        {
+                            return;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        let _over = happened
+                            .send(Happening::Broken(format!("cannot hear reports: {error}")));
                         return;
                     }
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    let _over = happened.send(Happening::Broken(format!("cannot hear reports: {error}")));
-                    return;
-                }
             }
-        }
-    })
+        })
 }

@@ -64,13 +64,21 @@ impl ControlPlane {
     /// When no thread or no runtime can be made.
     pub(super) fn start(setup: Setup, happenings: Sender<Happening>) -> io::Result<Self> {
         setup.listener.set_nonblocking(true)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let (stop_announcing, announcing_stopped) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new().name("control".into()).spawn(move || {
-            runtime.block_on(serve(setup, happenings, announcing_stopped, stopped));
-        })?;
-        Ok(Self { thread, stop_announcing: Some(stop_announcing), stop: Some(stop) })
+        let thread = thread::Builder::new()
+            .name("control".into())
+            .spawn(move || {
+                runtime.block_on(serve(setup, happenings, announcing_stopped, stopped));
+            })?;
+        Ok(Self {
+            thread,
+            stop_announcing: Some(stop_announcing),
+            stop: Some(stop),
+        })
     }
 
     /// Nobody can join any more.
@@ -94,7 +102,15 @@ async fn serve(
     announcing_stopped: oneshot::Receiver<()>,
     mut stopped: oneshot::Receiver<()>,
 ) {
-    let Setup { listener, endpoint, trust, session, announcer, nodes, port } = setup;
+    let Setup {
+        listener,
+        endpoint,
+        trust,
+        session,
+        announcer,
+        nodes,
+        port,
+    } = setup;
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -102,8 +118,20 @@ async fn serve(
             return;
         }
     };
-    let gate = Arc::new(Gate { endpoint, trust, session, happenings: happenings.clone(), next: AtomicU64::new(0) });
-    let mut announcing = tokio::spawn(announce(announcer, nodes, port, happenings, announcing_stopped));
+    let gate = Arc::new(Gate {
+        endpoint,
+        trust,
+        session,
+        happenings: happenings.clone(),
+        next: AtomicU64::new(0),
+    });
+    let mut announcing = tokio::spawn(announce(
+        announcer,
+        nodes,
+        port,
+        happenings,
+        announcing_stopped,
+    ));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -173,17 +201,34 @@ impl Gate {
     async fn receive(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
         let connection = Connection(self.next.fetch_add(1, Ordering::Relaxed));
         if let Err(reason) = self.converse(connection, stream, address).await {
-            let _over = self.happenings.send(Happening::Left(connection, address, reason));
+            let _over = self
+                .happenings
+                .send(Happening::Left(connection, address, reason));
         }
     }
 
     /// The whole life of a connection; ends with the reason for its end.
-    async fn converse(&self, connection: Connection, stream: TcpStream, address: SocketAddr) -> Result<(), String> {
-        let (key, channel) = self.endpoint.accept(stream).await.map_err(|error| error.to_string())?;
+    async fn converse(
+        &self,
+        connection: Connection,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Result<(), String> {
+        let (key, channel) = self
+            .endpoint
+            .accept(stream)
+            .await
+            .map_err(|error| error.to_string())?;
         let (mut reader, mut writer) = channel.split();
-        if !self.trust.role_of(&key).is_some_and(|role| role.may_receive()) {
+        if !self
+            .trust
+            .role_of(&key)
+            .is_some_and(|role| role.may_receive())
+        {
             let reason = untrusted(&key);
-            let told = encode(&ToReceiver::Refused { reason: reason.clone() });
+            let told = encode(&ToReceiver::Refused {
+                reason: reason.clone(),
+            });
             let _gone = writer.write_frame(&told).await;
             let _gone = writer.close().await;
             return Err(reason);
@@ -192,23 +237,43 @@ impl Gate {
         let greeting = greeting.map_err(|_| "connected but did not greet".to_owned())?;
         let name = self.check_greeting(greeting)?;
         let (outbox, messages) = mpsc::unbounded_channel();
-        let hello = Happening::Hello { connection, name, address, outbox };
+        let hello = Happening::Hello {
+            connection,
+            name,
+            address,
+            outbox,
+        };
         if self.happenings.send(hello).is_err() {
             return Ok(());
         }
         let writing = tokio::spawn(write_all(writer, messages));
         let end = self.read_all(connection, &mut reader).await;
-        let _over = self.happenings.send(Happening::Left(connection, address, end));
+        let _over = self
+            .happenings
+            .send(Happening::Left(connection, address, end));
         let _ended = writing.await;
         Ok(())
     }
 
-    fn check_greeting(&self, greeting: Result<Option<Vec<u8>>, ControlError>) -> Result<String, String> {
-        let frame = greeting.map_err(|error| error.to_string())?.ok_or("closed before greeting")?;
+    fn check_greeting(
+        &self,
+        greeting: Result<Option<Vec<u8>>, ControlError>,
+    ) -> Result<String, String> {
+        let frame = greeting
+            .map_err(|error| error.to_string())?
+            .ok_or("closed before greeting")?;
         match decode_to_sender(&frame).map_err(|error| error.to_string())? {
             ToSender::Hello { name, session, .. } if session == self.session => {
-                let clean: String = name.chars().filter(|character| !character.is_control()).take(64).collect();
-                Ok(if clean.is_empty() { "unnamed".into() } else { clean })
+                let clean: String = name
+                    .chars()
+                    .filter(|character| !character.is_control())
+                    .take(64)
+                    .collect();
+                Ok(if clean.is_empty() {
+                    "unnamed".into()
+                } else {
+                    clean
+                })
             }
             ToSender::Hello { .. } => Err("came for another session".into()),
             _ => Err("did not greet first".into()),
@@ -224,7 +289,11 @@ impl Gate {
             };
             match decode_to_sender(&frame) {
                 Ok(message) => {
-                    if self.happenings.send(Happening::Message(connection, message)).is_err() {
+                    if self
+                        .happenings
+                        .send(Happening::Message(connection, message))
+                        .is_err()
+                    {
                         return "the session is over".into();
                     }
                 }
@@ -244,5 +313,8 @@ async fn write_all(mut writer: ChannelWriter, mut messages: mpsc::UnboundedRecei
 }
 
 fn untrusted(key: &PublicKey) -> String {
-    format!("the key {} is not trusted to receive; add it to the sender's trust file", key.fingerprint())
+    format!(
+        "the key {} is not trusted to receive; add it to the sender's trust file",
+        key.fingerprint()
+    )
 }

@@ -119,6 +119,16 @@ pub enum SendError {
     /// TLS cannot be set up with this key.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// Packets do not fit the interface.
+    #[error("interface {name} has an MTU of {mtu}, and packets need {needed}")]
+    Mtu {
+        /// The interface.
+        name: String,
+        /// Its MTU, in bytes.
+        mtu: u32,
+        /// Bytes of a packet with its IP header.
+        needed: u32,
+    },
     /// A socket or a thread was refused by the kernel.
     #[error("cannot {action}: {source}")]
     System {
@@ -140,12 +150,20 @@ impl SendError {
 
 /// What the other threads tell the one that drives the machine.
 enum Happening {
-    Hello { connection: Connection, name: String, address: SocketAddr, outbox: Outbox },
+    Hello {
+        connection: Connection,
+        name: String,
+        address: SocketAddr,
+        outbox: Outbox,
+    },
     Message(Connection, ToSender),
     Left(Connection, SocketAddr, String),
     Report(Box<[u8]>),
     Block(BlockIndex, Vec<u8>),
-    Digests { hash: Digest, copy: Digest },
+    Digests {
+        hash: Digest,
+        copy: Digest,
+    },
     Note(String),
     Broken(String),
 }
@@ -162,6 +180,14 @@ pub fn send(
     cancel: &Receiver<String>,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<SendReport, SendError> {
+    let interface = &options.network.interface;
+    if interface.mtu < transmit::MTU_MIN {
+        return Err(SendError::Mtu {
+            name: interface.name.clone(),
+            mtu: interface.mtu,
+            needed: transmit::MTU_MIN,
+        });
+    }
     let source = Source::open(&options.paths)?;
     let content = lay_out(source)?;
     let session = SessionId(random()?);
@@ -175,7 +201,14 @@ pub fn send(
         send_buffer: SEND_BUFFER,
     })
     .map_err(SendError::system("open the multicast socket"))?;
-    Carrier::start(options, Arc::new(content), session, listener, Arc::new(socket))?.run(cancel, notice)
+    Carrier::start(
+        options,
+        Arc::new(content),
+        session,
+        listener,
+        Arc::new(socket),
+    )?
+    .run(cancel, notice)
 }
 
 fn lay_out(source: Source) -> Result<Content, SendError> {
@@ -184,7 +217,8 @@ fn lay_out(source: Source) -> Result<Content, SendError> {
     let layout = Layout::new(manifest);
     let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
     let digests_len = Digests::encoded_len(layout.piece_count(), entries);
-    let stream = Stream::of_manifest_only(manifest_bytes.len() as u64)?.with_content(&layout, digests_len)?;
+    let stream = Stream::of_manifest_only(manifest_bytes.len() as u64)?
+        .with_content(&layout, digests_len)?;
     Ok(Content::new(source, layout, stream, manifest_bytes))
 }
 
@@ -195,5 +229,8 @@ fn random<const N: usize>() -> Result<[u8; N], SendError> {
 }
 
 fn limits(rate: Option<Rate>) -> RateLimits {
-    RateLimits { cap: rate, ..RateLimits::default() }
+    RateLimits {
+        cap: rate,
+        ..RateLimits::default()
+    }
 }

@@ -37,14 +37,22 @@ pub(super) enum Request {
 }
 
 impl Content {
-    pub(super) fn new(source: Source, layout: Layout, stream: Stream, manifest_bytes: Vec<u8>) -> Self {
+    pub(super) fn new(
+        source: Source,
+        layout: Layout,
+        stream: Stream,
+        manifest_bytes: Vec<u8>,
+    ) -> Self {
         let pieces = vec![Digest::default(); layout.piece_count() as usize];
         Self {
             source,
             layout,
             stream,
             manifest_bytes,
-            hashes: Mutex::new(Digests { pieces, states: Vec::new() }),
+            hashes: Mutex::new(Digests {
+                pieces,
+                states: Vec::new(),
+            }),
             digests_bytes: Mutex::new(Vec::new()),
         }
     }
@@ -52,9 +60,14 @@ impl Content {
     /// Fills `buffer` with `block`, padded with zeros to whole symbols.
     fn read(&self, block: BlockIndex, buffer: &mut Vec<u8>) {
         match self.stream.place(block) {
-            Some(Place::Manifest { offset, len }) => copy_part(&self.manifest_bytes, offset, len, buffer),
+            Some(Place::Manifest { offset, len }) => {
+                copy_part(&self.manifest_bytes, offset, len, buffer)
+            }
             Some(Place::Digests { offset, len }) => {
-                let bytes = self.digests_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+                let bytes = self
+                    .digests_bytes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 copy_part(&bytes, offset, len, buffer);
             }
             Some(Place::Content { block, .. }) => {
@@ -79,7 +92,10 @@ impl Content {
         let bytes = hashes.encode();
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
         let copy = copy_hash(self.source.manifest(), &self.layout, &hashes);
-        *self.digests_bytes.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+        *self
+            .digests_bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = bytes;
         (hash, copy)
     }
 }
@@ -95,24 +111,27 @@ pub(super) fn start(
     happenings: &Sender<Happening>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let start_one = |number: usize| {
-        let (content, requests, happenings) = (Arc::clone(content), requests.clone(), happenings.clone());
-        thread::Builder::new().name(format!("read-{number}")).spawn(move || {
-            for request in requests {
-                let happening = match request {
-                    Request::Block(block, mut buffer) => {
-                        content.read(block, &mut buffer);
-                        Happening::Block(block, buffer)
+        let (content, requests, happenings) =
+            (Arc::clone(content), requests.clone(), happenings.clone());
+        thread::Builder::new()
+            .name(format!("read-{number}"))
+            .spawn(move || {
+                for request in requests {
+                    let happening = match request {
+                        Request::Block(block, mut buffer) => {
+                            content.read(block, &mut buffer);
+                            Happening::Block(block, buffer)
+                        }
+                        Request::Digests => {
+                            let (hash, copy) = content.form_digests();
+                            Happening::Digests { hash, copy }
+                        }
+                    };
+                    if happenings.send(happening).is_err() {
+                        return;
                     }
-                    Request::Digests => {
-                        let (hash, copy) = content.form_digests();
-                        Happening::Digests { hash, copy }
-                    }
-                };
-                if happenings.send(happening).is_err() {
-                    return;
                 }
-            }
-        })
+            })
     };
     (0..READERS).map(start_one).collect()
 }
@@ -120,5 +139,9 @@ pub(super) fn start(
 fn copy_part(bytes: &[u8], offset: u64, len: u32, buffer: &mut Vec<u8>) {
     buffer.clear();
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    buffer.extend_from_slice(bytes.get(start..start.saturating_add(len as usize)).unwrap_or_default());
+    buffer.extend_from_slice(
+        bytes
+            .get(start..start.saturating_add(len as usize))
+            .unwrap_or_default(),
+    );
 }

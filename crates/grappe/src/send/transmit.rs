@@ -16,6 +16,9 @@ use crate::gf_kernel::MachineKernel;
 /// Bytes of a sealed data packet.
 const PACKET_LEN: usize = HEADER_LEN + SYMBOL_SIZE as usize + TAG_LEN;
 
+/// The least MTU of an interface that takes a data packet.
+pub(super) const MTU_MIN: u32 = (PACKET_LEN + grappe_os::udp::HEADER_BYTES) as u32;
+
 /// Packets that fit one train of the kernel.
 pub(super) const TRAIN_PACKETS_MAX: usize = grappe_os::udp::TRAIN_BYTES_MAX / PACKET_LEN;
 
@@ -36,7 +39,14 @@ pub(super) struct Transmitter {
 impl Transmitter {
     pub(super) fn new(socket: std::sync::Arc<MulticastSender>, key: SealKey, tag: u32) -> Self {
         let train = vec![0; TRAIN_PACKETS_MAX * PACKET_LEN];
-        Self { socket, key, tag, train, parity: vec![0; SYMBOL_SIZE.into()], refused: 0 }
+        Self {
+            socket,
+            key,
+            tag,
+            train,
+            parity: vec![0; SYMBOL_SIZE.into()],
+            refused: 0,
+        }
     }
 
     /// Sends `symbols` of `blocks` as one train, numbered from `first` on.
@@ -66,7 +76,13 @@ impl Transmitter {
                 }
             };
             let sequence = Sequence(number);
-            let header = Header { kind: Kind::Data, symbol: *symbol, tag: self.tag, block: *block, sequence };
+            let header = Header {
+                kind: Kind::Data,
+                symbol: *symbol,
+                tag: self.tag,
+                block: *block,
+                sequence,
+            };
             self.key.seal(&header.emit(), sequence, body, packet);
         }
         let len = symbols.len().min(TRAIN_PACKETS_MAX) * PACKET_LEN;
@@ -78,10 +94,26 @@ impl Transmitter {
     /// # Errors
     ///
     /// What the kernel says, when it is more than a full queue.
-    pub(super) fn beat(&mut self, sequence: Sequence, block: BlockIndex, beat: &Beat) -> io::Result<()> {
-        let header = Header { kind: Kind::Beat, symbol: SymbolIndex(0), tag: self.tag, block, sequence };
+    pub(super) fn beat(
+        &mut self,
+        sequence: Sequence,
+        block: BlockIndex,
+        beat: &Beat,
+    ) -> io::Result<()> {
+        let header = Header {
+            kind: Kind::Beat,
+            symbol: SymbolIndex(0),
+            tag: self.tag,
+            block,
+            sequence,
+        };
         let len = HEADER_LEN + BEAT_BODY_LEN + TAG_LEN;
-        self.key.seal(&header.emit(), sequence, &beat.emit(), &mut self.train[..len]);
+        self.key.seal(
+            &header.emit(),
+            sequence,
+            &beat.emit(),
+            &mut self.train[..len],
+        );
         self.send(len, len)
     }
 
@@ -96,6 +128,10 @@ impl Transmitter {
 
 fn make_parity(data: &[u8], symbol: SymbolIndex, parity: &mut [u8]) {
     let symbols = u16::try_from(data.len() / usize::from(SYMBOL_SIZE)).unwrap_or(u16::MAX);
-    let made = Code::new(symbols).and_then(|code| code.encode_parity(&MachineKernel, data, SYMBOL_SIZE, symbol, parity));
-    debug_assert!(made.is_ok(), "the machine asks for symbols that exist: {made:?}");
+    let made = Code::new(symbols)
+        .and_then(|code| code.encode_parity(&MachineKernel, data, SYMBOL_SIZE, symbol, parity));
+    debug_assert!(
+        made.is_ok(),
+        "the machine asks for symbols that exist: {made:?}"
+    );
 }
