@@ -82,7 +82,7 @@ fn show(notice: &Notice, place: &str) {
             done.files
         )),
         Notice::Ended(session, Err(failure)) => {
-            say(format_args!("session {session}: {}", describe(failure)))
+            say(format_args!("session {session}: {}", describe(failure)));
         }
         Notice::Untrusted(key, address) => say(format_args!(
             "ignored: {address} announces a copy with the key {}, which is not trusted to send",

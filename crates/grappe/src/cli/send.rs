@@ -207,17 +207,17 @@ impl Display {
             }
             Notice::Event(Event::Joined(name)) => self.line(format_args!("joined: {name}")),
             Notice::Event(Event::Refused(name, reason)) => {
-                self.line(format_args!("refused: {name}: {reason}"))
+                self.line(format_args!("refused: {name}: {reason}"));
             }
             Notice::Event(Event::Started(count)) => {
-                self.line(format_args!("sending to {count} receiver(s)"))
+                self.line(format_args!("sending to {count} receiver(s)"));
             }
             Notice::Event(Event::Complete(name)) => self.line(format_args!("complete: {name}")),
             Notice::Event(Event::Gone(name, reason)) => {
-                self.line(format_args!("gone: {name}: {reason}"))
+                self.line(format_args!("gone: {name}: {reason}"));
             }
             Notice::Stranger(address, reason) => {
-                self.line(format_args!("turned away: {}: {reason}", address.ip()))
+                self.line(format_args!("turned away: {}: {reason}", address.ip()));
             }
             Notice::Waiting(what) => self.line(format_args!("waiting for {what}")),
             Notice::Note(text) => self.line(format_args!("note: {text}")),

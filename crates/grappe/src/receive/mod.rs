@@ -184,6 +184,7 @@ impl Daemon {
         mut stop: watch::Receiver<Option<String>>,
         notice: &mut dyn FnMut(Notice),
     ) -> Option<Result<Done, Failure>> {
+        let session_limit = if self.once { 1 } else { SESSIONS_MAX };
         let mut sessions = JoinSet::new();
         let mut last = None;
         loop {
@@ -208,7 +209,7 @@ impl Daemon {
                         return last;
                     }
                 }
-                Some(heard) = heard.recv(), if sessions.len() < SESSIONS_MAX && !(self.once && !sessions.is_empty()) => {
+                Some(heard) = heard.recv(), if sessions.len() < session_limit => {
                     match heard {
                         Ok(heard) if self.is_wanted(&heard, notice) => {
                             notice(Notice::Joining(heard.session, heard));

@@ -61,7 +61,7 @@ impl Content {
     fn read(&self, block: BlockIndex, buffer: &mut Vec<u8>) {
         match self.stream.place(block) {
             Some(Place::Manifest { offset, len }) => {
-                copy_part(&self.manifest_bytes, offset, len, buffer)
+                copy_part(&self.manifest_bytes, offset, len, buffer);
             }
             Some(Place::Digests { offset, len }) => {
                 let bytes = self

@@ -128,7 +128,7 @@ fn what_cannot_be_sent_is_reported_before_and_the_rest_arrives() {
     let fifo = stage.path("tree/fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
     let secret = stage.file("tree/secret", b"secret");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o0)).unwrap();
     // Root reads everything.
     let unreadable = fs::read(&secret).is_err();
     let _receiver = stage.receiver("node");
