@@ -72,6 +72,7 @@ fuzz_target!(|bytes: &[u8]| {
         sequence: 0,
         is_over: false,
     };
+    driver.begin();
     while !driver.script.is_over() {
         driver.step();
         driver.drain();
@@ -79,17 +80,53 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 impl Driver<'_> {
+    /// Lets some receivers join and prepare as they should, so that much is spent on what follows.
+    fn begin(&mut self) {
+        let count = self.script.u8() % 4;
+        for number in 0..count {
+            self.hello(number.to_string());
+            self.drain();
+            let peer = PeerId(number.into());
+            let joined = ToSender::Joined {
+                buffer_bytes: 1 << (16 + self.script.u8() % 12),
+            };
+            self.handle(Input::Control(peer, joined));
+            self.drain();
+        }
+        self.flow();
+        for number in 0..count {
+            self.handle(Input::Control(PeerId(number.into()), ToSender::Ready));
+        }
+        self.drain();
+    }
+
+    fn hello(&mut self, name: String) {
+        let peer = PeerId(self.peers);
+        self.peers += 1;
+        self.handle(Input::Hello {
+            peer,
+            name,
+            report_key: [9; 16],
+        });
+    }
+
+    /// Some milliseconds in which every job is done at once.
+    fn flow(&mut self) {
+        for _ in 0..1 + self.script.u8() % 16 {
+            self.now = self.now + Duration::from_millis(5);
+            self.drain();
+            while !self.jobs.is_empty() {
+                self.do_job(0);
+                self.drain();
+            }
+        }
+    }
+
     fn step(&mut self) {
         match self.script.u8() % 16 {
             0 if self.peers < PEERS_MAX => {
                 let name = (self.script.u8() % 3).to_string();
-                let peer = PeerId(self.peers);
-                self.peers += 1;
-                self.handle(Input::Hello {
-                    peer,
-                    name,
-                    report_key: [9; 16],
-                });
+                self.hello(name);
             }
             1 => self.control(),
             2 => {
@@ -105,6 +142,7 @@ impl Driver<'_> {
             }
             7 if self.script.u8() == 0 => self.handle(Input::Cancel("asked".into())),
             8..11 => self.report(),
+            11 | 12 => self.flow(),
             _ => self.answer(),
         }
     }
@@ -172,7 +210,11 @@ impl Driver<'_> {
     /// Does one of the jobs, not always the first.
     fn answer(&mut self) {
         let which = usize::from(self.script.u8());
-        match self.jobs.remove(which % self.jobs.len().max(1)) {
+        self.do_job(which % self.jobs.len().max(1));
+    }
+
+    fn do_job(&mut self, which: usize) {
+        match self.jobs.remove(which) {
             Some(Job::Read(block)) => {
                 self.memory.insert(block);
                 self.handle(Input::BlockReady(block));
