@@ -145,10 +145,9 @@ fn what_cannot_be_sent_is_reported_before_and_the_rest_arrives() {
 }
 
 fn grow(path: &Path) {
-    OpenOptions::new()
+    let mut file = OpenOptions::new()
         .append(true)
         .open(path)
-        .unwrap()
-        .write_all(b"more")
-        .unwrap();
+        .expect("the file is there");
+    file.write_all(b"more").expect("it takes more");
 }

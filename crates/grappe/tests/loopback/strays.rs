@@ -22,9 +22,13 @@ struct Stranger {
 
 impl Stranger {
     fn new(stage: &Stage) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
-        socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
-        socket.set_multicast_ttl_v4(0).unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        socket
+            .set_multicast_if_v4(&Ipv4Addr::LOCALHOST)
+            .expect("loopback has multicast");
+        socket
+            .set_multicast_ttl_v4(0)
+            .expect("packets may stay here");
         Self {
             socket: socket.into(),
             port: stage.port,
@@ -34,7 +38,9 @@ impl Stranger {
     /// Sends `packet` to the group of announcements and to the node itself.
     fn send(&self, packet: &[u8]) {
         for address in [ANNOUNCE_GROUP, Ipv4Addr::LOCALHOST] {
-            self.socket.send_to(packet, (address, self.port)).unwrap();
+            self.socket
+                .send_to(packet, (address, self.port))
+                .expect("it leaves");
         }
     }
 }
