@@ -3,8 +3,6 @@
 //!
 //! No root is needed; the few tests that mount a file system say so and pass where they may not.
 
-#![expect(clippy::unwrap_used, reason = "a failed set-up is a failed test")]
-
 mod changing;
 mod copying;
 mod deaths;
