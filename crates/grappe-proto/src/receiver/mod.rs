@@ -293,11 +293,7 @@ impl Receiver {
                     .push_back(Output::Control(ToSender::Joined { buffer_bytes }));
             }
             Input::Control(message) => self.control(message, now),
-            Input::Closed(reason) => match self.result.take() {
-                // Everything stands under its final name, whether the sender heard of it or not.
-                Some(done) => self.over(Ok(done)),
-                None => self.over(Err(Failure::SenderGone(reason))),
-            },
+            Input::Closed(reason) => self.over(Err(Failure::SenderGone(reason))),
             Input::Prepared(Ok(stream)) => {
                 self.stream = stream;
                 self.phase = Phase::Content;
@@ -457,6 +453,8 @@ impl Receiver {
     }
 
     fn over(&mut self, result: Result<Done, Failure>) {
+        // Once everything stands under its final name, nothing that the sender does changes that.
+        let result = self.result.take().map_or(result, Ok);
         self.phase = Phase::Over;
         self.outputs.push_back(Output::Finished(result));
     }

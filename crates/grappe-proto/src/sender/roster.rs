@@ -27,6 +27,9 @@ impl Sender {
             "connections are numbered as they come"
         );
         let declined = self.reason_to_decline(&name);
+        if declined.is_none() {
+            self.supersede(&name, now);
+        }
         let name = if declined.is_none() {
             self.unique(name)
         } else {
@@ -221,7 +224,11 @@ impl Sender {
 
     /// `name`, with a number when another receiver has it already.
     fn unique(&self, name: String) -> String {
-        let taken = |name: &str| self.peers.iter().any(|peer| peer.name == name);
+        let taken = |name: &str| {
+            self.peers
+                .iter()
+                .any(|peer| peer.name == name && !peer.has_ended())
+        };
         if !taken(&name) {
             return name;
         }
@@ -229,6 +236,21 @@ impl Sender {
         candidates
             .find(|candidate| !taken(candidate))
             .unwrap_or(name)
+    }
+
+    /// A receiver that comes again takes the place of its earlier self, which has no line of its own.
+    fn supersede(&mut self, name: &str, now: Time) {
+        for peer in &mut self.peers {
+            if peer.name == name && peer.has_ended() {
+                let (state, done) = (NodeState::Refused, Done::default());
+                peer.stage = Stage::Ended {
+                    state,
+                    reason: None,
+                    done,
+                    at: now,
+                };
+            }
+        }
     }
 
     fn joined(&mut self, id: PeerId, buffer_bytes: u64) {

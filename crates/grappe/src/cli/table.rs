@@ -19,6 +19,8 @@ struct Report<'a> {
     blake3: Option<String>,
     nodes: Vec<Node<'a>>,
     skipped: Vec<Skipped>,
+    /// Receivers expected by number that never came.
+    missing: usize,
 }
 
 #[derive(Serialize)]
@@ -66,6 +68,7 @@ pub(crate) fn json(report: &SendReport) -> String {
         blake3: report.hash.map(|hash| hash.to_string()),
         nodes: nodes.collect(),
         skipped: skipped.collect(),
+        missing: report.missing,
     };
     serde_json::to_string(&object)
         .unwrap_or_else(|error| unreachable!("strings and numbers are JSON: {error}"))
@@ -160,7 +163,8 @@ pub(crate) fn summary(report: &SendReport) -> String {
 }
 
 fn repaired_bytes(node: &NodeOutcome) -> u64 {
-    node.repaired * u64::from(SYMBOL_SIZE)
+    // Counted by the receiver: any number may come.
+    node.repaired.saturating_mul(u64::from(SYMBOL_SIZE))
 }
 
 fn rate(bytes: u64, elapsed: Duration) -> f64 {

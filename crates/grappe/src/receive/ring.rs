@@ -17,6 +17,9 @@ use super::REJOIN;
 /// Bytes of a chunk: four full trains.
 const CHUNK_BYTES: usize = 256 * 1024;
 
+/// Reads that one chunk takes: a flood of empty packets must not fill the memory with their lengths.
+const RUNS_MAX: usize = 1024;
+
 /// Chunks in the ring: 32 MiB, a quarter of a second at 1 Gbit/s.
 const CHUNKS: usize = 128;
 
@@ -64,7 +67,7 @@ impl Chunk {
     }
 
     fn has_room(&self) -> bool {
-        CHUNK_BYTES - self.used >= TRAIN_BYTES_MAX
+        CHUNK_BYTES - self.used >= TRAIN_BYTES_MAX && self.runs.len() < RUNS_MAX
     }
 }
 
