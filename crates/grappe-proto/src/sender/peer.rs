@@ -21,6 +21,8 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) name: String,
     pub(super) stage: Stage,
+    /// Whether it heard the group once, whatever became of it since.
+    pub(super) has_joined: bool,
     pub(super) report_key: SealKey,
     /// Number of its latest report; older ones are stale or replayed.
     pub(super) report_last: Option<Sequence>,
@@ -61,6 +63,7 @@ impl Peer {
             id,
             name,
             stage: Stage::Greeted,
+            has_joined: false,
             report_key,
             report_last: None,
             heard_at: now,

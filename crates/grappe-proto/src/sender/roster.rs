@@ -10,6 +10,9 @@ use crate::session::{Expectation, LimitedBy, NodeOutcome, NodeState};
 use crate::units::{BlockIndex, PeerId, Time};
 use crate::wire::control::{Done, ToReceiver, ToSender};
 
+#[cfg(test)]
+mod tests;
+
 /// Receivers of one name get numbers; more than this share a host only by mistake.
 const NAMESAKES_MAX: usize = 1_000;
 
@@ -259,6 +262,7 @@ impl Sender {
             return;
         };
         peer.stage = Stage::Joined;
+        peer.has_joined = true;
         // One train must always fit, or nothing would ever move.
         peer.credit = (buffer_bytes / packet).max(self.setup.burst_packets_max as u64);
         let name = peer.name.clone();
@@ -346,11 +350,17 @@ impl Sender {
         Some(NodeOutcome {
             name: peer.name.clone(),
             state: *state,
+            joined: peer.has_joined,
             reason: reason.clone(),
             bytes: done.bytes,
             elapsed: at.since(self.started_at),
             repaired: done.repaired,
-            limited_by: self.blame.verdict(peer.id),
+            limited_by: if peer.has_joined {
+                self.blame.verdict(peer.id)
+            } else {
+                // What held the copy back did not reach it.
+                LimitedBy::Network
+            },
         })
     }
 
@@ -375,6 +385,7 @@ fn never_came(name: &str) -> NodeOutcome {
     NodeOutcome {
         name: name.to_owned(),
         state: NodeState::Lost,
+        joined: false,
         reason: Some("did not join".into()),
         bytes: 0,
         elapsed: Duration::ZERO,

@@ -98,6 +98,8 @@ pub struct NodeOutcome {
     pub name: String,
     /// How it ended.
     pub state: NodeState,
+    /// Whether it ever heard the group of this copy. One that never came, declined or left before did not.
+    pub joined: bool,
     /// Why it did not end well, for a human.
     pub reason: Option<String>,
     /// Bytes of files that stand under their final names there.

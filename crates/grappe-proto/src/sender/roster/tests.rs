@@ -1,0 +1,105 @@
+//! Who counts as having joined, by the machine alone.
+
+use std::time::Duration;
+
+use super::*;
+use crate::content::stream::Stream;
+use crate::limits::SYMBOL_SIZE;
+use crate::rate::RateLimits;
+use crate::sender::{Input, SenderSetup};
+
+const WAIT: Duration = Duration::from_secs(1);
+
+/// A machine that lets receivers join for a second, and its receivers so far.
+struct Session {
+    machine: Sender,
+    peers: u16,
+}
+
+impl Session {
+    fn new(expectation: Expectation) -> Self {
+        let setup = SenderSetup {
+            tag: 1,
+            stream: Stream::of_manifest_only(100).expect("small"),
+            symbol_size: SYMBOL_SIZE,
+            expectation,
+            wait: WAIT,
+            rate: RateLimits::default(),
+            burst_packets_max: 16,
+        };
+        Self {
+            machine: Sender::new(setup, Time::ZERO),
+            peers: 0,
+        }
+    }
+
+    fn greet(&mut self, name: &str) -> PeerId {
+        let peer = PeerId(self.peers);
+        self.peers += 1;
+        let hello = Input::Hello {
+            peer,
+            name: name.into(),
+            report_key: [0; KEY_LEN],
+        };
+        self.machine.handle(hello, Time::ZERO);
+        peer
+    }
+
+    fn say(&mut self, peer: PeerId, message: ToSender) {
+        self.machine
+            .handle(Input::Control(peer, message), Time::ZERO);
+    }
+
+    /// Everything that is left to do once the wait is over, up to the summary.
+    fn end(mut self) -> Summary {
+        loop {
+            match self.machine.poll(Time::ZERO + WAIT) {
+                Output::Finished(summary) => return summary,
+                Output::Wait(_) => panic!("somebody is waited for"),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn line<'a>(summary: &'a Summary, name: &str) -> &'a NodeOutcome {
+    let mut lines = summary.nodes.iter().filter(|node| node.name == name);
+    lines.next().expect("a line")
+}
+
+#[test]
+fn who_was_named_and_never_came_has_not_joined() {
+    let names = ["absent".to_owned()].into();
+    let summary = Session::new(Expectation::Names(names)).end();
+    let absent = line(&summary, "absent");
+    assert!(!absent.joined);
+    assert_eq!(absent.state, NodeState::Lost);
+    assert_eq!(absent.limited_by, LimitedBy::Network);
+}
+
+#[test]
+fn who_declines_leaves_or_stays_mute_before_joining_has_not_joined() {
+    let mut session = Session::new(Expectation::Anybody);
+    let declines = session.greet("declines");
+    let reason = "the disk is full".to_owned();
+    session.say(declines, ToSender::Refused { reason });
+    let leaves = session.greet("leaves");
+    let left = Input::Left(leaves, "closed its connection".into());
+    session.machine.handle(left, Time::ZERO);
+    session.greet("mute");
+    let summary = session.end();
+    assert_eq!(summary.nodes.len(), 3);
+    assert!(summary.nodes.iter().all(|node| !node.joined));
+    assert_eq!(line(&summary, "declines").state, NodeState::Refused);
+    assert_eq!(line(&summary, "leaves").state, NodeState::Lost);
+}
+
+#[test]
+fn who_joined_and_left_again_has_joined() {
+    let mut session = Session::new(Expectation::Anybody);
+    let peer = session.greet("node");
+    session.say(peer, ToSender::Joined { buffer_bytes: 0 });
+    let left = Input::Left(peer, "closed its connection".into());
+    session.machine.handle(left, Time::ZERO);
+    assert!(line(&session.end(), "node").joined);
+}
