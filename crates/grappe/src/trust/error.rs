@@ -126,7 +126,11 @@ impl TrustError {
     /// What the user can do about it, as a sentence or a command to paste, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoKey { .. } => Some("make one with: grappe key new".to_owned()),
+            // A single place was asked for; of several, the first is where a key is made anyway.
+            Self::NoKey { looked_at } => Some(match &looked_at[..] {
+                [only] => format!("make one with: grappe key new {}", shell_word(only)),
+                _ => "make one with: grappe key new".to_owned(),
+            }),
             Self::KeyExposed { path, .. } => Some(format!("chmod 600 {}", shell_word(path))),
             Self::TrustFileExposed { path, .. } => Some(format!("chmod go-w {}", shell_word(path))),
             Self::Encrypted { path } => Some(format!(
@@ -216,6 +220,19 @@ mod tests {
             error.to_string(),
             "no identity key found; looked at /a/key, /b/key"
         );
-        assert!(error.hint().unwrap().contains("grappe key new"));
+        assert_eq!(error.hint().unwrap(), "make one with: grappe key new");
+    }
+
+    #[test]
+    fn a_missing_key_that_was_named_is_made_where_it_was_looked_for() {
+        let hint = |path: &str| {
+            TrustError::NoKey {
+                looked_at: vec![path.into()],
+            }
+            .hint()
+            .unwrap()
+        };
+        assert_eq!(hint("/a/key"), "make one with: grappe key new /a/key");
+        assert_eq!(hint("my key"), "make one with: grappe key new 'my key'");
     }
 }
