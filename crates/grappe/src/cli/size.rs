@@ -4,21 +4,37 @@ use std::time::Duration;
 
 use grappe_proto::units::Rate;
 
-/// Reads `900mbit`, `1.5gbit`, `80MB` (bytes per second, `/s` optional): the units of `tc(8)`.
+/// Reads `900mbit`, `1.5Gbit/s`, `80MB/s`, `80MBps`: bits are written out, bytes have a capital `B`.
+///
+/// A small `b` is refused: it is bits to most, and bytes to `tc(8)`.
 pub(crate) fn parse_rate(text: &str) -> Result<Rate, String> {
-    let (number, unit) = split(text.trim_end_matches("/s").trim_end_matches("ps"))?;
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "bit" => 1.0 / 8.0,
-        "kbit" => 1e3 / 8.0,
-        "mbit" => 1e6 / 8.0,
-        "gbit" => 1e9 / 8.0,
-        "b" => 1.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        _ => return Err("expected a number and a unit, such as 900mbit, 1gbit or 80MB/s".into()),
+    let (number, unit) = split(text)?;
+    let unit = ["/s", "ps"]
+        .iter()
+        .find_map(|suffix| unit.strip_suffix(suffix))
+        .unwrap_or(unit);
+    let unknown = || "expected a number and a unit, such as 900mbit, 1gbit or 80MB/s".to_owned();
+    let prefix_len = usize::from(unit.starts_with(['k', 'K', 'm', 'M', 'g', 'G']));
+    let (prefix, base) = unit.split_at(prefix_len);
+    let prefix = prefix.to_ascii_lowercase();
+    let factor = match &*prefix {
+        "k" => 1e3,
+        "m" => 1e6,
+        "g" => 1e9,
+        _ => 1.0,
     };
-    let bytes = number * factor;
+    let bytes = match base {
+        "B" => number * factor,
+        "b" => {
+            // Units of bytes have small kilos and large others.
+            let of_bytes = prefix.replace('m', "M").replace('g', "G");
+            return Err(format!(
+                "it may mean bits or bytes: write {number}{prefix}bit or {number}{of_bytes}B/s"
+            ));
+        }
+        bits if bits.eq_ignore_ascii_case("bit") => number * factor / 8.0,
+        _ => return Err(unknown()),
+    };
     if !(1e3..1e12).contains(&bytes) {
         return Err("a rate is between 8kbit and 8000gbit".into());
     }
@@ -91,14 +107,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_read_as_tc_reads_them() {
+    fn bits_are_written_out_and_bytes_are_capital() {
         let rate = |text| parse_rate(text).map(Rate::bytes_per_second);
         assert_eq!(rate("900mbit"), Ok(112_500_000));
+        assert_eq!(rate("900Mbit/s"), Ok(112_500_000));
         assert_eq!(rate("1.5gbit"), Ok(187_500_000));
         assert_eq!(rate("80MB/s"), Ok(80_000_000));
-        assert!(rate("900").is_err());
-        assert!(rate("fast").is_err());
-        assert!(rate("0mbit").is_err());
+        assert_eq!(rate("80MBps"), Ok(80_000_000));
+        assert_eq!(rate("80 MB"), Ok(80_000_000));
+        assert_eq!(rate("5000B/s"), Ok(5_000));
+        for text in [
+            "900", "fast", "0mbit", "80MB/s/s", "80MB/sps", "80mibit", "1é",
+        ] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_that_may_be_bits_or_bytes_is_refused_with_both_clear_spellings() {
+        let refusal = |text| parse_rate(text).map(|_| ()).unwrap_err();
+        for text in ["80mb", "80Mb/s", "80mbps", "80 Mbps", "80Mb"] {
+            let refusal = refusal(text);
+            assert!(refusal.contains("80mbit or 80MB/s"), "{text}: {refusal}");
+        }
+        assert!(refusal("1.5gb/s").contains("1.5gbit or 1.5GB/s"));
+        assert!(refusal("9kbps").contains("9kbit or 9kB/s"));
+        assert!(refusal("9000b").contains("9000bit or 9000B/s"));
     }
 
     #[test]
