@@ -31,6 +31,9 @@ pub(crate) struct NodeArguments {
     /// Routers that packets may pass, plus one: 1 stays on the link
     #[arg(long, default_value_t = TTL)]
     ttl: u8,
+    /// End in order when standard input ends: whoever started this holds it open while it lives
+    #[arg(long, hide = true)]
+    pub(crate) until_eof: bool,
 }
 
 impl NodeArguments {

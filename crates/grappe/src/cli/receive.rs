@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let (identity, trust) = arguments.node.identity()?;
     let network = arguments.node.network()?;
     let (stop, stopped) = watch::channel(None);
-    signals::watch(move |signal| {
+    signals::watch(arguments.node.until_eof, move |signal| {
         let _ended = sd_notify::notify(&[NotifyState::Stopping]);
         stop.send_replace(Some(format!("the receiver was stopped by {signal}")));
     })?;

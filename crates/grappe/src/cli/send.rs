@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let network = arguments.node.network()?;
     let interface = format!("{} ({})", network.interface.name, network.interface.address);
     let (cancel, cancelled) = crossbeam_channel::bounded(1);
-    signals::watch(move |signal| {
+    signals::watch(arguments.node.until_eof, move |signal| {
         let _told_already = cancel.try_send(format!("stopped by {signal}"));
     })?;
     let options = SendOptions {

@@ -1,4 +1,4 @@
-//! What a service manager hears of the daemon (`sd_notify(3)`).
+//! What a service manager hears of the daemon (`sd_notify(3)`), and the end with whoever started it.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
@@ -42,4 +42,18 @@ fn a_receiver_that_cannot_start_does_not_say_that_it_is_ready() {
         socket.recv(&mut [0; 256]).map_err(|error| error.kind()),
         Err(ErrorKind::WouldBlock)
     );
+}
+
+#[test]
+fn the_end_of_standard_input_ends_those_that_hold_on_to_it() {
+    let stage = Stage::new();
+    let file = stage.file("data", b"content");
+    // Tests start programs with an input that is at its end.
+    Running::start(stage.receive("node").arg("--until-eof"))
+        .end()
+        .with_code(0);
+    Running::start(stage.send(&[&file]).args(["--until-eof", "--wait", "1h"]))
+        .end()
+        .with_code(1)
+        .saying("stopped by the end of standard input");
 }
