@@ -60,20 +60,27 @@ impl CommandError {
     }
 }
 
-/// Writes a line to standard error; a closed one is no reason to panic.
+/// Writes one line to standard error, whatever is in it; a closed one is no reason to panic.
 pub(crate) fn say(line: std::fmt::Arguments<'_>) {
     use std::io::Write;
     let _closed = writeln!(std::io::stderr().lock(), "{}", printable(&line.to_string()));
 }
 
-/// `text` without what would steer a terminal: file names and peers' reasons come from others.
+/// `text` as a part of one line: without what would end the line, steer a terminal or turn the order of
+/// its characters. File names and peers' words come from others.
 pub(crate) fn printable(text: &str) -> String {
-    let replace = |character: char| match character {
-        '\n' => '\n',
-        control if control.is_control() => char::REPLACEMENT_CHARACTER,
+    let replace = |character| match character {
+        steering if steers(steering) => char::REPLACEMENT_CHARACTER,
         other => other,
     };
     text.chars().map(replace).collect()
+}
+
+/// Whether `character` is a control (Unicode Cc), ends a line or a paragraph (Zl, Zp), or overrides the
+/// direction of writing (UAX #9).
+pub(crate) fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl From<TrustError> for CommandError {
@@ -107,5 +114,19 @@ impl From<SendError> for CommandError {
 impl From<ReceiveError> for CommandError {
     fn from(error: ReceiveError) -> Self {
         Self::usage(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_stays_on_its_line_and_steers_nothing() {
+        let forged = "node1\ncomplete: node2\r\u{1b}[2J\u{9b}1A\u{7f}\u{85}\u{2028}\u{202e}\0\t";
+        let shown = printable(forged);
+        assert_eq!(shown.lines().count(), 1);
+        assert!(!shown.chars().any(steers), "{shown:?}");
+        assert_eq!(printable("größe 数 –"), "größe 数 –");
     }
 }

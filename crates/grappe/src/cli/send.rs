@@ -130,6 +130,9 @@ fn conclude(report: &SendReport, interface: &str, json: bool) -> ExitCode {
         ));
     }
     say(format_args!("{}", table::summary(report)));
+    if let Some(hash) = report.hash {
+        say(format_args!("blake3 {hash}"));
+    }
     let all_complete = report
         .nodes
         .iter()

@@ -7,8 +7,22 @@ use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::session::{NodeOutcome, NodeState};
 use serde::Serialize;
 
-use super::error::printable;
+use super::error::{printable, steers};
 use super::size::show_bytes;
+
+#[cfg(test)]
+mod tests;
+
+/// The heads of the table's columns.
+const COLUMNS: [&str; 7] = [
+    "node",
+    "state",
+    "bytes",
+    "seconds",
+    "rate",
+    "repaired",
+    "limited by",
+];
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -21,6 +35,8 @@ struct Report<'a> {
     skipped: Vec<Skipped>,
     /// Receivers expected by number that never came.
     missing: usize,
+    /// Why the copy was broken off; null when it was not.
+    cancelled: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -69,49 +85,73 @@ pub(crate) fn json(report: &SendReport) -> String {
         nodes: nodes.collect(),
         skipped: skipped.collect(),
         missing: report.missing,
+        cancelled: report.cancelled.as_deref(),
     };
-    serde_json::to_string(&object)
-        .unwrap_or_else(|error| unreachable!("strings and numbers are JSON: {error}"))
+    let object = serde_json::to_string(&object)
+        .unwrap_or_else(|error| unreachable!("strings and numbers are JSON: {error}"));
+    escape(&object)
 }
 
-/// The table of a finished copy.
-pub(crate) fn text(report: &SendReport) -> String {
-    let mut rows = vec![
-        [
-            "node",
-            "state",
-            "bytes",
-            "seconds",
-            "rate",
-            "repaired",
-            "limited by",
-        ]
-        .map(String::from),
-    ];
-    for node in &report.nodes {
-        let is_complete = node.state == NodeState::Complete;
-        let unless_failed = |text: String| if is_complete { text } else { "-".into() };
-        rows.push([
-            node.name.clone(),
-            node.state.as_str().into(),
-            unless_failed(show_bytes(node.bytes)),
-            unless_failed(format!("{:.2}", node.elapsed.as_secs_f64())),
-            unless_failed(format!(
-                "{}/s",
-                show_bytes(rate(node.bytes, node.elapsed) as u64)
-            )),
-            unless_failed(show_bytes(repaired_bytes(node))),
-            unless_failed(node.limited_by.as_str().into()),
-        ]);
+/// The same JSON with everything escaped that would steer a terminal: JSON asks that of the first 32
+/// characters only (RFC 8259, section 7).
+fn escape(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if steers(character) {
+            escaped += &format!("\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
     }
-    let mut widths = [0; 7];
-    for row in &rows {
+    escaped
+}
+
+/// The table of a finished copy, with the reasons of those that did not get it; empty without nodes.
+pub(crate) fn text(report: &SendReport) -> String {
+    if report.nodes.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![COLUMNS.map(String::from)];
+    rows.extend(report.nodes.iter().map(row));
+    let mut text = aligned(&rows);
+    for node in &report.nodes {
+        if let Some(reason) = &node.reason {
+            text += &printable(&format!("{}: {reason}", node.name));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn row(node: &NodeOutcome) -> [String; COLUMNS.len()] {
+    let is_complete = node.state == NodeState::Complete;
+    let if_known = |is_known: bool, text: String| if is_known { text } else { "-".into() };
+    let seconds = format!("{:.2}", node.elapsed.as_secs_f64());
+    let rate = format!("{}/s", show_bytes(rate(node.bytes, node.elapsed) as u64));
+    [
+        printable(&node.name),
+        node.state.as_str().into(),
+        if_known(is_complete, show_bytes(node.bytes)),
+        if_known(is_complete, seconds),
+        if_known(is_complete, rate),
+        if_known(is_complete, show_bytes(repaired_bytes(node))),
+        // That a node never joined is the network's doing as far as anybody here can know.
+        if_known(
+            is_complete || !node.joined,
+            node.limited_by.as_str().to_owned(),
+        ),
+    ]
+}
+
+fn aligned(rows: &[[String; COLUMNS.len()]]) -> String {
+    let mut widths = [0; COLUMNS.len()];
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut text = String::new();
-    for row in &rows {
+    for row in rows {
         for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
             // Numbers to the right, words to the left.
             let padding = " ".repeat(width - cell.chars().count());
@@ -124,15 +164,10 @@ pub(crate) fn text(report: &SendReport) -> String {
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
-    for node in &report.nodes {
-        if let Some(reason) = &node.reason {
-            text += &printable(&format!("{}: {reason}\n", node.name));
-        }
-    }
     text
 }
 
-/// The last line: how much, how fast, and the hash to compare.
+/// How much, to how many, and how fast.
 pub(crate) fn summary(report: &SendReport) -> String {
     let complete = report
         .nodes
@@ -146,7 +181,7 @@ pub(crate) fn summary(report: &SendReport) -> String {
     } else {
         100.0 * repairs as f64 / sent as f64
     };
-    let mut line = format!(
+    format!(
         "{} in {} to {complete} of {of} in {:.2} s, {share:.2} % of packets for repair",
         show_bytes(report.bytes),
         if report.files == 1 {
@@ -155,11 +190,7 @@ pub(crate) fn summary(report: &SendReport) -> String {
             format!("{} files", report.files)
         },
         report.elapsed.as_secs_f64(),
-    );
-    if let Some(hash) = report.hash {
-        line += &format!("\nblake3 {hash}");
-    }
-    line
+    )
 }
 
 fn repaired_bytes(node: &NodeOutcome) -> u64 {
