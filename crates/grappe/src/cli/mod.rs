@@ -3,6 +3,7 @@
 //! Only here is anything printed, the environment read, or the process ended.
 
 mod demo;
+mod display;
 mod error;
 mod key;
 mod network;
@@ -11,6 +12,7 @@ mod send;
 mod signals;
 mod size;
 mod table;
+mod turned_away;
 
 use std::process::ExitCode;
 

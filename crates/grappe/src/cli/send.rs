@@ -1,29 +1,39 @@
 //! `grappe send`: one node's files to every receiver.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use grappe::nodeset::NodeSet;
-use grappe::send::{Event, Notice, SendOptions, SendReport, send};
+use grappe::send::{SendOptions, SendReport, send};
 use grappe_proto::limits::PEERS_MAX;
 use grappe_proto::session::{Expectation, NodeState};
 use grappe_proto::units::Rate;
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::display::Display;
 use super::error::{CommandError, INCOMPLETE, NOBODY, say};
 use super::network::NodeArguments;
-use super::size::{parse_duration, parse_rate, show_bytes};
+use super::size::{parse_duration, parse_rate};
+use super::turned_away::TurnedAway;
 use super::{signals, table};
+
+/// Reasons that are repeated when nobody joined; each was told when it came up.
+const REASONS_SHOWN: usize = 10;
+
+/// What follows the flags in the help.
+const AFTER_HELP: &str = "\
+Exit code: 0 every expected receiver is complete and verified; 1 some are not, or a file could not be \
+sent whole, or the copy was broken off; 2 usage or configuration; 3 nobody joined.
+
+The object of --json: session, bytes, files, seconds, blake3, nodes (each with name, state, bytes, \
+seconds, rate, repaired, limited_by, and reason where there is one), skipped, missing, cancelled (null, \
+or why the copy was broken off). It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
 
 /// Send files and directories to every node that listens
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code: 0 every expected receiver is complete and verified; 1 some are not, \
-    or a file could not be sent whole; 2 usage or configuration; 3 nobody joined."
-)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Files and directories; `a/b` arrives as `DIR/b`
     #[arg(required = true, value_name = "PATH")]
@@ -66,10 +76,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         wait: arguments.wait,
         rate: arguments.rate,
     };
-    let mut display = Display::new(&interface, &expectation, arguments.wait);
+    let mut display = Display::new(&interface, &expectation, arguments.wait, arguments.rate);
     let report = send(options, &cancelled, &mut |notice| display.show(&notice))?;
-    display.finish();
-    Ok(conclude(&report, &interface, arguments.json))
+    let turned_away = display.finish();
+    Ok(conclude(&report, &turned_away, &interface, arguments.json))
 }
 
 fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
@@ -94,7 +104,12 @@ fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
 }
 
 /// Prints the result and chooses the exit code.
-fn conclude(report: &SendReport, interface: &str, json: bool) -> ExitCode {
+fn conclude(
+    report: &SendReport,
+    turned_away: &TurnedAway,
+    interface: &str,
+    json: bool,
+) -> ExitCode {
     let mut out = std::io::stdout().lock();
     // A reader that went away is no reason to fail a copy that is done.
     let _closed = if json {
@@ -110,16 +125,12 @@ fn conclude(report: &SendReport, interface: &str, json: bool) -> ExitCode {
             skipped.reason
         ));
     }
-    let nobody = report
-        .nodes
-        .iter()
-        .all(|node| node.reason.as_deref() == Some("did not join"));
     if let Some(reason) = &report.cancelled {
         say(format_args!("the copy was broken off: {reason}"));
         return ExitCode::from(INCOMPLETE);
     }
-    if nobody {
-        say_nobody_joined(interface);
+    if report.nodes.iter().all(|node| !node.joined) {
+        say_nobody_joined(interface, turned_away);
         return ExitCode::from(NOBODY);
     }
     if report.missing > 0 {
@@ -144,127 +155,24 @@ fn conclude(report: &SendReport, interface: &str, json: bool) -> ExitCode {
     }
 }
 
-fn say_nobody_joined(interface: &str) {
+fn say_nobody_joined(interface: &str, turned_away: &TurnedAway) {
     say(format_args!("error: nobody joined"));
+    let came = turned_away.told();
+    if came.len() > 0 {
+        say(format_args!("These came and did not join:"));
+        for (who, reason) in came.take(REASONS_SHOWN) {
+            say(format_args!("  {who}: {reason}"));
+        }
+    }
     say(format_args!(
         "It was announced on {interface}. If receivers run, one of these is the cause:"
     ));
-    say(format_args!(
-        "  interface: another one leads to the nodes: --interface, here and there"
-    ));
-    say(format_args!(
-        "  firewall:  UDP port and group, IGMP, or TCP to this node is blocked"
-    ));
-    say(format_args!(
-        "  key:       the receivers do not trust this node's key; `grappe receive` says so"
-    ));
-    say(format_args!(
-        "  switch:    it drops multicast: no querier, storm control; name the nodes with --to"
-    ));
-}
-
-/// Progress on standard error: a bar on a terminal, lines elsewhere.
-struct Display {
-    interface: String,
-    wait: String,
-    bar: Option<ProgressBar>,
-    bytes: u64,
-    blocks_told: u32,
-}
-
-impl Display {
-    fn new(interface: &str, expectation: &Expectation, wait: Duration) -> Self {
-        let whom = match expectation.count() {
-            Some(1) => "1 receiver".into(),
-            Some(count) => format!("{count} receivers"),
-            None => "receivers".into(),
-        };
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}");
-            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        let wait = format!("waiting up to {:.1} s for {whom}", wait.as_secs_f64());
-        Self {
-            interface: interface.into(),
-            wait,
-            bar,
-            bytes: 0,
-            blocks_told: 0,
-        }
-    }
-
-    fn show(&mut self, notice: &Notice<'_>) {
-        match notice {
-            Notice::Announced {
-                session,
-                bytes,
-                files,
-            } => {
-                self.bytes = *bytes;
-                self.line(format_args!(
-                    "session {session}: {} in {files} file(s) on {}; {}",
-                    show_bytes(*bytes),
-                    self.interface,
-                    self.wait
-                ));
-            }
-            Notice::Event(Event::Joined(name)) => self.line(format_args!("joined: {name}")),
-            Notice::Event(Event::Refused(name, reason)) => {
-                self.line(format_args!("refused: {name}: {reason}"));
-            }
-            Notice::Event(Event::Started(count)) => {
-                self.line(format_args!("sending to {count} receiver(s)"));
-            }
-            Notice::Event(Event::Complete(name)) => self.line(format_args!("complete: {name}")),
-            Notice::Event(Event::Gone(name, reason)) => {
-                self.line(format_args!("gone: {name}: {reason}"));
-            }
-            Notice::Stranger(address, reason) => {
-                self.line(format_args!("turned away: {}: {reason}", address.ip()));
-            }
-            Notice::Waiting(what) => self.line(format_args!("waiting for {what}")),
-            Notice::Note(text) => self.line(format_args!("note: {text}")),
-            Notice::Progress(progress) => self.progress(progress),
-        }
-    }
-
-    fn progress(&mut self, progress: &grappe::send::Progress) {
-        let total = progress.content_blocks.max(1);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_length(total.into());
-                bar.set_position(progress.stored_blocks.into());
-                bar.set_message(format!(
-                    "{}/s to {}",
-                    show_bytes(progress.rate),
-                    progress.receivers
-                ));
-            }
-            None => {
-                // A line for each tenth.
-                let tenth = (total / 10).max(1);
-                if progress.stored_blocks / tenth > self.blocks_told / tenth {
-                    self.blocks_told = progress.stored_blocks;
-                    let percent = u64::from(progress.stored_blocks) * 100 / u64::from(total);
-                    self.line(format_args!(
-                        "{percent} % at {}/s",
-                        show_bytes(progress.rate)
-                    ));
-                }
-            }
-        }
-    }
-
-    fn line(&self, line: std::fmt::Arguments<'_>) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| say(line)),
-            None => say(line),
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+    for cause in [
+        "interface: another one leads to the nodes: --interface, here and there",
+        "firewall:  UDP port and group, IGMP, or TCP to this node is blocked",
+        "key:       the receivers do not trust this node's key; `grappe receive` says so",
+        "switch:    it drops multicast: no querier, storm control; name the nodes with --to",
+    ] {
+        say(format_args!("  {cause}"));
     }
 }

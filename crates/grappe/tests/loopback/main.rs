@@ -12,6 +12,7 @@ mod keys;
 mod merging;
 mod mounts;
 mod program;
+mod saying;
 mod several;
 mod stage;
 mod strays;
