@@ -6,6 +6,7 @@
 mod changing;
 mod copying;
 mod deaths;
+mod demo;
 mod directories;
 mod joining;
 mod keys;

@@ -117,12 +117,13 @@ impl Running {
             .join("\n")
     }
 
+    /// The number of the process.
+    pub(crate) fn number(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let number = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a process has a number");
-        kill_process(number, signal).expect("the process is there to be signalled");
+        signal_to(self.child.id(), signal);
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -219,6 +220,15 @@ impl Ended {
         assert!(report.is_object(), "an object: {report}");
         report
     }
+}
+
+/// Sends `signal` to the process of this number.
+pub(crate) fn signal_to(number: u32, signal: Signal) {
+    let number = i32::try_from(number)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process has a number");
+    kill_process(number, signal).expect("the process is there to be signalled");
 }
 
 /// The line of the node `name` in a report.
