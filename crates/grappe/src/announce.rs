@@ -41,6 +41,7 @@ impl Announcer {
     ) -> io::Result<Self> {
         let socket = MulticastSender::open(SenderOptions {
             interface: &network.interface,
+            local_port: 0,
             group: network.announce_address(),
             ttl: network.ttl,
             loopback: true,

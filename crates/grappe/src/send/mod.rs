@@ -195,6 +195,7 @@ pub fn send(
         .map_err(SendError::system("open the control port"))?;
     let socket = MulticastSender::open(SenderOptions {
         interface: &options.network.interface,
+        local_port: 0,
         group: options.network.data_address(session),
         ttl: options.network.ttl,
         loopback: options.network.interface.is_loopback,
