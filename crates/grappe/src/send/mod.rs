@@ -5,7 +5,11 @@
 
 mod carrier;
 mod control;
+mod opening;
+mod outage;
 mod readers;
+mod reports;
+mod threads;
 mod transmit;
 
 use std::net::{SocketAddr, TcpListener};
@@ -15,9 +19,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use grappe_os::udp::{InterfaceError, MulticastSender, SenderOptions};
-use grappe_proto::content::digest::Digests;
-use grappe_proto::content::layout::Layout;
-use grappe_proto::content::stream::{Stream, StreamError};
+use grappe_proto::content::stream::StreamError;
 use grappe_proto::rate::RateLimits;
 pub use grappe_proto::sender::{Event, Progress};
 use grappe_proto::session::{Expectation, NodeOutcome};
@@ -26,9 +28,8 @@ use grappe_proto::wire::control::ToSender;
 
 use self::carrier::Carrier;
 use self::control::{Connection, Outbox};
-use self::readers::Content;
 use crate::control::ControlError;
-use crate::files::{Skipped, Source, SourceError};
+use crate::files::{Skipped, SourceError};
 use crate::network::Network;
 use crate::trust::{Identity, TrustFile};
 
@@ -102,6 +103,9 @@ pub struct SendReport {
     pub cancelled: Option<String>,
     /// Packets sent, and those among them that were repairs.
     pub packets: (u64, u64),
+    /// Packets among them that never left this host: its own queue or a firewall refused them, or the
+    /// interface was down.
+    pub packets_refused: u64,
 }
 
 /// Why a copy could not begin.
@@ -129,6 +133,12 @@ pub enum SendError {
         /// Bytes of a packet with its IP header.
         needed: u32,
     },
+    /// The caller ended it before receivers could join.
+    #[error("the copy was broken off before it began: {0}")]
+    Cancelled(String),
+    /// This program failed where it must not.
+    #[error("a defect of this program: {0}")]
+    Defect(String),
     /// A socket or a thread was refused by the kernel.
     #[error("cannot {action}: {source}")]
     System {
@@ -188,11 +198,9 @@ pub fn send(
             needed: transmit::MTU_MIN,
         });
     }
-    let source = Source::open(&options.paths)?;
-    let content = lay_out(source)?;
-    let session = SessionId(random()?);
-    let listener = TcpListener::bind((options.network.interface.address, 0))
+    let listener = TcpListener::bind((interface.address, 0))
         .map_err(SendError::system("open the control port"))?;
+    let session = SessionId(random()?);
     let socket = MulticastSender::open(SenderOptions {
         interface: &options.network.interface,
         local_port: 0,
@@ -202,6 +210,7 @@ pub fn send(
         send_buffer: SEND_BUFFER,
     })
     .map_err(SendError::system("open the multicast socket"))?;
+    let content = opening::open(options.paths.clone(), cancel, notice)?;
     Carrier::start(
         options,
         Arc::new(content),
@@ -210,17 +219,6 @@ pub fn send(
         Arc::new(socket),
     )?
     .run(cancel, notice)
-}
-
-fn lay_out(source: Source) -> Result<Content, SendError> {
-    let manifest = source.manifest();
-    let manifest_bytes = manifest.encode();
-    let layout = Layout::new(manifest);
-    let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
-    let digests_len = Digests::encoded_len(layout.piece_count(), entries);
-    let stream = Stream::of_manifest_only(manifest_bytes.len() as u64)?
-        .with_content(&layout, digests_len)?;
-    Ok(Content::new(source, layout, stream, manifest_bytes))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], SendError> {
