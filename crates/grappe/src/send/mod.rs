@@ -12,7 +12,8 @@ mod reports;
 mod threads;
 mod transmit;
 
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,9 @@ pub struct SendOptions {
     pub wait: Duration,
     /// The most to send, in bytes per second.
     pub rate: Option<Rate>,
+    /// Port of this node for control connections (TCP) and for reports (UDP); 0 leaves both to the
+    /// kernel.
+    pub control_port: u16,
 }
 
 /// What the user is told while it happens.
@@ -133,6 +137,17 @@ pub enum SendError {
         /// Bytes of a packet with its IP header.
         needed: u32,
     },
+    /// Another program, or another copy, has the port that was asked for.
+    #[error(
+        "port {port} of {address} is in use, for TCP or UDP; each copy that runs needs a control port \
+         of its own"
+    )]
+    PortInUse {
+        /// This node's address.
+        address: Ipv4Addr,
+        /// The port.
+        port: u16,
+    },
     /// The caller ended it before receivers could join.
     #[error("the copy was broken off before it began: {0}")]
     Cancelled(String),
@@ -198,18 +213,20 @@ pub fn send(
             needed: transmit::MTU_MIN,
         });
     }
-    let listener = TcpListener::bind((interface.address, 0))
-        .map_err(SendError::system("open the control port"))?;
+    // Before the tree is read, which may take long: a port in use is better told at once.
+    let (address, port) = (interface.address, options.control_port);
+    let listener = TcpListener::bind((address, port))
+        .map_err(|error| port_error("open the control port", address, port, error))?;
     let session = SessionId(random()?);
     let socket = MulticastSender::open(SenderOptions {
         interface: &options.network.interface,
-        local_port: 0,
+        local_port: port,
         group: options.network.data_address(session),
         ttl: options.network.ttl,
         loopback: options.network.interface.is_loopback,
         send_buffer: SEND_BUFFER,
     })
-    .map_err(SendError::system("open the multicast socket"))?;
+    .map_err(|error| port_error("open the multicast socket", address, port, error))?;
     let content = opening::open(options.paths.clone(), cancel, notice)?;
     Carrier::start(
         options,
@@ -219,6 +236,14 @@ pub fn send(
         Arc::new(socket),
     )?
     .run(cancel, notice)
+}
+
+fn port_error(action: &'static str, address: Ipv4Addr, port: u16, error: io::Error) -> SendError {
+    if port != 0 && error.kind() == io::ErrorKind::AddrInUse {
+        SendError::PortInUse { address, port }
+    } else {
+        SendError::system(action)(error)
+    }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], SendError> {

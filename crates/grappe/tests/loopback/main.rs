@@ -11,6 +11,7 @@ mod joining;
 mod keys;
 mod merging;
 mod mounts;
+mod ports;
 mod program;
 mod several;
 mod stage;
