@@ -75,7 +75,7 @@ impl Outage {
         let failing = self.failing.take()?;
         failing.told?;
         let seconds = now.duration_since(failing.since).as_secs();
-        Some(format!("{}: works again after {seconds} s", self.what))
+        Some(format!("{}: that is over, after {seconds} s", self.what))
     }
 
     /// It failed with `error`.
@@ -178,7 +178,7 @@ mod tests {
             "{text}"
         );
         let over = outage.passed(start + Duration::from_secs(6));
-        assert!(over.is_some_and(|text| text.contains("again")));
+        assert!(over.is_some_and(|text| text.contains("over")));
     }
 
     #[test]
