@@ -6,7 +6,9 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use grappe_os::udp::{MulticastReceiver, MulticastSender, ReceiverOptions, SenderOptions, Wait};
+use grappe_os::udp::{
+    MulticastReceiver, MulticastSender, ReceiverOptions, SendOutcome, SenderOptions, Wait,
+};
 use grappe_proto::units::SessionId;
 use grappe_proto::wire::announce::{ANNOUNCEMENT_LEN, Announcement};
 use socket2::{Domain, Socket, Type};
@@ -41,6 +43,7 @@ impl Announcer {
     ) -> io::Result<Self> {
         let socket = MulticastSender::open(SenderOptions {
             interface: &network.interface,
+            local_port: 0,
             group: network.announce_address(),
             ttl: network.ttl,
             loopback: true,
@@ -72,15 +75,16 @@ impl Announcer {
     /// # Errors
     ///
     /// What the kernel says of the group; a node that cannot be reached is passed over.
-    pub fn announce(&self, nodes: &[Ipv4Addr]) -> io::Result<()> {
+    pub fn announce(&self, nodes: &[Ipv4Addr]) -> io::Result<SendOutcome> {
+        let outcome = self.socket.send_train(&self.packet, self.packet.len());
         for node in nodes {
-            let _unreachable = self
-                .socket
-                .send_to(&self.packet, SocketAddrV4::new(*node, self.port));
+            let address = SocketAddrV4::new(*node, self.port);
+            // Each attempt at a full queue takes a while, and the others would fare no better.
+            if let Ok(SendOutcome::Refused { .. }) = self.socket.send_to(&self.packet, address) {
+                break;
+            }
         }
-        self.socket
-            .send_train(&self.packet, self.packet.len())
-            .map(drop)
+        outcome
     }
 }
 
@@ -186,13 +190,13 @@ mod tests {
         let identity = Identity::generate("test").unwrap();
         let listener = Listener::join(&network).unwrap();
         let mut announcer = Announcer::new(&network, &identity, SessionId([7; 16]), 4_000).unwrap();
-        announcer.announce(&[]).unwrap();
+        let _sent = announcer.announce(&[]).unwrap();
         let heard = listener.hear(Duration::from_secs(2)).unwrap().unwrap();
         assert_eq!(heard.session, SessionId([7; 16]));
         assert_eq!(heard.sender, identity.public());
         assert_eq!(heard.control.port(), 4_000);
         announcer.packet[7] ^= 1;
-        announcer.announce(&[]).unwrap();
+        let _sent = announcer.announce(&[]).unwrap();
         assert_eq!(listener.hear(Duration::from_millis(200)).unwrap(), None);
     }
 }

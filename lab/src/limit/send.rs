@@ -34,6 +34,7 @@ pub fn send(interface: &str, path: &Path, rate: Option<f64>) -> Result<()> {
     let interface = Interface::named(interface)?;
     let socket = MulticastSender::open(SenderOptions {
         interface: &interface,
+        local_port: 0,
         group: GROUP,
         ttl: 1,
         loopback: false,

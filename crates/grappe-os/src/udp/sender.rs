@@ -25,11 +25,21 @@ use super::{
 /// produces a thousand a second at most, so a second attempt nearly always decides.
 const ATTEMPTS: usize = 8;
 
+/// How long the kernel waits for room in the send buffer in one call. It wakes the caller only once
+/// half the buffer is free; on a slow link a new call finds room long before.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
+
+/// Calls without any room after which a train is given up: together 200 ms. A queue that does not move
+/// for so long is parked, and the caller has other things to look after.
+const ROOM_WAITS: usize = 4;
+
 /// How to open a [`MulticastSender`].
 #[derive(Debug, Clone, Copy)]
 pub struct SenderOptions<'a> {
     /// Where packets leave, whatever the routing table says; replies arrive at its address.
     pub interface: &'a Interface,
+    /// UDP port that packets come from and replies go to; 0 leaves the choice to the kernel.
+    pub local_port: u16,
     /// The group and port that trains go to.
     pub group: SocketAddrV4,
     /// Routers that a packet may pass, plus one: 1 stays on the link, 0 on this host.
@@ -50,7 +60,8 @@ pub enum SendOutcome {
         /// Packets in the train.
         packets: usize,
     },
-    /// This host's own queue was full (`ENOBUFS`): the rate is above what the link takes.
+    /// This host's own queue was full, at once (`ENOBUFS`) or for 200 ms (`EAGAIN`): the rate is
+    /// above what the link takes, or the link takes nothing.
     Refused {
         /// Packets from the start of the train that were taken.
         sent: usize,
@@ -72,7 +83,7 @@ pub struct MulticastSender {
 }
 
 impl MulticastSender {
-    /// Opens the socket, bound to the interface's address and a port of the kernel's choice.
+    /// Opens the socket, bound to the interface's address.
     ///
     /// Packets carry "don't fragment": one larger than the interface's MTU is an error here, one
     /// larger than the path's is lost.
@@ -80,14 +91,15 @@ impl MulticastSender {
     /// # Errors
     ///
     /// `InvalidInput` when the address is not of a multicast group, else what the kernel says, such as
-    /// `AddrNotAvailable` when the interface has lost its address.
+    /// `AddrNotAvailable` when the interface has lost its address, or `AddrInUse` when another program
+    /// has the port.
     pub fn open(options: SenderOptions<'_>) -> io::Result<Self> {
         let SenderOptions {
             interface, group, ..
         } = options;
         require_group(group)?;
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-        socket.bind(&SocketAddrV4::new(interface.address, 0).into())?;
+        socket.bind(&SocketAddrV4::new(interface.address, options.local_port).into())?;
         // By index, as two interfaces may share an address and a name may move.
         sockopt::set_ip_multicast_if_with_ifindex(
             &socket,
@@ -98,6 +110,7 @@ impl MulticastSender {
         socket.set_multicast_ttl_v4(options.ttl.into())?;
         socket.set_multicast_loop_v4(options.loopback)?;
         socket.set_send_buffer_size(options.send_buffer)?;
+        socket.set_write_timeout(Some(ROOM_WAIT))?;
         options::set_receive_errors(socket.as_fd())?;
         options::set_never_fragment(socket.as_fd())?;
         let local = socket.local_addr()?.as_socket_ipv4();
@@ -116,8 +129,9 @@ impl MulticastSender {
 
     /// Sends `bytes` to the group as packets of `segment_size` bytes, of which the last may be shorter.
     ///
-    /// One system call while [`Self::gso_active`]; blocks while the send buffer is full. When the
-    /// kernel or the interface cannot cut trains, packets are sent one by one from then on.
+    /// One system call while [`Self::gso_active`]; blocks while the send buffer is full, but for 200 ms
+    /// at most. When the kernel or the interface cannot cut trains, packets are sent one by one from then
+    /// on.
     ///
     /// # Errors
     ///
@@ -274,7 +288,7 @@ impl MulticastSender {
     /// With `IP_RECVERR` the kernel hands the ICMP answer to an earlier packet to the next call, which
     /// then has sent nothing. Only an error that stays is about this packet.
     fn attempt<T>(&self, send: impl Fn(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<Option<T>> {
-        let mut failed = 0;
+        let (mut failed, mut waited) = (0, 0);
         loop {
             let error = match send(self.socket.as_fd()) {
                 Ok(sent) => return Ok(Some(sent)),
@@ -284,8 +298,16 @@ impl MulticastSender {
                 continue;
             }
             message::drain_errors(self.socket.as_fd());
-            if Errno::from_io_error(&error) == Some(Errno::NOBUFS) {
-                return Ok(None);
+            match Errno::from_io_error(&error) {
+                Some(Errno::NOBUFS) => return Ok(None),
+                Some(Errno::AGAIN) => {
+                    waited += 1;
+                    if waited == ROOM_WAITS {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                _ => {}
             }
             failed += 1;
             if failed == ATTEMPTS {
@@ -306,6 +328,19 @@ pub(super) fn require_group(group: SocketAddrV4) -> io::Result<()> {
 
 fn invalid(message: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+#[cfg(test)]
+impl MulticastSender {
+    /// Sends to a queue that answers every call as `answer` does.
+    pub(super) fn attempt_against(&self, answer: impl Fn() -> Errno) -> io::Result<Option<()>> {
+        self.attempt(|_| Err(answer().into()))
+    }
+
+    /// How long one call waits for room.
+    pub(super) fn room_wait(&self) -> Option<Duration> {
+        self.socket.write_timeout().ok().flatten()
+    }
 }
 
 /// What `udp_send_skb` answers without checksum offload, under IPsec, or before Linux 4.18.

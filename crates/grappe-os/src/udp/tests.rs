@@ -30,6 +30,7 @@ fn fresh_group() -> SocketAddrV4 {
 fn sender_to(group: SocketAddrV4) -> MulticastSender {
     MulticastSender::open(SenderOptions {
         interface: &loopback(),
+        local_port: 0,
         group,
         ttl: 0,
         loopback: true,
@@ -316,4 +317,37 @@ fn the_largest_trains_arrive() {
         }
         assert_eq!(total, length);
     }
+}
+
+#[test]
+fn a_queue_that_never_has_room_refuses_and_does_not_hold_the_caller() {
+    let sender = sender_to(fresh_group());
+    let wait = sender.room_wait().expect("a deadline for one call");
+    assert!(!wait.is_zero() && wait <= Duration::from_millis(200));
+
+    let calls = AtomicU16::new(0);
+    let outcome = sender.attempt_against(|| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        rustix::io::Errno::AGAIN
+    });
+    assert_eq!(outcome.unwrap(), None);
+    assert!(calls.load(Ordering::Relaxed) <= 8);
+}
+
+#[test]
+fn replies_come_to_the_port_that_was_asked_for() {
+    let free = sender_to(fresh_group()).local_port();
+    let (interface, group) = (loopback(), fresh_group());
+    let options = SenderOptions {
+        interface: &interface,
+        local_port: free,
+        group,
+        ttl: 0,
+        loopback: true,
+        send_buffer: 1 << 20,
+    };
+    let sender = MulticastSender::open(options).unwrap();
+    assert_eq!(sender.local_port(), free);
+    let taken = MulticastSender::open(options).unwrap_err();
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
 }

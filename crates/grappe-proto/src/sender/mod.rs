@@ -8,6 +8,7 @@ mod flow;
 mod peer;
 mod reports;
 mod roster;
+mod waiting;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -291,43 +292,6 @@ impl Sender {
         Output::Wait(self.wake_at(now))
     }
 
-    /// What the session waits for, in words, for a line that tells the user.
-    pub fn waiting_for(&self) -> String {
-        let names = |state: fn(&Peer) -> bool| {
-            let mut names: Vec<&str> = self
-                .live()
-                .filter(|peer| state(peer))
-                .map(|peer| &*peer.name)
-                .collect();
-            let more = names.len().saturating_sub(5);
-            names.truncate(5);
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            format!("{}{more}", names.join(", "))
-        };
-        match self.phase {
-            Phase::Joining(_) => match self.setup.expectation.count() {
-                Some(count) => format!("receivers: {} of {count} joined", self.live().count()),
-                None => format!("receivers: {} joined", self.live().count()),
-            },
-            Phase::Manifest => format!(
-                "{} to prepare for the files",
-                names(|peer| !peer.is_ready())
-            ),
-            Phase::Content if self.floor.stored_below >= self.end() => {
-                format!("{} to verify and place the files", names(|_| true))
-            }
-            Phase::Content => match self.live().min_by_key(|peer| peer.stored_below) {
-                Some(slowest) => format!("{} to store the content", slowest.name),
-                None => "nobody".into(),
-            },
-            Phase::Over => "nothing".into(),
-        }
-    }
-
     /// How far the copy is.
     pub fn progress(&self) -> Progress {
         let content = self.setup.stream.content_blocks();
@@ -386,14 +350,21 @@ impl Sender {
 
     fn wake_at(&self, now: Time) -> Time {
         let silence = self
-            .live()
+            .peers
+            .iter()
+            .filter(|peer| !peer.has_ended())
             .map(|peer| peer.heard_at + PEER_SILENCE_MAX)
             .min()
             .unwrap_or(Time::NEVER);
         match self.phase {
-            Phase::Joining(deadline) => deadline
-                .min(silence)
-                .min(self.beat_at.max(now + Duration::from_millis(1))),
+            Phase::Joining(deadline) => {
+                // Beats go to those who joined; before that none is due.
+                let beat = match self.live().next() {
+                    Some(_) => self.beat_at,
+                    None => Time::NEVER,
+                };
+                deadline.min(silence).min(beat)
+            }
             Phase::Over => Time::NEVER,
             Phase::Manifest | Phase::Content => {
                 let patience = if self.ledger.is_idle() {

@@ -107,7 +107,10 @@ impl From<ControlError> for CommandError {
 
 impl From<SendError> for CommandError {
     fn from(error: SendError) -> Self {
-        Self::usage(error)
+        match error {
+            SendError::Cancelled(_) | SendError::Defect(_) => Self::failed(error),
+            _ => Self::usage(error),
+        }
     }
 }
 

@@ -52,6 +52,10 @@ pub(crate) struct Arguments {
     /// Send at most this much: 900mbit, 80MB/s [default: as much as network and nodes take]
     #[arg(long, value_parser = parse_rate)]
     rate: Option<Rate>,
+    /// Port of this node, TCP and UDP, that receivers connect and report to; to open in a firewall
+    /// [default: any free one]
+    #[arg(long, value_name = "PORT")]
+    control_port: Option<u16>,
     /// Print one JSON object on standard output at the end
     #[arg(long)]
     json: bool,
@@ -75,6 +79,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         expectation: expectation.clone(),
         wait: arguments.wait,
         rate: arguments.rate,
+        control_port: arguments.control_port.unwrap_or(0),
     };
     let mut display = Display::new(&interface, &expectation, arguments.wait, arguments.rate);
     let report = send(options, &cancelled, &mut |notice| display.show(&notice))?;

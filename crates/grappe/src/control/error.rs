@@ -8,19 +8,6 @@ use std::time::Duration;
 
 use crate::trust::PublicKey;
 
-/// Who has to act for the next attempt to go better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The way to the peer: address, firewall, cable, or the peer's host is down.
-    Network,
-    /// The peer is there but does not speak the protocol, or breaks it.
-    Peer,
-    /// One side does not accept the other's key: keys or trust files need attention.
-    Trust,
-    /// This program: it asked for something that cannot be.
-    Caller,
-}
-
 /// Why a control connection could not be made or has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -117,22 +104,4 @@ pub enum ControlError {
         /// What TLS says.
         cause: String,
     },
-}
-
-impl ControlError {
-    /// Who has to act.
-    pub const fn fault(&self) -> Fault {
-        match self {
-            Self::Unreachable { .. }
-            | Self::Slow { .. }
-            | Self::HandshakeCut { .. }
-            | Self::Lost { .. } => Fault::Network,
-            Self::NotOurProtocol { .. }
-            | Self::FrameTooLong { .. }
-            | Self::FrameCut { .. }
-            | Self::BrokenTls { .. } => Fault::Peer,
-            Self::WrongServerKey { .. } | Self::Refused { .. } => Fault::Trust,
-            Self::CannotSend { .. } | Self::Setup { .. } => Fault::Caller,
-        }
-    }
 }

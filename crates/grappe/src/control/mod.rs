@@ -12,7 +12,7 @@ mod tcp;
 
 pub use channel::{Channel, ChannelReader, ChannelWriter};
 pub use endpoint::{Endpoint, Limits};
-pub use error::{ControlError, Fault};
+pub use error::ControlError;
 
 #[cfg(test)]
 mod tests;

@@ -87,12 +87,10 @@ async fn a_server_with_another_key_is_refused_and_told() {
         matches!(error, ControlError::WrongServerKey { address, expected, found }
         if address == at && expected == announced && found == server_key)
     );
-    assert_eq!(error.fault(), Fault::Trust);
     assert!(error.to_string().contains(&announced.fingerprint()));
     assert!(error.to_string().contains(&server_key.fingerprint()));
     let error = accepted.err().unwrap();
     assert!(matches!(error, ControlError::Refused { .. }), "{error}");
-    assert_eq!(error.fault(), Fault::Trust);
 }
 
 #[tokio::test]
@@ -135,7 +133,6 @@ async fn nobody_listening_is_unreachable() {
     drop(listener);
     let error = client.connect(address, key).await.err().unwrap();
     assert!(matches!(error, ControlError::Unreachable { .. }), "{error}");
-    assert_eq!(error.fault(), Fault::Network);
 }
 
 #[tokio::test]
@@ -167,7 +164,6 @@ async fn oversized_frames_are_refused_by_both_ends() {
                 bytes_max: 16
             }
         ));
-        assert_eq!(error.fault(), Fault::Peer);
     }
 }
 
@@ -181,7 +177,6 @@ async fn a_close_inside_a_frame_is_not_a_clean_one() {
         matches!(error, ControlError::FrameCut { bytes: 6 }),
         "{error}"
     );
-    assert_eq!(error.fault(), Fault::Peer);
 }
 
 #[tokio::test]
@@ -224,7 +219,6 @@ async fn silence_during_the_handshake_has_an_end() {
     // The mute server: the kernel completes TCP, nobody answers TLS.
     let error = endpoint.connect(address, key).await.err().unwrap();
     assert!(matches!(error, ControlError::Slow { .. }), "{error}");
-    assert_eq!(error.fault(), Fault::Network);
     assert!(started.elapsed() >= 2 * deadline && started.elapsed() < 20 * deadline);
 }
 
@@ -247,7 +241,6 @@ async fn what_is_not_tls_is_refused_by_both_ends() {
         matches!(error, ControlError::NotOurProtocol { .. }),
         "{error}"
     );
-    assert_eq!(error.fault(), Fault::Peer);
 
     let ssh_server = async {
         let (mut tcp, _) = listener.accept().await.unwrap();
@@ -298,5 +291,8 @@ async fn a_client_without_a_key_gets_no_channel() {
     let accepting = async { server.accept(listener.accept().await.unwrap().0).await };
     let (accepted, ()) = tokio::join!(accepting, anonymous);
     let error = accepted.err().unwrap();
-    assert_eq!(error.fault(), Fault::Peer, "{error}");
+    assert!(
+        matches!(error, ControlError::NotOurProtocol { .. }),
+        "{error}"
+    );
 }

@@ -43,6 +43,9 @@ pub enum SourceError {
     /// The files together are more than one copy can carry.
     #[error("this cannot be one copy: {0}")]
     Manifest(#[from] ManifestError),
+    /// Nobody wants the result any more.
+    #[error("the reading of the tree was stopped")]
+    Stopped,
     /// The kernel refused.
     #[error("cannot read {}: {source}", .path.display())]
     Io {

@@ -23,6 +23,7 @@ pub use incoming::Incoming;
 pub use place::Placed;
 pub use sink::Sink;
 pub use source::{BlockRead, Source};
+pub use walk::WalkWatch;
 
 use std::path::PathBuf;
 

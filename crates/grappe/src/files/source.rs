@@ -18,7 +18,7 @@ use rustix::fs::{Advice, FileType};
 
 use super::open_files::OpenFiles;
 use super::root::{Root, Stamp};
-use super::walk::Walk;
+use super::walk::{Walk, WalkWatch};
 use super::{Skipped, SourceError};
 
 /// What came of reading one block.
@@ -80,15 +80,25 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// When a path does not exist, two would arrive under one name, or all is too much for one copy. What cannot be read, and what is
-    /// neither file, directory nor link, is only left out: see [`Source::skipped`].
+    /// When a path does not exist, two would arrive under one name, or all is too much for one copy.
+    /// What cannot be read, and what is neither file, directory nor link, is only left out: see
+    /// [`Source::skipped`].
     pub fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
+        Self::open_watched(paths, &WalkWatch::default())
+    }
+
+    /// As [`Source::open`], for a tree that may be large: another thread can watch and stop it.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`SourceError::Stopped`].
+    pub fn open_watched(paths: &[PathBuf], watch: &WalkWatch) -> Result<Self, SourceError> {
         let Walk {
             roots,
             manifest,
             seen,
             skipped,
-        } = Walk::new(paths)?;
+        } = Walk::new(paths, watch)?;
         manifest.validate()?;
         let manifest = Arc::new(manifest);
         let (open, problems) = (OpenFiles::default(), Mutex::default());

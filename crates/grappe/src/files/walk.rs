@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
 use grappe_proto::limits::{ENTRIES_MAX, PATH_BYTES_MAX};
@@ -15,6 +16,30 @@ use rustix::fs::{Dir, FileType, Stat};
 use super::metadata::MODE_MASK;
 use super::root::{Root, Stamp};
 use super::{Skipped, SourceError};
+
+/// How a walk is watched, and ended, from another thread.
+#[derive(Debug, Default)]
+pub struct WalkWatch {
+    entries: AtomicU64,
+    is_stopped: AtomicBool,
+}
+
+impl WalkWatch {
+    /// Entries looked at so far.
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Lets the walk end at its next entry, with [`SourceError::Stopped`].
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+}
 
 /// What was found under the paths to send.
 #[derive(Debug, Default)]
@@ -31,11 +56,11 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Walks `paths`, in the order in which they are named.
-    pub(super) fn new(paths: &[PathBuf]) -> Result<Self, SourceError> {
+    pub(super) fn new(paths: &[PathBuf], watch: &WalkWatch) -> Result<Self, SourceError> {
         let mut walk = Self::default();
         for (root, name) in locate_all(paths)? {
             walk.roots.push(root);
-            walk.add_tree(name)?;
+            walk.add_tree(name, watch)?;
         }
         Ok(walk)
     }
@@ -44,13 +69,18 @@ impl Walk {
     ///
     /// A directory's files come before its subdirectories, so that a receiver which goes through the
     /// manifest finishes with one directory before it opens the next.
-    fn add_tree(&mut self, name: Vec<u8>) -> Result<(), SourceError> {
+    fn add_tree(&mut self, name: Vec<u8>, watch: &WalkWatch) -> Result<(), SourceError> {
         let mut directories = Vec::new();
         self.add(name, &mut directories)?;
+        watch.entries.fetch_add(1, Ordering::Relaxed);
         while let Some(directory) = directories.pop() {
             let known = directories.len();
             for child in self.add_directory(directory)? {
+                if watch.is_stopped() {
+                    return Err(SourceError::Stopped);
+                }
                 self.add(child, &mut directories)?;
+                watch.entries.fetch_add(1, Ordering::Relaxed);
             }
             // The stack gives back the last first.
             directories[known..].reverse();

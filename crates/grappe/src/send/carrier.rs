@@ -2,25 +2,28 @@
 //! the control plane. One thread; the copy's pace is its pace.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use grappe_os::clock::{MonotonicClock, precise_timers};
-use grappe_os::udp::MulticastSender;
+use grappe_os::udp::{MulticastSender, SendOutcome};
 use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Event, Input, Job, Output, Sender as Machine, SenderSetup, Summary};
 use grappe_proto::session::Expectation;
 use grappe_proto::units::{Digest, PeerId, SessionId, Time};
 use grappe_proto::wire::control::{ToReceiver, Welcome};
-use grappe_proto::wire::report::REPORT_LEN_MAX;
 
 use super::control::{Connection, ControlPlane, Outbox, Setup};
+use super::outage::{Outage, QUEUE_FULL, Verdict};
 use super::readers::{self, Content, Request};
+use super::reports::listen;
+use super::threads::join_in_time;
 use super::transmit::{Blocks, TRAIN_PACKETS_MAX, Transmitter};
 use super::{Happening, Notice, SendError, SendOptions, SendReport, limits, random};
 use crate::announce::Announcer;
@@ -42,11 +45,11 @@ const SPARE_BUFFERS: usize = 32;
 /// Happenings taken in before the machine is polled again: a flood of them must not stop the flow.
 const HAPPENINGS_AT_ONCE: usize = 64;
 
-/// Happenings that may wait; beyond, reports are dropped.
-const HAPPENINGS_MAX: usize = 65_536;
+/// How long the end waits for threads that may hang on a file system.
+const END_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often the report listener looks whether it is still wanted.
-const LISTEN: Duration = Duration::from_millis(20);
+/// When one packet of so many never left this host, the user is told.
+const REFUSED_TOLD: u64 = 100;
 
 /// The running copy.
 pub(super) struct Carrier {
@@ -62,6 +65,8 @@ pub(super) struct Carrier {
     control: Option<ControlPlane>,
     socket: Arc<MulticastSender>,
     transmitter: Transmitter,
+    /// The way to the group.
+    outage: Outage,
     blocks: Blocks,
     spare: Vec<Vec<u8>>,
     peers: Vec<Peer>,
@@ -155,6 +160,7 @@ impl Carrier {
         Ok(Self {
             machine: Machine::new(setup, now),
             transmitter: Transmitter::new(Arc::clone(&socket), SealKey::new(&data_key), tag),
+            outage: Outage::new("cannot send to the group"),
             own_address: network.interface.address.into(),
             clock,
             content,
@@ -215,7 +221,7 @@ impl Carrier {
                 output => self.carry_out(output, notice),
             }
         };
-        Ok(self.wind_up(summary))
+        Ok(self.wind_up(summary, notice))
     }
 
     fn now(&self) -> Time {
@@ -288,18 +294,16 @@ impl Carrier {
     fn carry_out(&mut self, output: Output, notice: &mut dyn FnMut(Notice<'_>)) {
         match output {
             Output::Burst { first, symbols } => {
-                if let Err(error) = self.transmitter.burst(&self.blocks, first, &symbols) {
-                    self.break_off(&error);
-                }
+                let outcome = self.transmitter.burst(&self.blocks, first, &symbols);
+                self.sent(&outcome, notice);
             }
             Output::Beat {
                 sequence,
                 block,
                 beat,
             } => {
-                if let Err(error) = self.transmitter.beat(sequence, block, &beat) {
-                    self.break_off(&error);
-                }
+                let outcome = self.transmitter.beat(sequence, block, &beat);
+                self.sent(&outcome, notice);
             }
             Output::Welcome(peer) => self.welcome(peer),
             Output::Control(peer, message) => self.tell(peer, message),
@@ -332,7 +336,7 @@ impl Carrier {
         if known.is_local {
             // Costs a copy of every packet, so only when a receiver on this host needs it.
             if let Err(error) = self.socket.set_loopback(true) {
-                return self.break_off(&error);
+                return self.break_off(format!("cannot send to this host: {error}"));
             }
         }
         let welcome = Welcome {
@@ -364,12 +368,29 @@ impl Carrier {
         }
     }
 
-    fn break_off(&mut self, error: &std::io::Error) {
+    /// What did not leave is lost like any packet, as long as the way to the group may come back.
+    fn sent(&mut self, outcome: &io::Result<SendOutcome>, notice: &mut dyn FnMut(Notice<'_>)) {
+        let now = Instant::now();
+        let verdict = match outcome {
+            Ok(SendOutcome::Refused { sent: 0, .. }) => {
+                self.outage.failed_for(now, QUEUE_FULL.into())
+            }
+            Ok(_) => match self.outage.passed(now) {
+                Some(text) => Verdict::Tell(text),
+                None => Verdict::Bear,
+            },
+            Err(error) => self.outage.failed(now, error),
+        };
+        match verdict {
+            Verdict::Bear => {}
+            Verdict::Tell(text) => notice(Notice::Note(&text)),
+            Verdict::GiveUp(reason) => self.break_off(reason),
+        }
+    }
+
+    fn break_off(&mut self, reason: String) {
         let now = self.now();
-        self.machine.handle(
-            Input::Cancel(format!("cannot send to the group: {error}")),
-            now,
-        );
+        self.machine.handle(Input::Cancel(reason), now);
     }
 
     fn tell_progress(&mut self, now: Time, notice: &mut dyn FnMut(Notice<'_>)) {
@@ -401,16 +422,28 @@ impl Carrier {
         }
     }
 
-    fn wind_up(mut self, summary: Summary) -> SendReport {
+    fn wind_up(mut self, summary: Summary, notice: &mut dyn FnMut(Notice<'_>)) -> SendReport {
         self.peers.clear();
         self.requests = None;
         self.listening.store(false, Ordering::Relaxed);
         if let Some(control) = self.control.take() {
             control.stop();
         }
-        for thread in self.threads.drain(..) {
-            let ended = thread.join();
-            debug_assert!(ended.is_ok(), "a thread of the sender panicked");
+        let left = join_in_time(std::mem::take(&mut self.threads), END_PATIENCE);
+        if !left.is_empty() {
+            let text = format!(
+                "a file system does not answer; left behind what waits for it: {}",
+                left.join(", ")
+            );
+            notice(Notice::Note(&text));
+        }
+        let refused = self.transmitter.refused();
+        if refused > 0 && refused.saturating_mul(REFUSED_TOLD) >= summary.packets_sent {
+            let text = format!(
+                "{refused} of {} packets did not leave this node: its own link or queue was in the way",
+                summary.packets_sent
+            );
+            notice(Notice::Note(&text));
         }
         let source = &self.content.source;
         let mut skipped = source.skipped().to_vec();
@@ -426,39 +459,7 @@ impl Carrier {
             skipped,
             cancelled: summary.cancelled,
             packets: (summary.packets_sent, summary.packets_repair),
+            packets_refused: refused,
         }
     }
-}
-
-/// Starts the thread that hears reports.
-fn listen(
-    socket: Arc<MulticastSender>,
-    happened: Sender<Happening>,
-    wanted: Arc<AtomicBool>,
-) -> std::io::Result<JoinHandle<()>> {
-    thread::Builder::new()
-        .name("reports".into())
-        .spawn(move || {
-            let mut packet = [0; REPORT_LEN_MAX + 1];
-            while wanted.load(Ordering::Relaxed) {
-                match socket.recv_from(&mut packet, LISTEN) {
-                    // A flood at this port must not fill the memory; reports repeat themselves.
-                    Ok(Some(_)) if happened.len() > HAPPENINGS_MAX => {}
-                    Ok(Some((len, _))) => {
-                        if happened
-                            .send(Happening::Report(packet[..len].into()))
-                            .is_err()
-                        {
-                            return;
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        let _over = happened
-                            .send(Happening::Broken(format!("cannot hear reports: {error}")));
-                        return;
-                    }
-                }
-            }
-        })
 }

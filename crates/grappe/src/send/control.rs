@@ -8,15 +8,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use grappe_os::udp::SendOutcome;
 use grappe_proto::wire::control::{ToReceiver, ToSender, decode_to_sender, encode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Happening;
+use super::outage::{Outage, QUEUE_FULL, Verdict};
 use crate::announce::{ANNOUNCE_INTERVAL, Announcer};
 use crate::control::{ChannelReader, ChannelWriter, ControlError, Endpoint};
 use crate::trust::{PublicKey, TrustFile};
@@ -73,6 +75,8 @@ impl ControlPlane {
             .name("control".into())
             .spawn(move || {
                 runtime.block_on(serve(setup, happenings, announcing_stopped, stopped));
+                // A name server that does not answer must not hold the copy's end.
+                runtime.shutdown_background();
             })?;
         Ok(Self {
             thread,
@@ -172,19 +176,31 @@ async fn announce(
     drop(found);
     let mut addresses: Vec<Ipv4Addr> = Vec::new();
     let mut ticks = tokio::time::interval(ANNOUNCE_INTERVAL);
-    let mut failure_told = false;
+    let mut outage = Outage::without_end("cannot announce to the group");
     loop {
         tokio::select! {
             _ = &mut stopped => return,
             Some(address) = lookups.recv() => if let IpAddr::V4(address) = address { addresses.push(address) },
             _ = ticks.tick() => {
-                if let Err(error) = announcer.announce(&addresses)
-                    && !std::mem::replace(&mut failure_told, true)
-                {
-                    let _over = happenings.send(Happening::Note(format!("cannot announce to the group: {error}")));
+                if let Some(text) = judge(&announcer.announce(&addresses), &mut outage) {
+                    let _over = happenings.send(Happening::Note(text));
                 }
             }
         }
+    }
+}
+
+/// What to tell the user about an announcement.
+fn judge(announced: &io::Result<SendOutcome>, outage: &mut Outage) -> Option<String> {
+    let now = Instant::now();
+    let verdict = match announced {
+        Ok(SendOutcome::Sent { .. }) => return outage.passed(now),
+        Ok(SendOutcome::Refused { .. }) => outage.failed_for(now, QUEUE_FULL.into()),
+        Err(error) => outage.failed(now, error),
+    };
+    match verdict {
+        Verdict::Bear => None,
+        Verdict::Tell(text) | Verdict::GiveUp(text) => Some(text),
     }
 }
 

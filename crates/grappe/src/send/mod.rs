@@ -5,19 +5,22 @@
 
 mod carrier;
 mod control;
+mod opening;
+mod outage;
 mod readers;
+mod reports;
+mod threads;
 mod transmit;
 
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use grappe_os::udp::{InterfaceError, MulticastSender, SenderOptions};
-use grappe_proto::content::digest::Digests;
-use grappe_proto::content::layout::Layout;
-use grappe_proto::content::stream::{Stream, StreamError};
+use grappe_proto::content::stream::StreamError;
 use grappe_proto::rate::RateLimits;
 pub use grappe_proto::sender::{Event, Progress};
 use grappe_proto::session::{Expectation, NodeOutcome};
@@ -26,9 +29,8 @@ use grappe_proto::wire::control::ToSender;
 
 use self::carrier::Carrier;
 use self::control::{Connection, Outbox};
-use self::readers::Content;
 use crate::control::ControlError;
-use crate::files::{Skipped, Source, SourceError};
+use crate::files::{Skipped, SourceError};
 use crate::network::Network;
 use crate::trust::{Identity, TrustFile};
 
@@ -53,6 +55,9 @@ pub struct SendOptions {
     pub wait: Duration,
     /// The most to send, in bytes per second.
     pub rate: Option<Rate>,
+    /// Port of this node for control connections (TCP) and for reports (UDP); 0 leaves both to the
+    /// kernel.
+    pub control_port: u16,
 }
 
 /// What the user is told while it happens.
@@ -102,6 +107,9 @@ pub struct SendReport {
     pub cancelled: Option<String>,
     /// Packets sent, and those among them that were repairs.
     pub packets: (u64, u64),
+    /// Packets among them that never left this host: its own queue or a firewall refused them, or the
+    /// interface was down.
+    pub packets_refused: u64,
 }
 
 /// Why a copy could not begin.
@@ -129,6 +137,23 @@ pub enum SendError {
         /// Bytes of a packet with its IP header.
         needed: u32,
     },
+    /// Another program, or another copy, has the port that was asked for.
+    #[error(
+        "port {port} of {address} is in use, for TCP or UDP; each copy that runs needs a control port \
+         of its own"
+    )]
+    PortInUse {
+        /// This node's address.
+        address: Ipv4Addr,
+        /// The port.
+        port: u16,
+    },
+    /// The caller ended it before receivers could join.
+    #[error("the copy was broken off before it began: {0}")]
+    Cancelled(String),
+    /// This program failed where it must not.
+    #[error("a defect of this program: {0}")]
+    Defect(String),
     /// A socket or a thread was refused by the kernel.
     #[error("cannot {action}: {source}")]
     System {
@@ -188,19 +213,21 @@ pub fn send(
             needed: transmit::MTU_MIN,
         });
     }
-    let source = Source::open(&options.paths)?;
-    let content = lay_out(source)?;
+    // Before the tree is read, which may take long: a port in use is better told at once.
+    let (address, port) = (interface.address, options.control_port);
+    let listener = TcpListener::bind((address, port))
+        .map_err(|error| port_error("open the control port", address, port, error))?;
     let session = SessionId(random()?);
-    let listener = TcpListener::bind((options.network.interface.address, 0))
-        .map_err(SendError::system("open the control port"))?;
     let socket = MulticastSender::open(SenderOptions {
         interface: &options.network.interface,
+        local_port: port,
         group: options.network.data_address(session),
         ttl: options.network.ttl,
         loopback: options.network.interface.is_loopback,
         send_buffer: SEND_BUFFER,
     })
-    .map_err(SendError::system("open the multicast socket"))?;
+    .map_err(|error| port_error("open the multicast socket", address, port, error))?;
+    let content = opening::open(options.paths.clone(), cancel, notice)?;
     Carrier::start(
         options,
         Arc::new(content),
@@ -211,15 +238,12 @@ pub fn send(
     .run(cancel, notice)
 }
 
-fn lay_out(source: Source) -> Result<Content, SendError> {
-    let manifest = source.manifest();
-    let manifest_bytes = manifest.encode();
-    let layout = Layout::new(manifest);
-    let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
-    let digests_len = Digests::encoded_len(layout.piece_count(), entries);
-    let stream = Stream::of_manifest_only(manifest_bytes.len() as u64)?
-        .with_content(&layout, digests_len)?;
-    Ok(Content::new(source, layout, stream, manifest_bytes))
+fn port_error(action: &'static str, address: Ipv4Addr, port: u16, error: io::Error) -> SendError {
+    if port != 0 && error.kind() == io::ErrorKind::AddrInUse {
+        SendError::PortInUse { address, port }
+    } else {
+        SendError::system(action)(error)
+    }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], SendError> {

@@ -1,6 +1,6 @@
 //! The threads that read blocks ahead of the sender, hash them on the way, and form the digests.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -11,6 +11,7 @@ use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::units::{BlockIndex, Digest};
 
 use super::Happening;
+use super::threads::guarded;
 use crate::copy_hash::copy_hash;
 use crate::files::Source;
 
@@ -23,9 +24,16 @@ pub(super) struct Content {
     pub(super) layout: Layout,
     pub(super) stream: Stream,
     pub(super) manifest_bytes: Vec<u8>,
-    /// Hashes of the pieces read so far, then the whole digests object.
-    hashes: Mutex<Digests>,
+    hashes: Mutex<Hashes>,
+    /// The digests object, once it is formed.
     digests_bytes: Mutex<Vec<u8>>,
+}
+
+/// Hashes of the pieces read so far.
+struct Hashes {
+    digests: Digests,
+    /// All was read: a block read again for a late repair must not change what is promised.
+    is_settled: bool,
 }
 
 /// What a reader is asked for.
@@ -49,9 +57,12 @@ impl Content {
             layout,
             stream,
             manifest_bytes,
-            hashes: Mutex::new(Digests {
-                pieces,
-                states: Vec::new(),
+            hashes: Mutex::new(Hashes {
+                digests: Digests {
+                    pieces,
+                    states: Vec::new(),
+                },
+                is_settled: false,
             }),
             digests_bytes: Mutex::new(Vec::new()),
         }
@@ -72,11 +83,12 @@ impl Content {
             }
             Some(Place::Content { block, .. }) => {
                 let read = self.source.read_block(&self.layout, block, buffer);
-                let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-                // A block read again for a late repair must not change what was promised.
-                if hashes.states.is_empty() {
+                let mut hashes = self.lock_hashes();
+                if !hashes.is_settled {
                     for (number, digest) in read.digests {
-                        hashes.pieces[number as usize] = digest;
+                        if let Some(piece) = hashes.digests.pieces.get_mut(number as usize) {
+                            *piece = digest;
+                        }
                     }
                 }
             }
@@ -87,17 +99,46 @@ impl Content {
 
     /// Forms the digests object; answers its hash and the hash over all files.
     fn form_digests(&self) -> (Digest, Digest) {
-        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        hashes.states = self.source.finish();
-        let bytes = hashes.encode();
+        self.lock_hashes().is_settled = true;
+        // Looks at every file: the other reader must not wait for the lock meanwhile.
+        let states = self.source.finish();
+        let mut hashes = self.lock_hashes();
+        hashes.digests.states = states;
+        let bytes = hashes.digests.encode();
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
-        let copy = copy_hash(self.source.manifest(), &self.layout, &hashes);
+        let copy = copy_hash(self.source.manifest(), &self.layout, &hashes.digests);
         *self
             .digests_bytes
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = bytes;
         (hash, copy)
     }
+
+    /// Nothing is left half done under this lock.
+    fn lock_hashes(&self) -> MutexGuard<'_, Hashes> {
+        self.hashes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what is asked for.
+    fn serve(&self, request: Request) -> Happening {
+        match request {
+            Request::Block(block, mut buffer) => match guarded(|| self.read(block, &mut buffer)) {
+                Ok(()) => Happening::Block(block, buffer),
+                Err(panic) => defect(format_args!("reading block {block}"), &panic),
+            },
+            Request::Digests => match guarded(|| self.form_digests()) {
+                Ok((hash, copy)) => Happening::Digests { hash, copy },
+                Err(panic) => defect(format_args!("forming the digests"), &panic),
+            },
+        }
+    }
+}
+
+/// The copy's end for a reader that panicked: nobody would read what was asked of it.
+fn defect(work: std::fmt::Arguments<'_>, panic: &str) -> Happening {
+    Happening::Broken(format!(
+        "{work} failed by a defect of this program: {panic}"
+    ))
 }
 
 /// Starts the readers; they end when `requests` is closed and everything asked for is done.
@@ -117,17 +158,7 @@ pub(super) fn start(
             .name(format!("read-{number}"))
             .spawn(move || {
                 for request in requests {
-                    let happening = match request {
-                        Request::Block(block, mut buffer) => {
-                            content.read(block, &mut buffer);
-                            Happening::Block(block, buffer)
-                        }
-                        Request::Digests => {
-                            let (hash, copy) = content.form_digests();
-                            Happening::Digests { hash, copy }
-                        }
-                    };
-                    if happenings.send(happening).is_err() {
+                    if happenings.send(content.serve(request)).is_err() {
                         return;
                     }
                 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use grappe_os::udp::MulticastSender;
+use grappe_os::udp::{MulticastSender, SendOutcome};
 use grappe_proto::fec::Code;
 use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::seal::SealKey;
@@ -32,7 +32,7 @@ pub(super) struct Transmitter {
     tag: u32,
     train: Vec<u8>,
     parity: Vec<u8>,
-    /// Packets that this host's own queue refused.
+    /// Packets that never left this host.
     refused: u64,
 }
 
@@ -59,14 +59,35 @@ impl Transmitter {
         blocks: &Blocks,
         first: Sequence,
         symbols: &[(BlockIndex, SymbolIndex)],
-    ) -> io::Result<()> {
+    ) -> io::Result<SendOutcome> {
+        let len = self.fill_train(blocks, first, symbols);
+        if len == 0 {
+            return Ok(SendOutcome::Sent { packets: 0 });
+        }
+        self.send(len, PACKET_LEN)
+    }
+
+    /// Packets that never left this host: its own queue or a firewall refused them, or the interface
+    /// was down.
+    pub(super) const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Seals `symbols` into the train, one after the other; answers how many bytes they take.
+    fn fill_train(
+        &mut self,
+        blocks: &Blocks,
+        first: Sequence,
+        symbols: &[(BlockIndex, SymbolIndex)],
+    ) -> usize {
         let mut packets = self.train.chunks_exact_mut(PACKET_LEN);
+        let mut len = 0;
         for ((block, symbol), number) in symbols.iter().zip(first.0..) {
-            let Some(packet) = packets.next() else { break };
             let Some(data) = blocks.get(block) else {
                 debug_assert!(false, "block {block} was forgotten too early");
                 continue;
             };
+            let Some(packet) = packets.next() else { break };
             let start = usize::from(symbol.0) * usize::from(SYMBOL_SIZE);
             let body = match data.get(start..start + usize::from(SYMBOL_SIZE)) {
                 Some(body) => body,
@@ -84,22 +105,22 @@ impl Transmitter {
                 sequence,
             };
             self.key.seal(&header.emit(), sequence, body, packet);
+            len += PACKET_LEN;
         }
-        let len = symbols.len().min(TRAIN_PACKETS_MAX) * PACKET_LEN;
-        self.send(len, PACKET_LEN)
+        len
     }
 
     /// Sends a beat.
     ///
     /// # Errors
     ///
-    /// What the kernel says, when it is more than a full queue.
+    /// What the kernel says, when it is more than a full queue. None of the train has left then.
     pub(super) fn beat(
         &mut self,
         sequence: Sequence,
         block: BlockIndex,
         beat: &Beat,
-    ) -> io::Result<()> {
+    ) -> io::Result<SendOutcome> {
         let header = Header {
             kind: Kind::Beat,
             symbol: SymbolIndex(0),
@@ -117,12 +138,14 @@ impl Transmitter {
         self.send(len, len)
     }
 
-    fn send(&mut self, len: usize, segment: usize) -> io::Result<()> {
-        match self.socket.send_train(&self.train[..len], segment)? {
-            grappe_os::udp::SendOutcome::Sent { .. } => {}
-            grappe_os::udp::SendOutcome::Refused { refused, .. } => self.refused += refused as u64,
-        }
-        Ok(())
+    fn send(&mut self, len: usize, segment: usize) -> io::Result<SendOutcome> {
+        let outcome = self.socket.send_train(&self.train[..len], segment);
+        self.refused += match &outcome {
+            Ok(SendOutcome::Sent { .. }) => 0,
+            Ok(SendOutcome::Refused { refused, .. }) => *refused as u64,
+            Err(_) => len.div_ceil(segment) as u64,
+        };
+        outcome
     }
 }
 

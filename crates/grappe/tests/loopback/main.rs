@@ -12,6 +12,7 @@ mod joining;
 mod keys;
 mod merging;
 mod mounts;
+mod ports;
 mod program;
 mod saying;
 mod several;

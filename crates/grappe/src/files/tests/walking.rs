@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use grappe_proto::content::manifest::{Entry, Kind};
 
 use super::{Stage, set_mode};
-use crate::files::{Source, SourceError};
+use crate::files::{Source, SourceError, WalkWatch};
 
 fn paths(source: &Source) -> Vec<String> {
     let path = |entry: &Entry| String::from_utf8_lossy(&entry.path).into_owned();
@@ -179,4 +179,20 @@ fn a_huge_sparse_file_is_an_error_and_no_panic() {
     }
     let error = Source::open(&[stage.tree()]).unwrap_err();
     assert!(matches!(error, SourceError::Manifest(_)), "{error}");
+}
+
+#[test]
+fn a_walk_can_be_watched_and_stopped() {
+    let stage = Stage::new();
+    let tree = stage.tree();
+    for name in ["one", "two"] {
+        fs::write(tree.join(name), name).unwrap();
+    }
+    let watch = WalkWatch::default();
+    Source::open_watched(std::slice::from_ref(&tree), &watch).unwrap();
+    assert_eq!(watch.entries(), 3);
+
+    watch.stop();
+    let stopped = Source::open_watched(&[tree], &watch).unwrap_err();
+    assert!(matches!(stopped, SourceError::Stopped), "{stopped}");
 }
