@@ -15,6 +15,7 @@ mod mounts;
 mod program;
 mod saying;
 mod several;
+mod skip;
 mod stage;
 mod strays;
 mod supervision;
