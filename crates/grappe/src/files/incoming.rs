@@ -66,36 +66,37 @@ impl Incoming {
     /// Hashes the pieces of content block `block` and writes them, so that the bytes are fetched from
     /// memory once. Returns the number of each piece and its hash.
     ///
+    /// Blocks come in any order, and one may come again.
+    ///
     /// # Errors
     ///
-    /// As [`Incoming::write_block`].
+    /// When the file system is full or fails, or `bytes` is not as long as that block.
     pub fn hash_and_write(
         &self,
         block: u32,
         bytes: &[u8],
     ) -> Result<Vec<(u32, Digest)>, SinkError> {
+        if bytes.len() != self.layout.block_len(block) as usize {
+            let reason = format!("block {block} has {} bytes", bytes.len());
+            return Err(SinkError::Mismatch { reason });
+        }
         let mut digests = Vec::new();
-        self.write_pieces(block, bytes, |piece, content| {
+        for piece in self.layout.pieces(block) {
+            let start = piece.block_offset as usize;
+            let content = &bytes[start..start + piece.len as usize];
             let size = file_size(self.entry(piece.entry));
             digests.push((piece.number, piece_digest(size, piece.file_offset, content)));
-        })?;
+            self.write_piece(&piece, content)
+                .map_err(|error| self.write_error(&piece, error))?;
+        }
         Ok(digests)
-    }
-
-    /// Writes content block `block`. Blocks come in any order, and one may come again.
-    ///
-    /// # Errors
-    ///
-    /// When the file system is full or fails, or `bytes` is not as long as that block.
-    pub fn write_block(&self, block: u32, bytes: &[u8]) -> Result<(), SinkError> {
-        self.write_pieces(block, bytes, |_, _| {})
     }
 
     /// Puts everything under its final name, once every block is written and verified. `states` tells
     /// for each entry of the manifest what the sender said of it at the end.
     ///
-    /// A file that is not whole is not placed. What fails alone is listed in the result, and does not
-    /// stop the rest. Call it once; the staging folder is gone afterwards.
+    /// A file that is not whole is not placed. It is listed in the result, as is what fails alone, and does
+    /// not stop the rest. Call it once; the staging folder is gone afterwards.
     ///
     /// # Errors
     ///
@@ -107,26 +108,6 @@ impl Incoming {
 
     pub(super) fn entry(&self, entry: u32) -> &Entry {
         &self.manifest.entries[entry as usize]
-    }
-
-    fn write_pieces(
-        &self,
-        block: u32,
-        bytes: &[u8],
-        mut before_write: impl FnMut(&Piece, &[u8]),
-    ) -> Result<(), SinkError> {
-        if bytes.len() != self.layout.block_len(block) as usize {
-            let reason = format!("block {block} has {} bytes", bytes.len());
-            return Err(SinkError::Mismatch { reason });
-        }
-        for piece in self.layout.pieces(block) {
-            let start = piece.block_offset as usize;
-            let content = &bytes[start..start + piece.len as usize];
-            before_write(&piece, content);
-            self.write_piece(&piece, content)
-                .map_err(|error| self.write_error(&piece, error))?;
-        }
-        Ok(())
     }
 
     fn write_piece(&self, piece: &Piece, content: &[u8]) -> io::Result<()> {

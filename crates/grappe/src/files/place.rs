@@ -28,7 +28,9 @@ pub struct Placed {
     pub files: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// What was not placed, or not with its permissions and times, and why.
+    /// Files that the sender did not read whole, and why. None of them is placed.
+    pub not_whole: Vec<Skipped>,
+    /// What could not be placed here, or not with its permissions and times, and why.
     pub failed: Vec<Skipped>,
 }
 
@@ -98,7 +100,8 @@ impl<'a> Placer<'a> {
                 Kind::Symlink { target } => self.place_link(index as u32, entry, target),
                 Kind::File { .. } => {
                     if let Some(reason) = not_whole(*state) {
-                        self.fail(entry, reason.to_owned());
+                        let skipped = self.skipped(entry, reason.to_owned());
+                        self.placed.not_whole.push(skipped);
                         continue;
                     }
                     self.place_file(index as u32, entry)
@@ -179,8 +182,13 @@ impl<'a> Placer<'a> {
     }
 
     fn fail(&mut self, entry: &Entry, reason: String) {
+        let skipped = self.skipped(entry, reason);
+        self.placed.failed.push(skipped);
+    }
+
+    fn skipped(&self, entry: &Entry, reason: String) -> Skipped {
         let path = metadata::display_path(&self.incoming.path, &entry.path);
-        self.placed.failed.push(Skipped { path, reason });
+        Skipped { path, reason }
     }
 }
 

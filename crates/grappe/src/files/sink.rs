@@ -50,6 +50,11 @@ impl Sink {
         })
     }
 
+    /// The directory as its user named it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Prepares for the copy `session` of `manifest`: checks that it fits, that nothing is in its way,
     /// and makes its staging folder.
     ///

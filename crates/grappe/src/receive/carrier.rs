@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,13 +20,18 @@ use grappe_proto::wire::control::{Done, ToReceiver, ToSender, Welcome};
 use grappe_proto::wire::data::Header;
 use tokio::sync::mpsc;
 
+use super::notes::SessionNotes;
 use super::ring::{self, Chunk, Ring};
 use super::store::{BlockBuffer, Store};
+use super::threads::{self, LeftBehind};
 use super::workers::{self, Work, Worked};
 use crate::files::Sink;
 
 /// Block buffers kept for reuse.
 const SPARE_BUFFERS: usize = 16;
+
+/// The session's threads have so long to end; one write or rename takes far less on a sound disk.
+const WIND_UP_MAX: Duration = Duration::from_secs(5);
 
 const SYMBOL: usize = SYMBOL_SIZE as usize;
 
@@ -47,6 +53,8 @@ pub(super) struct Setup {
     pub(super) local: SocketAddrV4,
     pub(super) sink: Arc<Sink>,
     pub(super) outbox: mpsc::UnboundedSender<ToSender>,
+    pub(super) notes: SessionNotes,
+    pub(super) left_behind: Arc<LeftBehind>,
 }
 
 /// The running session.
@@ -59,6 +67,11 @@ pub(super) struct Carrier {
     ring: Arc<Ring>,
     capacity: u64,
     work: Option<Sender<Work>>,
+    /// Set when the session is over: what is queued is not begun any more.
+    over: Arc<AtomicBool>,
+    sink: Arc<Sink>,
+    notes: SessionNotes,
+    left_behind: Arc<LeftBehind>,
     threads: Vec<JoinHandle<()>>,
     blocks: BTreeMap<BlockIndex, BlockBuffer>,
     spare: Vec<Vec<u8>>,
@@ -81,6 +94,8 @@ impl Carrier {
             local,
             sink,
             outbox,
+            notes,
+            left_behind,
         } = setup;
         let clock = MonotonicClock::new();
         let now = Time::from_nanos(clock.now_nanos());
@@ -94,21 +109,25 @@ impl Carrier {
         let (happened, happenings) = unbounded();
         let (work, jobs) = unbounded();
         let hash = Digest(welcome.manifest_hash);
-        let store = Arc::new(Store::new(
-            sink,
+        let store = Store::new(
+            Arc::clone(&sink),
             session,
             welcome.manifest_len,
             hash,
             welcome.content_bytes,
-        ));
+            notes.clone(),
+        );
+        let over = Arc::new(AtomicBool::new(false));
+        let doer = workers::doer(store);
         let mut threads =
-            workers::start(&store, &jobs, &happened, Happening::Worked).map_err(text)?;
+            workers::start(&doer, &jobs, &over, &happened, Happening::Worked).map_err(text)?;
         let ring = Ring::new();
         let capacity = ring::capacity(&socket);
         threads.push(
             ring::start(
                 Arc::clone(&ring),
                 socket,
+                notes.clone(),
                 happened.clone(),
                 Happening::Packets,
             )
@@ -123,6 +142,10 @@ impl Carrier {
             ring,
             capacity,
             work: Some(work),
+            over,
+            sink,
+            notes,
+            left_behind,
             threads,
             blocks: BTreeMap::new(),
             spare: Vec::new(),
@@ -302,11 +325,34 @@ impl Carrier {
     fn wind_up(&mut self) {
         // First of all: the sender waits for the channel to close.
         self.outbox = None;
+        self.dismiss();
+        let ends = threads::join_within(std::mem::take(&mut self.threads), WIND_UP_MAX);
+        for name in ends.panicked {
+            self.notes
+                .tell(format_args!("internal error: the thread {name} panicked"));
+        }
+        if !ends.hanging.is_empty() {
+            self.notes.tell(format_args!(
+                "left behind what did not end within {} s: {}; look whether the file system of {} hangs",
+                WIND_UP_MAX.as_secs(),
+                threads::names(&ends.hanging),
+                self.sink.path().display()
+            ));
+            self.left_behind.add(ends.hanging);
+        }
+    }
+
+    /// Lets the threads end as soon as they are done with what they are doing.
+    fn dismiss(&mut self) {
+        self.over.store(true, Ordering::Release);
         self.ring.stop();
         self.work = None;
-        for thread in self.threads.drain(..) {
-            let ended = thread.join();
-            debug_assert!(ended.is_ok(), "a thread of the receiver panicked");
-        }
+    }
+}
+
+impl Drop for Carrier {
+    /// Whatever ends this thread ends the others.
+    fn drop(&mut self) {
+        self.dismiss();
     }
 }

@@ -4,15 +4,20 @@
 //! It does not look into packets.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use grappe_os::udp::{MulticastReceiver, TRAIN_BYTES_MAX, Wait};
+use grappe_os::udp::{MulticastReceiver, TRAIN_BYTES_MAX, Train, Wait};
+use grappe_proto::limits::SENDER_SILENCE_MAX;
 
 use super::REJOIN;
+use super::notes::SessionNotes;
+use super::outage::Outage;
+use super::workers::internal_error;
 
 /// Bytes of a chunk: four full trains.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -34,6 +39,15 @@ const GATHER_BUFFER_MIN: usize = 4 << 20;
 
 /// How often an idle thread looks whether it is still wanted.
 const IDLE: Duration = Duration::from_millis(20);
+
+/// Trouble with the socket that is borne: an interface may be down for a moment.
+const OUTAGE_MAX: Duration = Duration::from_secs(8);
+
+// Else the session would end for the sender's silence, and the true reason stay unknown.
+const _: () = assert!(OUTAGE_MAX.as_nanos() < SENDER_SILENCE_MAX.as_nanos());
+
+/// Between two attempts to hear, in trouble.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// A run of packets of equal length in a chunk.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +157,22 @@ pub(super) fn capacity(socket: &MulticastReceiver) -> u64 {
     socket / 2 + (CHUNKS * CHUNK_BYTES / 4) as u64
 }
 
+/// The socket, or what stands for it in a test.
+trait Ear {
+    fn receive_train(&self, buffer: &mut [u8], wait: Wait) -> io::Result<Option<Train>>;
+    fn rejoin(&self) -> io::Result<()>;
+}
+
+impl Ear for MulticastReceiver {
+    fn receive_train(&self, buffer: &mut [u8], wait: Wait) -> io::Result<Option<Train>> {
+        self.receive_train(buffer, wait)
+    }
+
+    fn rejoin(&self) -> io::Result<()> {
+        self.rejoin()
+    }
+}
+
 /// Starts the thread that fills the ring; `deliver` makes the message that carries a chunk.
 ///
 /// # Errors
@@ -151,11 +181,21 @@ pub(super) fn capacity(socket: &MulticastReceiver) -> u64 {
 pub(super) fn start<M: Send + 'static>(
     ring: Arc<Ring>,
     socket: MulticastReceiver,
+    notes: SessionNotes,
     out: Sender<M>,
     deliver: impl Fn(io::Result<Chunk>) -> M + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("ring".into()).spawn(move || {
-        if let Err(error) = fill(&ring, &socket, &out, &deliver) {
+        let gathers = socket
+            .receive_buffer_bytes()
+            .is_ok_and(|bytes| bytes >= GATHER_BUFFER_MIN);
+        let filling = || fill(&ring, &socket, gathers, &notes, &out, &deliver);
+        // The session ends with this thread, so nobody relies on what a panic left half done.
+        let filled = catch_unwind(AssertUnwindSafe(filling)).unwrap_or_else(|panic| {
+            let text = internal_error("taking packets in", panic.as_ref());
+            Err(io::Error::other(text))
+        });
+        if let Err(error) = filled {
             let _over = out.send(deliver(Err(error)));
         }
     })
@@ -163,52 +203,89 @@ pub(super) fn start<M: Send + 'static>(
 
 fn fill<M>(
     ring: &Ring,
-    socket: &MulticastReceiver,
+    socket: &impl Ear,
+    gathers: bool,
+    notes: &SessionNotes,
     out: &Sender<M>,
     deliver: &impl Fn(io::Result<Chunk>) -> M,
 ) -> io::Result<()> {
-    let gathers = socket.receive_buffer_bytes()? >= GATHER_BUFFER_MIN;
-    let mut joined_at = Instant::now();
+    let mut outage = Outage::new("hear the group");
+    let mut joined_at = Some(Instant::now());
     while ring.wanted.load(Ordering::Relaxed) {
-        if joined_at.elapsed() >= REJOIN {
-            joined_at = Instant::now();
-            socket.rejoin()?;
-        }
         let Some(mut chunk) = ring.take_free() else {
             // Everything is queued; meanwhile the socket's own buffer fills.
             thread::sleep(GATHER);
             continue;
         };
-        let mut patience = IDLE;
-        while chunk.has_room() {
-            let Some(train) =
-                socket.receive_train(&mut chunk.memory[chunk.used..], Wait::UpTo(patience))?
-            else {
-                if !ring.wanted.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                if !chunk.runs.is_empty() && ring.queued.load(Ordering::Relaxed) < QUEUE_SHORT {
-                    break;
-                }
-                patience = if chunk.runs.is_empty() { IDLE } else { GATHER };
-                continue;
-            };
-            ring.dropped.store(train.dropped_total, Ordering::Relaxed);
-            chunk.runs.push(Run {
-                start: chunk.used,
-                len: train.len,
-                segment: train.segment_size,
-            });
-            chunk.used += train.len;
-            patience = Duration::ZERO;
-        }
+        let filled =
+            renew(socket, &mut joined_at).and_then(|()| fill_chunk(ring, socket, &mut chunk));
+        // What arrived before an error is good.
+        let has_packets = !chunk.runs.is_empty();
         ring.queued.fetch_add(1, Ordering::Relaxed);
-        if out.send(deliver(Ok(chunk))).is_err() {
+        if !has_packets {
+            ring.recycle(chunk);
+        } else if out.send(deliver(Ok(chunk))).is_err() {
             return Ok(());
         }
-        if gathers {
+        let now = Instant::now();
+        let told = match &filled {
+            Err(error) => outage.failed(error, now),
+            Ok(()) if has_packets => outage.worked(now),
+            Ok(()) => None,
+        };
+        if let Some(text) = told {
+            notes.tell(text);
+        }
+        if let Err(error) = filled {
+            if outage.lasted(now) >= OUTAGE_MAX {
+                return Err(error);
+            }
+            // Whatever happened, the membership may be lost.
+            joined_at = None;
+            thread::sleep(RETRY);
+        } else if gathers {
             thread::sleep(GATHER);
         }
     }
     Ok(())
 }
+
+/// Renews the membership, where that is due.
+fn renew(socket: &impl Ear, joined_at: &mut Option<Instant>) -> io::Result<()> {
+    if joined_at.is_none_or(|joined| joined.elapsed() >= REJOIN) {
+        socket.rejoin()?;
+        *joined_at = Some(Instant::now());
+    }
+    Ok(())
+}
+
+/// Fills `chunk` with what comes, until it is full, or is waited for and nothing more comes.
+fn fill_chunk(ring: &Ring, socket: &impl Ear, chunk: &mut Chunk) -> io::Result<()> {
+    let mut patience = IDLE;
+    while chunk.has_room() {
+        let Some(train) =
+            socket.receive_train(&mut chunk.memory[chunk.used..], Wait::UpTo(patience))?
+        else {
+            if !ring.wanted.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if !chunk.runs.is_empty() && ring.queued.load(Ordering::Relaxed) < QUEUE_SHORT {
+                return Ok(());
+            }
+            patience = if chunk.runs.is_empty() { IDLE } else { GATHER };
+            continue;
+        };
+        ring.dropped.store(train.dropped_total, Ordering::Relaxed);
+        chunk.runs.push(Run {
+            start: chunk.used,
+            len: train.len,
+            segment: train.segment_size,
+        });
+        chunk.used += train.len;
+        patience = Duration::ZERO;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

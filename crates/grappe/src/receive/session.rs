@@ -14,6 +14,9 @@ use grappe_proto::wire::control::{
 use tokio::sync::{mpsc, watch};
 
 use super::carrier::{Carrier, Happening, Setup};
+use super::memory::Claim;
+use super::notes::Notes;
+use super::threads::LeftBehind;
 use crate::announce::Heard;
 use crate::control::{ChannelReader, ChannelWriter, Endpoint};
 use crate::files::Sink;
@@ -25,41 +28,58 @@ const WELCOME_MAX: Duration = Duration::from_secs(5);
 /// Asked of the kernel for the data socket: a quarter of a second at 1 Gbit/s.
 const RECEIVE_BUFFER: usize = 32 << 20;
 
+/// Threads of earlier sessions that may hang before no further copy is taken.
+const LEFT_BEHIND_MAX: usize = 16;
+
 /// What all sessions of a daemon share.
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) network: Network,
     pub(super) endpoint: Endpoint,
     pub(super) sink: Arc<Sink>,
+    pub(super) notes: Notes,
+    pub(super) left_behind: Arc<LeftBehind>,
 }
 
 /// How a session ended for this node.
 pub(super) struct Ended {
     pub(super) result: Result<Done, Failure>,
+    /// Whether the peer proved to be the sender.
+    pub(super) was_proved: bool,
     /// Whether the sender took this node in at all.
     pub(super) was_welcome: bool,
 }
 
-/// Takes part in the session that was heard of, from beginning to end.
+/// Takes part in the session that was heard of, from beginning to end, unless another attempt has
+/// `claim`.
 pub(super) async fn take_part(
     node: Arc<Node>,
     heard: Heard,
+    claim: Claim,
     mut stop: watch::Receiver<Option<String>>,
 ) -> Ended {
+    let mut was_proved = false;
     let greeted = tokio::select! {
-        greeted = greet(&node, &heard) => greeted,
+        greeted = greet(&node, &heard, &claim, &mut was_proved) => greeted,
         // A sender that says nothing must not keep the daemon from its end.
         Ok(reason) = stop.wait_for(Option::is_some) => Err(Failure::Failed(reason.clone().unwrap_or_default())),
     };
     match greeted {
         Ok(greeted) => Ended {
             result: play(&node, &heard, greeted, stop).await,
+            was_proved,
             was_welcome: true,
         },
-        Err(failure) => Ended {
-            result: Err(failure),
-            was_welcome: false,
-        },
+        Err(failure) => {
+            if was_proved {
+                claim.release();
+            }
+            Ended {
+                result: Err(failure),
+                was_proved,
+                was_welcome: false,
+            }
+        }
     }
 }
 
@@ -70,7 +90,12 @@ struct Greeted {
     welcome: Welcome,
 }
 
-async fn greet(node: &Node, heard: &Heard) -> Result<Greeted, Failure> {
+async fn greet(
+    node: &Node,
+    heard: &Heard,
+    claim: &Claim,
+    was_proved: &mut bool,
+) -> Result<Greeted, Failure> {
     let gone = |reason: String| Failure::SenderGone(reason);
     let address = SocketAddr::V4(heard.control);
     let channel = node
@@ -78,6 +103,12 @@ async fn greet(node: &Node, heard: &Heard) -> Result<Greeted, Failure> {
         .connect(address, heard.sender)
         .await
         .map_err(|error| gone(error.to_string()))?;
+    if !claim.take() {
+        let text = "the copy is taken already, by way of another address";
+        return Err(gone(text.into()));
+    }
+    *was_proved = true;
+    node.notes.of(heard.session).joining(*heard);
     let (mut reader, mut writer) = channel.split();
     let greeting = ToSender::Hello {
         version: PROTOCOL_VERSION,
@@ -173,6 +204,13 @@ fn start(
     welcome: Welcome,
     outbox: mpsc::UnboundedSender<ToSender>,
 ) -> Result<(Carrier, crossbeam_channel::Sender<Happening>), String> {
+    let hanging = node.left_behind.count();
+    if hanging >= LEFT_BEHIND_MAX {
+        let into = node.sink.path().display();
+        return Err(format!(
+            "{hanging} threads of earlier copies still hang; look at the file system of {into}"
+        ));
+    }
     let group = Ipv4Addr::from(welcome.group);
     if !group.is_multicast() {
         return Err(format!(
@@ -200,6 +238,8 @@ fn start(
         local: SocketAddrV4::new(interface.address, 0),
         sink: Arc::clone(&node.sink),
         outbox,
+        notes: node.notes.of(heard.session),
+        left_behind: Arc::clone(&node.left_behind),
     })
 }
 

@@ -2,11 +2,9 @@
 //!
 //! Worker threads run them; the carrier hands blocks over and takes results back.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use grappe_proto::content::digest::{Digests, FileState};
+use grappe_proto::content::digest::Digests;
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::content::stream::{Place, Stream};
@@ -15,12 +13,13 @@ use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::units::{BlockIndex, Digest, SessionId, SymbolIndex};
 use grappe_proto::wire::control::Done;
 
+use super::notes::SessionNotes;
 use crate::copy_hash::copy_hash;
-use crate::files::{Incoming, Sink};
+use crate::files::{Incoming, Sink, Skipped};
 use crate::gf_kernel::MachineKernel;
 
-/// Failures among which an example is sought for the report.
-const FAILURES_SEARCHED: usize = 64;
+/// Entries named to the user of those that were not placed, by either side's fault; the rest is counted.
+const NAMED_MAX: usize = 20;
 
 /// A block's memory: K symbols, of which some came as parity instead.
 #[derive(Debug, Default)]
@@ -41,6 +40,7 @@ pub(super) struct Store {
     prepared: OnceLock<Prepared>,
     /// What the sender said became of each entry, once verified.
     verified: OnceLock<Digests>,
+    notes: SessionNotes,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +65,7 @@ impl Store {
         manifest_len: u64,
         manifest_hash: Digest,
         content_bytes: u64,
+        notes: SessionNotes,
     ) -> Self {
         Self {
             sink,
@@ -75,6 +76,7 @@ impl Store {
             objects: Mutex::default(),
             prepared: OnceLock::new(),
             verified: OnceLock::new(),
+            notes,
         }
     }
 
@@ -94,7 +96,7 @@ impl Store {
             }
             Some(prepared) => match prepared.stream.place(block) {
                 Some(Place::Content { block, len }) => {
-                    prepared.write(block, &buffer.data[..len as usize])
+                    prepared.write(block, beginning(&buffer.data, len as usize)?)
                 }
                 _ => self.keep(&prepared.stream, block, &buffer.data),
             },
@@ -167,23 +169,14 @@ impl Store {
             .incoming
             .finalize(&digests.states)
             .map_err(|error| error.to_string())?;
-        // Each file that the sender did not read whole is one that is not placed, and no failure.
-        let failures = placed
-            .failed
-            .len()
-            .saturating_sub(prepared.incomplete_files(digests));
-        if failures > 0 {
-            let mut told = placed.failed.iter().take(FAILURES_SEARCHED);
-            let first =
-                told.find(|failure| prepared.state_of(&failure.path, digests) == FileState::Whole);
-            let first = first
-                .or(placed.failed.last())
-                .map_or_else(String::new, |first| {
-                    format!(", such as {}: {}", first.path.display(), first.reason)
-                });
+        self.tell("not sent whole, an earlier one stays", &placed.not_whole);
+        self.tell("not placed", &placed.failed);
+        if let Some(first) = placed.failed.first() {
             return Err(format!(
-                "{} not placed{first}",
-                count(failures, "entry", "entries")
+                "{} not placed, such as {}: {}",
+                count(placed.failed.len(), "entry", "entries"),
+                first.path.display(),
+                first.reason
             ));
         }
         let digest = copy_hash(&prepared.manifest, &prepared.layout, digests).0;
@@ -196,6 +189,19 @@ impl Store {
         })
     }
 
+    /// Tells the user of `entries`, of the first ones by name.
+    fn tell(&self, what: &str, entries: &[Skipped]) {
+        for entry in entries.iter().take(NAMED_MAX) {
+            let path = entry.path.display();
+            self.notes
+                .tell(format_args!("{path}: {what}: {}", entry.reason));
+        }
+        let more = entries.len().saturating_sub(NAMED_MAX);
+        if more > 0 {
+            self.notes.tell(format_args!("and {more} more: {what}"));
+        }
+    }
+
     fn keep(&self, stream: &Stream, block: BlockIndex, data: &[u8]) -> Result<(), String> {
         let mut objects = self.objects();
         let (object, offset, len) = match stream.place(block) {
@@ -204,11 +210,17 @@ impl Store {
             _ => return Err(format!("block {block} belongs to no object")),
         };
         let start = usize::try_from(offset).map_err(|_| "object too large for this machine")?;
-        let end = start + len as usize;
+        let data = beginning(data, len as usize)?;
+        let end = start
+            .checked_add(data.len())
+            .ok_or("object too large for this machine")?;
         if object.len() < end {
             object.resize(end, 0);
         }
-        object[start..end].copy_from_slice(&data[..len as usize]);
+        let place = object.get_mut(start..end);
+        place
+            .ok_or_else(|| format!("block {block} does not fit its object"))?
+            .copy_from_slice(data);
         Ok(())
     }
 
@@ -231,28 +243,11 @@ impl Prepared {
             .map_err(|error| error.to_string())?;
         let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, digest) in digests {
-            pieces[number as usize] = digest;
+            *pieces
+                .get_mut(number as usize)
+                .ok_or_else(|| format!("the manifest has no piece {number}"))? = digest;
         }
         Ok(())
-    }
-
-    /// How many files the sender did not read whole, as it said itself.
-    fn incomplete_files(&self, digests: &Digests) -> usize {
-        let is_whole = |entry: u32| digests.states.get(entry as usize) == Some(&FileState::Whole);
-        self.manifest
-            .files()
-            .filter(|(entry, _)| !is_whole(*entry))
-            .count()
-    }
-
-    /// What the sender said of the entry at `path`, which stands somewhere beneath the directory copied
-    /// into: of the entries whose paths end alike, the longest is meant.
-    fn state_of(&self, path: &Path, digests: &Digests) -> FileState {
-        let entries = self.manifest.entries.iter().zip(&digests.states);
-        let alike = entries.filter(|(entry, _)| path.as_os_str().as_bytes().ends_with(&entry.path));
-        alike
-            .max_by_key(|(entry, _)| entry.path.len())
-            .map_or(FileState::Whole, |(_, state)| *state)
     }
 
     fn differing(&self, digests: &Digests) -> Vec<BlockIndex> {
@@ -294,6 +289,12 @@ fn rebuild(present: &SymbolSet, buffer: &mut BlockBuffer) -> Result<(), String> 
             )
         })
         .map_err(|error| format!("a block cannot be rebuilt: {error}"))
+}
+
+/// The first `len` bytes of a block's memory.
+fn beginning(data: &[u8], len: usize) -> Result<&[u8], String> {
+    data.get(..len)
+        .ok_or_else(|| format!("a block of {len} bytes has only {}", data.len()))
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

@@ -82,11 +82,12 @@ fn a_file_that_grows_while_it_flows_leaves_the_old_copy_in_place() {
     let stage = Stage::new();
     let file = stage.file("data", noise(1, LONG));
     stage.file("node/data", b"the copy of yesterday");
-    let _receiver = stage.receiver("node");
+    let receiver = stage.receiver("node");
     let sender = Running::start(stage.send_to(1, &[&file]).args(["--rate", "4MB/s"]));
     sender.wait_for(" % at ");
     grow(&file);
     let report = sender.end().with_code(1).report();
+    receiver.wait_for("node/data: not sent whole, an earlier one stays: it changed at the sender");
     assert!(skipped(&report, "data").contains("changed"), "{report}");
     assert_eq!(
         fs::read(stage.path("node/data")).unwrap(),
@@ -102,7 +103,7 @@ fn a_file_that_vanished_does_not_hide_that_its_namesake_could_not_be_placed() {
     stage.file("tree/name", b"content");
     let vanishing = stage.file("elsewhere/name", b"soon gone");
     stage.folder("node/tree");
-    let _receiver = stage.receiver("node");
+    let receiver = stage.receiver("node");
     let paths = [stage.path("tree"), vanishing.clone()];
     let sender = Running::start(
         stage
@@ -116,9 +117,12 @@ fn a_file_that_vanished_does_not_hide_that_its_namesake_could_not_be_placed() {
     assert_eq!(node(&report, "node")["state"], "failed", "{report}");
     let reason = node(&report, "node")["reason"].to_string();
     assert!(
-        reason.contains("tree/name: a directory is in the way"),
+        reason.contains("1 entry not placed, such as")
+            && reason.contains("tree/name: a directory is in the way"),
         "{reason}"
     );
+    receiver.wait_for("node/name: not sent whole, an earlier one stays: it vanished at the sender");
+    receiver.wait_for("node/tree/name: not placed: a directory is in the way");
 }
 
 #[test]

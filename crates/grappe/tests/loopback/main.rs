@@ -16,6 +16,7 @@ mod ports;
 mod program;
 mod saying;
 mod several;
+mod skip;
 mod stage;
 mod strays;
 mod supervision;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::skip::skip;
+
 /// A mounted file system in memory. It disappears with this value.
 pub(crate) struct Mount {
     path: PathBuf,
@@ -17,7 +19,7 @@ impl Mount {
             .arg(path)
             .stderr(Stdio::null());
         if !command.status().is_ok_and(|status| status.success()) {
-            eprintln!("skipped: no file system can be mounted here; run as root for this test");
+            skip("no file system can be mounted here; run as root for this test");
             return None;
         }
         Some(Self {

@@ -1,7 +1,8 @@
 //! Packets of strangers, and trusted announcements that lead nowhere: the receiver outlives them all.
 
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use grappe::network::ANNOUNCE_GROUP;
 use grappe::trust::Identity;
@@ -10,7 +11,7 @@ use grappe_proto::wire::announce::Announcement;
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
-use crate::program::Running;
+use crate::program::{PATIENCE, Running};
 use crate::stage::Stage;
 use crate::tree::{assert_same, noise};
 
@@ -22,7 +23,15 @@ struct Stranger {
 
 impl Stranger {
     fn new(stage: &Stage) -> Self {
+        Self::at(Ipv4Addr::LOCALHOST, stage)
+    }
+
+    /// One that sends from `address`.
+    fn at(address: Ipv4Addr, stage: &Stage) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        socket
+            .bind(&SocketAddrV4::new(address, 0).into())
+            .expect("an address of this host");
         socket
             .set_multicast_if_v4(&Ipv4Addr::LOCALHOST)
             .expect("loopback has multicast");
@@ -149,13 +158,35 @@ fn a_receiver_that_waits_for_a_mute_sender_still_ends_promptly() {
 }
 
 #[test]
+fn a_repeated_announcement_does_not_keep_a_receiver_from_the_true_sender() {
+    let stage = Stage::new();
+    let elsewhere = Ipv4Addr::new(127, 0, 0, 2);
+    let mute = TcpListener::bind((elsewhere, 0)).unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let sender = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    sender.set_nonblocking(true).unwrap();
+    let identity = Identity::load(&stage.path("key")).unwrap();
+    let packet = announcement(&identity, 1, port);
+    let _receiver = stage.receiver("node");
+    Stranger::at(elsewhere, &stage).send(&packet);
+    let _hanging = mute.accept().unwrap();
+    Stranger::new(&stage).send(&packet);
+    let deadline = Instant::now() + PATIENCE;
+    while sender.accept().is_err() {
+        assert!(
+            Instant::now() < deadline,
+            "the receiver comes to the sender"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn mute_connections_do_not_keep_a_sender_from_its_receivers() {
     let stage = Stage::new();
     let file = stage.file("data", b"content");
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, stage.port)).unwrap();
-    stranger
-        .set_read_timeout(Some(crate::program::PATIENCE))
-        .unwrap();
+    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
     let sender =
         Running::start(
             stage

@@ -33,7 +33,8 @@ fn state_after(len: usize, change: impl FnOnce(PathBuf)) -> FileState {
         stage.copied().join("victim").exists(),
         states[2] == FileState::Whole
     );
-    assert_eq!(placed.failed.len(), source.problems().len());
+    assert_eq!(placed.failed, []);
+    assert_eq!(placed.not_whole.len(), source.problems().len());
     assert!(
         source
             .problems()

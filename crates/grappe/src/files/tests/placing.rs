@@ -163,7 +163,7 @@ fn a_block_may_be_written_again() {
     let layout = Layout::new(source.manifest());
     for block in (0..layout.block_count()).rev() {
         incoming
-            .write_block(block, &vec![9; layout.block_len(block) as usize])
+            .hash_and_write(block, &vec![9; layout.block_len(block) as usize])
             .unwrap();
     }
     carry(&source, &incoming);
@@ -200,7 +200,7 @@ fn what_does_not_fit_the_manifest_is_refused() {
     let source = stage.source();
     let incoming = stage.begin(&source).unwrap();
     for (block, bytes) in [(0, &b"three"[..]), (1, b"four")] {
-        let error = incoming.write_block(block, bytes).unwrap_err();
+        let error = incoming.hash_and_write(block, bytes).unwrap_err();
         assert!(matches!(error, SinkError::Mismatch { .. }), "{error}");
     }
     assert!(matches!(

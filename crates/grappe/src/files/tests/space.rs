@@ -63,7 +63,7 @@ fn a_disk_that_becomes_full_ends_the_copy_and_leaves_nothing() {
     let incoming = begin(&disk.path, source.manifest()).unwrap();
     // Somebody else fills the disk, as far as it goes.
     let _ = fs::write(disk.path.join("hog"), content(4 * BLOCK));
-    let error = incoming.write_block(0, &content(BLOCK)).unwrap_err();
+    let error = incoming.hash_and_write(0, &content(BLOCK)).unwrap_err();
     assert!(matches!(error, SinkError::NoSpace { .. }), "{error}");
     drop(incoming);
     assert_eq!(staging_folders(&disk.path), Vec::<String>::new());

@@ -1,0 +1,165 @@
+//! The daemon's own task: which announcements are followed, and what its user is told.
+//!
+//! How one session goes is in `session`.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use grappe_proto::receiver::Failure;
+use grappe_proto::wire::control::Done;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::Notice;
+use super::memory::{Copies, Strangers};
+use super::session::{Ended, Node, take_part};
+use crate::announce::Heard;
+use crate::trust::TrustFile;
+
+/// Sessions at one time; more are heard again when one has ended.
+const SESSIONS_MAX: usize = 16;
+
+/// The result of a session.
+type Outcome = Result<Done, Failure>;
+
+/// The daemon.
+pub(super) struct Daemon<'a> {
+    node: Arc<Node>,
+    trust: TrustFile,
+    once: bool,
+    copies: Copies,
+    strangers: Strangers,
+    /// What threads and sessions tell.
+    told: mpsc::Receiver<Notice>,
+    notice: &'a mut dyn FnMut(Notice),
+}
+
+impl<'a> Daemon<'a> {
+    pub(super) fn new(
+        node: Node,
+        trust: TrustFile,
+        once: bool,
+        told: mpsc::Receiver<Notice>,
+        notice: &'a mut dyn FnMut(Notice),
+    ) -> Self {
+        Self {
+            node: Arc::new(node),
+            trust,
+            once,
+            copies: Copies::default(),
+            strangers: Strangers::default(),
+            told,
+            notice,
+        }
+    }
+
+    /// Follows what is `heard` until `stop` holds a reason, nothing can be heard any more, or one
+    /// session has ended if only one is wanted. Answers the result of the last one.
+    pub(super) async fn run(
+        mut self,
+        mut heard: mpsc::Receiver<Heard>,
+        mut stop: watch::Receiver<Option<String>>,
+    ) -> Option<Outcome> {
+        let session_limit = if self.once { 1 } else { SESSIONS_MAX };
+        let mut sessions: JoinSet<(Heard, Ended)> = JoinSet::new();
+        let mut last = None;
+        loop {
+            tokio::select! {
+                changed = stop.changed() => {
+                    if changed.is_err() || stop.borrow_and_update().is_some() {
+                        break;
+                    }
+                }
+                Some(notice) = self.told.recv() => (self.notice)(notice),
+                Some(ended) = sessions.join_next() => {
+                    let Ok((heard, ended)) = ended else {
+                        self.tell_panic();
+                        continue;
+                    };
+                    let was_welcome = ended.was_welcome;
+                    let result = self.ended(&heard, ended);
+                    // A copy for others, or one that is no more, is not the one that is waited for.
+                    if self.once && !was_welcome {
+                        continue;
+                    }
+                    last = Some(result);
+                    if self.once && sessions.is_empty() {
+                        return last;
+                    }
+                }
+                heard = heard.recv(), if sessions.len() < session_limit => {
+                    // Without the listening thread a daemon would only seem to be one.
+                    let Some(heard) = heard else { break };
+                    if !self.is_trusted(&heard) {
+                        continue;
+                    }
+                    if let Some(claim) = self.copies.begin(&heard) {
+                        let (node, stop) = (Arc::clone(&self.node), stop.clone());
+                        sessions.spawn(async move { (heard, take_part(node, heard, claim, stop).await) });
+                    }
+                }
+            }
+        }
+        while let Some(ended) = sessions.join_next().await {
+            match ended {
+                Ok((heard, ended)) => last = Some(self.ended(&heard, ended)),
+                Err(_) => self.tell_panic(),
+            }
+        }
+        self.pass_on();
+        last
+    }
+
+    fn is_trusted(&mut self, heard: &Heard) -> bool {
+        let role = self.trust.role_of(&heard.sender);
+        if role.is_some_and(|role| role.may_send()) {
+            return true;
+        }
+        let (key, address) = (heard.sender, *heard.control.ip());
+        let notice = Notice::Untrusted(key, address);
+        self.tell_of_stranger(address, key.fingerprint().to_string(), notice);
+        false
+    }
+
+    fn ended(&mut self, heard: &Heard, ended: Ended) -> Outcome {
+        let Ended {
+            result,
+            was_proved,
+            was_welcome,
+        } = ended;
+        // A connection that failed says little: the next announcement is followed again, a few times.
+        let is_over = was_welcome || !matches!(result, Err(Failure::SenderGone(_)));
+        self.copies.end(heard, is_over);
+        // What the session told comes before its end.
+        self.pass_on();
+        let notice = Notice::Ended(heard.session, result.clone());
+        match &result {
+            Err(Failure::SenderGone(reason)) if !was_proved => {
+                let matter = format!("{} {reason}", heard.session);
+                self.tell_of_stranger(*heard.control.ip(), matter, notice);
+            }
+            _ => (self.notice)(notice),
+        }
+        result
+    }
+
+    fn tell_of_stranger(&mut self, address: Ipv4Addr, matter: String, notice: Notice) {
+        let told = self.strangers.tell(address, matter, notice, Instant::now());
+        if let Some(notice) = told {
+            (self.notice)(notice);
+        }
+    }
+
+    /// Passes on what threads and sessions have told so far.
+    fn pass_on(&mut self) {
+        while let Ok(notice) = self.told.try_recv() {
+            (self.notice)(notice);
+        }
+    }
+
+    fn tell_panic(&mut self) {
+        let text = "internal error: a session ended unexpectedly; please report this";
+        (self.notice)(Notice::Note(text.into()));
+    }
+}

@@ -1,0 +1,93 @@
+//! The ring with an ear that answers as a test wants.
+
+use super::*;
+use crate::receive::Notice;
+use crate::receive::notes;
+use crossbeam_channel::unbounded;
+use grappe_proto::units::SessionId;
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use tokio::sync::mpsc::error::TryRecvError;
+
+/// Answers these, and then that there is nothing; ends the ring when all are given.
+struct Script<'a> {
+    ring: &'a Ring,
+    answers: Mutex<VecDeque<io::Result<&'static [u8]>>>,
+    rejoined: AtomicUsize,
+}
+
+impl Ear for Script<'_> {
+    fn receive_train(&self, buffer: &mut [u8], _wait: Wait) -> io::Result<Option<Train>> {
+        let Some(answer) = self.answers.lock().unwrap().pop_front() else {
+            self.ring.stop();
+            return Ok(None);
+        };
+        let packet = answer?;
+        buffer[..packet.len()].copy_from_slice(packet);
+        Ok(Some(Train {
+            len: packet.len(),
+            segment_size: packet.len(),
+            source: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
+            truncated: false,
+            dropped_total: 0,
+        }))
+    }
+
+    fn rejoin(&self) -> io::Result<()> {
+        self.rejoined.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn an_interface_that_is_down_for_a_moment_ends_nothing_and_is_told_once() {
+    let ring = Ring::new();
+    let down = || Err(Errno::NETDOWN.into());
+    let answers = [Ok(&b"one"[..]), down(), down(), down(), Ok(b"two")];
+    let script = Script {
+        ring: &ring,
+        answers: Mutex::new(answers.into()),
+        rejoined: AtomicUsize::new(0),
+    };
+    let (teller, mut told) = notes::channel();
+    let (out, chunks) = unbounded();
+    let notes = teller.of(SessionId([1; 16]));
+    fill(&ring, &script, false, &notes, &out, &|chunk| chunk).unwrap();
+    drop(out);
+    let mut packets = Vec::new();
+    for chunk in chunks {
+        packets.extend(chunk.unwrap().packets().map(<[u8]>::to_vec));
+    }
+    assert_eq!(packets, [b"one", b"two"]);
+    assert_eq!(script.rejoined.load(Ordering::Relaxed), 3);
+    let Ok(Notice::Note(text)) = told.try_recv() else {
+        panic!("it was told");
+    };
+    assert!(text.contains("cannot hear the group"), "{text}");
+    assert_eq!(told.try_recv().err(), Some(TryRecvError::Empty));
+}
+
+/// A socket that never hears anything again.
+struct Deaf;
+
+impl Ear for Deaf {
+    fn receive_train(&self, _buffer: &mut [u8], _wait: Wait) -> io::Result<Option<Train>> {
+        Err(Errno::NETDOWN.into())
+    }
+
+    fn rejoin(&self) -> io::Result<()> {
+        Err(Errno::NODEV.into())
+    }
+}
+
+#[test]
+fn an_interface_that_stays_away_ends_the_ring_with_the_reason() {
+    let (teller, _told) = notes::channel();
+    let (out, _chunks) = unbounded();
+    let notes = teller.of(SessionId([1; 16]));
+    let began = Instant::now();
+    let error = fill(&Ring::new(), &Deaf, false, &notes, &out, &|chunk| chunk).unwrap_err();
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::NODEV));
+    assert!(began.elapsed() >= OUTAGE_MAX);
+}
