@@ -44,7 +44,11 @@ impl Peer for Limit {
         if job.plan.loss_percent > 0.0 {
             let attempt = attempt(job, None)?;
             let share = attempt.missing_share_max * 100.0;
-            return Ok(attempt.copied(job, Some(format!("unrepaired: up to {share:.2} % lost"))));
+            let note = format!("bare: losses are not repaired, up to {share:.2} % are missing");
+            return Ok(Copied {
+                lossy: true,
+                ..attempt.copied(job, Some(note))
+            });
         }
         let link_rate = job.plan.link_mbit.map(|mbit| f64::from(mbit) / 8.0);
         // A shaped link holds the sender back by itself.
@@ -98,6 +102,7 @@ impl Attempt {
         Copied {
             elapsed: self.elapsed,
             copies,
+            lossy: false,
             note,
         }
     }
@@ -114,7 +119,7 @@ fn attempt(job: &Job, rate: Option<f64>) -> Result<Attempt> {
     }
     thread::sleep(RECEIVER_START);
 
-    let file = job.file.to_string_lossy();
+    let file = job.source.to_string_lossy();
     let rate = rate.map(|rate| rate.to_string());
     let mut arguments = vec!["limit-send", "--interface", INTERFACE];
     if let Some(rate) = &rate {
