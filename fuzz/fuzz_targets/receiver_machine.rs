@@ -1,10 +1,9 @@
 //! The receiver's machine under a sender that holds the keys and means harm, and a driver that is honest.
 #![no_main]
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use grappe_fuzz::{Script, tree, whole_stream};
+use grappe_fuzz::{Jobs, Script, tree, until_at_rest, whole_stream};
 use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE, WINDOW_BLOCKS};
 use grappe_proto::receiver::{Admission, Input, Job, Output, Receiver};
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex, Time};
@@ -22,7 +21,7 @@ struct Driver<'a> {
     manifest_len: u64,
     now: Time,
     sequence: u64,
-    jobs: VecDeque<Job>,
+    jobs: Jobs<Job>,
     is_over: bool,
 }
 
@@ -46,14 +45,13 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(machine) = Receiver::new(&welcome, Time::ZERO) else {
         return;
     };
-    let jobs = VecDeque::new();
     let mut driver = Driver {
         script,
         machine,
         manifest_len,
         now: Time::ZERO,
         sequence: 1,
-        jobs,
+        jobs: Jobs::default(),
         is_over: false,
     };
     while !driver.script.is_over() {
@@ -152,8 +150,7 @@ impl Driver<'_> {
 
     /// Does one of the jobs, not always the first.
     fn answer(&mut self) {
-        let which = usize::from(self.script.u8());
-        let Some(job) = self.jobs.remove(which % self.jobs.len().max(1)) else {
+        let Some(job) = self.jobs.pick(&mut self.script) else {
             return;
         };
         let input = match job {
@@ -178,23 +175,23 @@ impl Driver<'_> {
     }
 
     fn drain(&mut self) {
-        for _ in 0..OUTPUTS_MAX {
+        until_at_rest(OUTPUTS_MAX, || {
             let output = self.machine.poll(self.now);
             if let Output::Wait(_) = output {
-                return;
+                return true;
             }
             assert!(!self.is_over, "{output:?} after the end");
             match output {
                 Output::Report(packet) => assert!(packet.len() <= REPORT_LEN_MAX),
-                Output::Job(job) => self.jobs.push_back(job),
+                Output::Job(job) => self.jobs.add(job),
                 Output::Finished(_) => self.is_over = true,
                 Output::Control(_) | Output::Wait(_) => {}
             }
             assert!(
-                self.jobs.len() <= WINDOW_BLOCKS as usize + 1,
+                self.jobs.count() <= WINDOW_BLOCKS as usize + 1,
                 "more work than the window holds"
             );
-        }
-        panic!("the machine does not come to rest");
+            false
+        });
     }
 }

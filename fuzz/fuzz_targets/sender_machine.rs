@@ -1,10 +1,10 @@
 //! The sender's machine under receivers that hold keys and mean harm, and a driver that is honest.
 #![no_main]
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use grappe_fuzz::{Script, tree, whole_stream};
+use grappe_fuzz::{Jobs, Script, tree, until_at_rest, whole_stream};
 use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::rate::RateLimits;
 use grappe_proto::seal::SealKey;
@@ -30,7 +30,7 @@ struct Driver<'a> {
     now: Time,
     peers: u16,
     reports: u64,
-    jobs: VecDeque<Job>,
+    jobs: Jobs<Job>,
     /// What the driver holds in memory for the machine.
     memory: BTreeSet<BlockIndex>,
     sequence: u64,
@@ -67,7 +67,7 @@ fuzz_target!(|bytes: &[u8]| {
         now: Time::ZERO,
         peers: 0,
         reports: 0,
-        jobs: VecDeque::new(),
+        jobs: Jobs::default(),
         memory: BTreeSet::new(),
         sequence: 0,
         is_over: false,
@@ -115,8 +115,8 @@ impl Driver<'_> {
         for _ in 0..1 + self.script.u8() % 16 {
             self.now = self.now + Duration::from_millis(5);
             self.drain();
-            while !self.jobs.is_empty() {
-                self.do_job(0);
+            while let Some(job) = self.jobs.oldest() {
+                self.done(job);
                 self.drain();
             }
         }
@@ -209,21 +209,21 @@ impl Driver<'_> {
 
     /// Does one of the jobs, not always the first.
     fn answer(&mut self) {
-        let which = usize::from(self.script.u8());
-        self.do_job(which % self.jobs.len().max(1));
+        if let Some(job) = self.jobs.pick(&mut self.script) {
+            self.done(job);
+        }
     }
 
-    fn do_job(&mut self, which: usize) {
-        match self.jobs.remove(which) {
-            Some(Job::Read(block)) => {
+    fn done(&mut self, job: Job) {
+        match job {
+            Job::Read(block) => {
                 self.memory.insert(block);
                 self.handle(Input::BlockReady(block));
             }
-            Some(Job::Digests) => self.handle(Input::DigestsReady {
+            Job::Digests => self.handle(Input::DigestsReady {
                 hash: Digest([5; 32]),
                 copy: Digest([1; 32]),
             }),
-            None => {}
         }
     }
 
@@ -232,10 +232,10 @@ impl Driver<'_> {
     }
 
     fn drain(&mut self) {
-        for _ in 0..OUTPUTS_MAX {
+        until_at_rest(OUTPUTS_MAX, || {
             let output = self.machine.poll(self.now);
             if let Output::Wait(_) = output {
-                return;
+                return true;
             }
             assert!(!self.is_over, "{output:?} after the end");
             match output {
@@ -258,12 +258,12 @@ impl Driver<'_> {
                     assert!(sequence.0 > self.sequence, "a number is used once");
                     self.sequence = sequence.0;
                 }
-                Output::Job(job) => self.jobs.push_back(job),
+                Output::Job(job) => self.jobs.add(job),
                 Output::Forget(below) => self.memory = self.memory.split_off(&below),
                 Output::Finished(_) => self.is_over = true,
                 _ => {}
             }
-        }
-        panic!("the machine does not come to rest");
+            false
+        });
     }
 }

@@ -1,5 +1,7 @@
 //! What the fuzz targets share: bytes read as a script of events, and trees and streams made from it.
 
+use std::collections::VecDeque;
+
 use grappe_proto::content::digest::Digests;
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
@@ -66,6 +68,54 @@ impl<'a> Script<'a> {
             u32::from(number)
         }
     }
+}
+
+/// Jobs that a machine gave to its driver; they are done in any order, as threads do them.
+#[derive(Debug)]
+pub struct Jobs<J> {
+    waiting: VecDeque<J>,
+}
+
+impl<J> Default for Jobs<J> {
+    fn default() -> Self {
+        let waiting = VecDeque::new();
+        Self { waiting }
+    }
+}
+
+impl<J> Jobs<J> {
+    /// One more.
+    pub fn add(&mut self, job: J) {
+        self.waiting.push_back(job);
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The one that waits longest.
+    pub fn oldest(&mut self) -> Option<J> {
+        self.waiting.pop_front()
+    }
+
+    /// The one that the script picks, not always the first.
+    pub fn pick(&mut self, script: &mut Script<'_>) -> Option<J> {
+        let which = usize::from(script.u8());
+        self.waiting.remove(which % self.waiting.len().max(1))
+    }
+}
+
+/// Takes outputs of a machine, all at the same instant, until `take` says that it waits.
+///
+/// # Panics
+///
+/// When it still has something to say after `outputs_max` of them: a machine must come to rest.
+pub fn until_at_rest(outputs_max: usize, mut take: impl FnMut() -> bool) {
+    assert!(
+        (0..outputs_max).any(|_| take()),
+        "the machine does not come to rest"
+    );
 }
 
 /// A tree of up to seven files of up to 16 MiB.

@@ -109,6 +109,9 @@ pub struct NodeReport {
     pub name: String,
     /// How the copy ended there.
     pub state: String,
+    /// Seconds from the start of the copy to its end there.
+    #[serde(default)]
+    pub seconds: f64,
     /// What kept it from being faster, where known.
     #[serde(default)]
     pub limited_by: Option<String>,

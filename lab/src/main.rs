@@ -1,13 +1,14 @@
-//! Command line of the lab: `bench`, `ready` and `clean` for people, the rest for the lab itself on its nodes.
+//! Command line of the lab: `bench`, `cases`, `ready` and `clean` for people, the rest for its nodes.
 //!
 //! Only parses and prints; the work is in the library.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use lab::bench::{self, Case, Settings};
 use lab::net::Cluster;
@@ -24,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Measure grappe and its rivals on the same cluster and print tables in Markdown.
     Bench(BenchArguments),
+    /// List the cases of the catalog; `*` marks those measured when none is given.
+    Cases,
     /// Say whether a cluster can be built here, and if not, why (exit code 1).
     Ready,
     /// Remove namespaces and mounts of labs that were killed together with their watchdogs.
@@ -55,29 +58,34 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct BenchArguments {
-    /// A cluster, as RECEIVERSxRATE[-LOSS%]; may be given several times [default: the published ones].
+    /// A cluster, as RECEIVERSxRATE[-LOSS%], or a case of the catalog, see `lab cases`; may be given
+    /// several times [default: the published ones].
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<Case>,
-    /// Size of the file to copy.
+    /// Size of the file to copy, in cases that do not say it themselves.
     #[arg(long, default_value = "512MiB", value_parser = parse_size)]
     size: u64,
     /// Rounds; the table has their medians.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, visible_alias = "rounds", default_value_t = 5)]
     runs: usize,
-    /// Rounds for slow tools (scp and bittorrent).
+    /// Rounds for slow tools (bittorrent; rsync and scp to several receivers).
     #[arg(long, default_value_t = 1)]
     peer_runs: usize,
     /// Tools, separated by commas [default: all].
     #[arg(long, value_delimiter = ',')]
     tools: Vec<String>,
-    /// Print all runs as JSON instead of tables.
-    #[arg(long)]
-    json: bool,
+    /// Write every single run as JSON to FILE, beside the tables.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the medians as bars into FILE, an SVG image.
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Bench(arguments) => bench(arguments)?,
+        Command::Cases => list_cases(),
         Command::Ready => return Ok(ready()),
         Command::Clean => {
             for name in leftovers::clean()? {
@@ -110,10 +118,17 @@ fn ready() -> ExitCode {
     }
 }
 
+fn list_cases() {
+    for name in bench::names() {
+        let is_default = bench::default_names().contains(&name);
+        println!("{} {name}", if is_default { '*' } else { ' ' });
+    }
+}
+
 fn bench(arguments: BenchArguments) -> Result<()> {
     let mut cases = arguments.cases;
     if cases.is_empty() {
-        cases = Case::published()
+        cases = bench::default_names()
             .into_iter()
             .map(str::parse)
             .collect::<Result<_>>()?;
@@ -127,17 +142,24 @@ fn bench(arguments: BenchArguments) -> Result<()> {
         lab: env::current_exe()?,
     };
     let results = bench::measure(&settings, |line| eprintln!("{line}"))?;
-    if arguments.json {
-        print_json(&results)
-    } else {
-        let command: Vec<_> = env::args().skip(1).collect();
-        println!(
-            "`lab {}`\n\n{}",
-            command.join(" "),
-            bench::markdown(&results)
-        );
-        Ok(())
+    // The page first: files that cannot be written must not cost the figures.
+    let command: Vec<_> = env::args().skip(1).collect();
+    println!(
+        "`lab {}`\n\n{}",
+        command.join(" "),
+        bench::markdown(&results)
+    );
+    if let Some(path) = &arguments.json {
+        write(path, &serde_json::to_string_pretty(&results)?)?;
     }
+    if let Some(path) = &arguments.chart {
+        write(path, &bench::svg(&results))?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

@@ -27,10 +27,23 @@ impl Store {
     ///
     /// When the folder or the mount cannot be made (it needs root).
     pub fn mount(bytes_max: u64) -> Result<Self> {
+        Self::mount_in_pages(bytes_max, "always")
+    }
+
+    /// The same in small pages, for many small files: each would take a huge page otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As for `mount`.
+    pub fn mount_for_small_files(bytes_max: u64) -> Result<Self> {
+        Self::mount_in_pages(bytes_max, "never")
+    }
+
+    fn mount_in_pages(bytes_max: u64, huge: &str) -> Result<Self> {
         let folder = leftovers::store_folder();
         let watchdog = Watchdog::new(REMOVAL, &[&folder.to_string_lossy()])?;
         fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let options = format!("size={bytes_max},mode=755,huge=always");
+        let options = format!("size={bytes_max},mode=755,huge={huge}");
         shell::run(&format!(
             "mount -t tmpfs -o {options} grappe-store {}",
             folder.display()

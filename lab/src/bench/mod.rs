@@ -1,34 +1,45 @@
 //! The benchmark: all tools on the same cluster, in turns, every copy compared with the original.
 //!
 //! Tools take turns within a round, so that a slow quarter of an hour of the machine hits all of them.
-//! Gives the runs; `table` makes the page of them.
+//! Gives the runs; `table` makes the page of them and `chart` the picture.
 
 mod case;
+mod catalog;
+mod chart;
+mod goal;
+mod result;
 mod table;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 
 pub use case::Case;
+pub use catalog::{Content, default_names, names};
+pub use chart::svg;
+pub use goal::{AtLeast, Goal, OURS, Verdict};
+pub use result::{CaseResult, ToolResult};
 pub use table::markdown;
 
 use crate::content;
 use crate::net::Cluster;
-use crate::peers::{self, Job, Peer, Run};
+use crate::peers::{self, Job, Peer, Task};
 use crate::store::Store;
 
-/// A copy slower than this, in bytes per second, is given up. scp to seven nodes is near it.
+/// A copy slower than this, in bytes per second and receiver, is given up. scp to seven nodes is near it.
 const RATE_MIN: u64 = 1_500_000;
+
+/// Beside the copies: keys, logs, and what the tools keep while they copy.
+const STORE_SPARE_BYTES: u64 = 64 << 20;
 
 /// What to measure.
 #[derive(Debug)]
 pub struct Settings {
     /// The clusters.
     pub cases: Vec<Case>,
-    /// Size of the file, in bytes.
+    /// Size of the file, in bytes, in cases that do not say it themselves.
     pub size: u64,
     /// Rounds for every tool.
     pub runs: usize,
@@ -40,29 +51,9 @@ pub struct Settings {
     pub lab: PathBuf,
 }
 
-/// What was measured on one cluster.
-#[derive(Debug, Serialize)]
-pub struct CaseResult {
-    /// As given to `--case`.
-    pub case: String,
-    /// Size of the file, in bytes.
-    pub size: u64,
-    /// One entry for each tool, in the order of `peers::all`.
-    pub tools: Vec<ToolResult>,
-}
-
-/// All runs of one tool on one cluster.
-#[derive(Debug, Serialize)]
-pub struct ToolResult {
-    /// As given to `--tools`.
-    pub tool: String,
-    /// In the order they were made; empty for a tool that cannot run here.
-    pub runs: Vec<Run>,
-    /// Why it cannot run here.
-    pub skipped: Option<String>,
-}
-
 /// Measures everything; `progress` hears of each run as one line.
+///
+/// A case that is to be held against another brings that with it, in front.
 ///
 /// # Errors
 ///
@@ -72,8 +63,11 @@ pub fn measure(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Ve
         bail!("no cluster can be built here: {reason}");
     }
     check_tools(&settings.tools)?;
-    settings
-        .cases
+    let cases = with_those_beside(&settings.cases)?;
+    for case in &cases {
+        check_memory(case, settings.size)?;
+    }
+    cases
         .iter()
         .map(|case| measure_case(settings, case, &mut progress))
         .collect()
@@ -87,22 +81,64 @@ fn check_tools(wanted: &[String]) -> Result<()> {
     }
 }
 
+fn with_those_beside(wanted: &[Case]) -> Result<Vec<Case>> {
+    let mut cases: Vec<Case> = Vec::new();
+    for case in wanted {
+        let beside = case.beside().map(str::parse).transpose()?;
+        for case in beside.into_iter().chain([case.clone()]) {
+            if !cases.contains(&case) {
+                cases.push(case);
+            }
+        }
+    }
+    Ok(cases)
+}
+
+/// All copies are in memory at once, and the kernel would kill somebody to make room for them.
+fn check_memory(case: &Case, size: u64) -> Result<()> {
+    let needed = store_bytes(case, size);
+    let available = available_bytes(&fs::read_to_string("/proc/meminfo")?)
+        .context("/proc/meminfo does not say what is available")?;
+    if needed > available {
+        bail!(
+            "{} needs {} MiB of memory for its copies, {} MiB are available: take a smaller --size",
+            case.name(),
+            needed >> 20,
+            available >> 20
+        );
+    }
+    Ok(())
+}
+
+fn available_bytes(meminfo: &str) -> Option<u64> {
+    let line = (meminfo.lines()).find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn store_bytes(case: &Case, size: u64) -> u64 {
+    let copies = case.content(size).bytes() * u64::from(case.plan().nodes);
+    copies + copies / 4 + STORE_SPARE_BYTES
+}
+
 fn measure_case(
     settings: &Settings,
     case: &Case,
     progress: &mut impl FnMut(&str),
 ) -> Result<CaseResult> {
     let plan = case.plan();
-    let copies_bytes = settings.size * u64::from(plan.nodes);
-    let store = Store::mount(copies_bytes + copies_bytes / 4 + (64 << 20))?;
-    let file = store.path().join("content");
-    content::create(&file, settings.size, 1)?;
+    let content = case.content(settings.size);
+    let copies_bytes = content.bytes() * u64::from(plan.nodes);
+    let store = mount_store(content, store_bytes(case, settings.size))?;
+    let source = store.path().join("content");
+    create(content, &source)?;
+    let original = content::fingerprint(&source)?;
     let cluster = Cluster::build(&plan)?;
 
-    let mut entries = entries(&settings.tools);
+    let mut entries = entries(&settings.tools, &case.task());
     for round in 0..settings.runs.max(settings.runs_slow) {
         for (peer, result) in &mut entries {
-            let rounds = if peer.is_slow() {
+            let rounds = if peer.is_slow(&case.task()) {
                 settings.runs_slow
             } else {
                 settings.runs
@@ -112,11 +148,13 @@ fn measure_case(
             }
             let folder = store.fresh_folder("run")?;
             // Just before each run: a virtual machine gives free pages back to its host within seconds.
-            store.warm(copies_bytes - settings.size)?;
+            store.warm(copies_bytes - content.bytes())?;
             let job = Job {
                 cluster: &cluster,
                 plan: &plan,
-                file: &file,
+                source: &source,
+                bytes: content.bytes(),
+                victim: case.victim(),
                 folder: &folder,
                 lab: &settings.lab,
                 time_max: Duration::from_secs(60 + copies_bytes / RATE_MIN),
@@ -127,27 +165,94 @@ fn measure_case(
             result.runs.push(run);
         }
     }
+    // Copies were compared with it: had a tool changed it, equal would mean nothing.
+    if content::fingerprint(&source)? != original {
+        bail!("{}: a tool changed the original", case.name());
+    }
     let tools = entries.into_iter().map(|(_, result)| result).collect();
-    Ok(CaseResult {
+    Ok(judged(case, content, tools))
+}
+
+fn judged(case: &Case, content: Content, tools: Vec<ToolResult>) -> CaseResult {
+    let mut result = CaseResult {
         case: case.name().into(),
-        size: settings.size,
+        bytes: content.bytes(),
+        files: match content {
+            Content::File { .. } => 1,
+            Content::Files { count, .. } => count,
+        },
+        beside: case.beside(),
         tools,
-    })
+        goals: Vec::new(),
+    };
+    result.goals = case
+        .goals()
+        .iter()
+        .map(|goal| goal.judge(&result))
+        .collect();
+    result
+}
+
+fn mount_store(content: Content, bytes_max: u64) -> Result<Store> {
+    match content {
+        Content::File { .. } => Store::mount(bytes_max),
+        Content::Files { .. } => Store::mount_for_small_files(bytes_max),
+    }
+}
+
+fn create(content: Content, source: &Path) -> Result<()> {
+    const SEED: u64 = 1;
+
+    match content {
+        Content::File { bytes } => content::create(source, bytes, SEED),
+        Content::Files { count, bytes_each } => {
+            content::create_many(source, count, bytes_each, SEED)
+        }
+    }
 }
 
 /// New peers for each case: what one remembers of a cluster does not hold for another.
-fn entries(wanted: &[String]) -> Vec<(Box<dyn Peer>, ToolResult)> {
+fn entries(wanted: &[String], task: &Task) -> Vec<(Box<dyn Peer>, ToolResult)> {
     peers::all()
         .into_iter()
         .filter(|peer| wanted.is_empty() || wanted.iter().any(|name| name == peer.name()))
         .map(|peer| {
-            let skipped = peer.unavailable();
             let result = ToolResult {
                 tool: peer.name().into(),
                 runs: Vec::new(),
-                skipped,
+                skipped: peer
+                    .unfit(task)
+                    .map(String::from)
+                    .or_else(|| peer.unavailable()),
             };
             (peer, result)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_case_is_held_against_is_measured_before_it_and_once() {
+        let wanted: Vec<Case> = ["killed", "one-slow", "7x200m"]
+            .map(|name| name.parse().unwrap())
+            .into();
+        let cases = with_those_beside(&wanted).unwrap();
+        let names: Vec<_> = cases.iter().map(Case::name).collect();
+        assert_eq!(names, ["7x200m", "killed", "one-slow"]);
+    }
+
+    #[test]
+    fn more_than_the_memory_is_refused_beforehand() {
+        assert_eq!(
+            available_bytes("MemFree: 1 kB\nMemAvailable:   2048 kB\n"),
+            Some(2 << 20)
+        );
+        let case: Case = "63x20m".parse().unwrap();
+        let error = check_memory(&case, 1 << 50).unwrap_err().to_string();
+        assert!(error.contains("--size"), "{error}");
+        check_memory(&case, 1 << 10).unwrap();
+    }
 }

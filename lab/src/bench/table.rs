@@ -1,23 +1,34 @@
 //! The benchmark's page: one Markdown table for each case, ready for `docs/performance.md`.
 //!
-//! Medians, with the range beside them; a failed run counts as 0 MB/s and shows in the range.
+//! Medians, with the range beside them, then the case beside it and the goals. No figure is formed here.
 
 use std::fmt::Write;
 
-use super::{CaseResult, ToolResult};
+use super::goal::OURS;
+use super::result::{CaseResult, ToolResult, ratio};
 use crate::peers::Run;
 
-const OURS: &str = "ours";
+const HEAD: &str = "\
+| tool | MB/s to each (range) | ours is | of the limit | processor s per GB | receiver's peak MB | whole | runs | |
+|---|---|---|---|---|---|---|---|---|
+";
 
 /// All cases as Markdown.
 #[must_use]
 pub fn markdown(results: &[CaseResult]) -> String {
-    let mut page = String::new();
-    for result in results {
-        page.push_str(&case(result));
-        page.push('\n');
-    }
-    page
+    let tables = results.iter().map(|result| {
+        let mut text = table(result);
+        let beside = result.beside.and_then(|name| {
+            let other = results.iter().find(|other| other.case == name)?;
+            held_against(result, other)
+        });
+        let goals = result.goals.iter().map(ToString::to_string);
+        for line in beside.into_iter().chain(goals) {
+            text.push_str(&format!("\n{line}\n"));
+        }
+        text
+    });
+    tables.collect::<Vec<_>>().join("\n")
 }
 
 /// One run as a line of progress.
@@ -37,111 +48,79 @@ pub(super) fn run_line(case: &str, round: usize, tool: &str, run: &Run) -> Strin
     )
 }
 
-fn case(result: &CaseResult) -> String {
-    let mut table = format!("### {}, {} MiB\n\n", result.case, result.size >> 20);
-    table.push_str(
-        "| tool | MB/s to each (range) | ours is | of the limit | processor s | whole | runs | |\n",
-    );
-    table.push_str("|---|---|---|---|---|---|---|---|\n");
-    let rate_of = |name| {
-        result
-            .tools
-            .iter()
-            .find(|tool| tool.tool == name)
-            .and_then(rate)
+fn table(result: &CaseResult) -> String {
+    let size = result.bytes as f64 / f64::from(1 << 20);
+    let files = match result.files {
+        1 => String::new(),
+        count => format!(" in {count} files"),
     };
-    let (ours, limit) = (rate_of(OURS), rate_of("limit"));
+    let mut table = format!("### {}, {size:.0} MiB{files}\n\n{HEAD}", result.case);
     for tool in &result.tools {
-        table.push_str(&row(tool, ours, limit));
+        table.push_str(&row(tool, result));
     }
     table
 }
 
-fn row(tool: &ToolResult, ours: Option<f64>, limit: Option<f64>) -> String {
-    let mut row = format!("| {} |", tool.tool);
-    let Some(own) = rate(tool) else {
+fn row(tool: &ToolResult, result: &CaseResult) -> String {
+    let name = &tool.tool;
+    let (Some(rate), Some((low, high))) = (tool.rate(), tool.range()) else {
         let reason = tool.skipped.as_deref().unwrap_or("no run");
-        return format!("{row} - | - | - | - | - | 0 | skipped: {reason} |\n");
+        return format!("| {name} | - | - | - | - | - | - | 0 | skipped: {reason} |\n");
     };
-    let rates = || tool.runs.iter().map(|run| run.megabytes_per_second);
-    let low = rates().fold(f64::INFINITY, f64::min);
-    let high = rates().fold(0.0, f64::max);
-    let cpu = median(tool.runs.iter().map(|run| run.cpu_seconds).collect()).unwrap_or(0.0);
+    let times = (name != OURS)
+        .then(|| ratio(result.median_rate(OURS), Some(rate)))
+        .flatten();
+    let share = ratio(Some(rate), result.median_rate("limit"));
     let whole: usize = tool.runs.iter().map(|run| run.whole).sum();
     let of: usize = tool.runs.iter().map(|run| run.of).sum();
-    let times = if tool.tool == OURS {
-        None
-    } else {
-        ratio(ours, Some(own))
-    };
-    let times = times.map_or("-".into(), |times| format!("{times:.2} x"));
-    let share =
-        ratio(Some(own), limit).map_or("-".into(), |share| format!("{:.0} %", share * 100.0));
+    let mut row = format!("| {name} | {rate:.1} ({low:.1}-{high:.1})");
     // Writing to a string cannot fail.
     let _ = writeln!(
         row,
-        " {own:.1} ({low:.1}-{high:.1}) | {times} | {share} | {cpu:.1} | {whole}/{of} | {} | {} |",
+        " | {} | {} | {} | {} | {whole}/{of} | {} | {} |",
+        known(times, |times| format!("{times:.2} x")),
+        known(share, |share| format!("{:.0} %", share * 100.0)),
+        known(tool.cpu_seconds_per_gigabyte(result.bytes), |cpu| format!(
+            "{cpu:.2}"
+        )),
+        known(tool.receiver_peak_bytes(), |peak| format!(
+            "{:.0}",
+            peak as f64 / 1e6
+        )),
         tool.runs.len(),
-        notes(&tool.runs),
+        // A cell must hold no bar and no line break.
+        tool.notes().join("; ").replace('|', "/").replace('\n', " "),
     );
     row
 }
 
-fn rate(tool: &ToolResult) -> Option<f64> {
-    median(
-        tool.runs
-            .iter()
-            .map(|run| run.megabytes_per_second)
-            .collect(),
-    )
+/// How each tool did here compared with another case, as rates and as seconds that a user waits longer.
+fn held_against(result: &CaseResult, other: &CaseResult) -> Option<String> {
+    let figures = result.tools.iter().filter_map(|tool| {
+        let before = other.tool(&tool.tool)?;
+        let times = ratio(tool.rate(), before.rate())?;
+        let delay = tool.seconds().zip(before.seconds());
+        let delay = delay.map_or(String::new(), |(here, there)| {
+            format!(", {:+.2} s", here - there)
+        });
+        Some(format!("{} {times:.2} x{delay}", tool.tool))
+    });
+    let figures: Vec<_> = figures.collect();
+    (!figures.is_empty()).then(|| format!("beside {}: {}", other.case, figures.join("; ")))
 }
 
-fn ratio(numerator: Option<f64>, denominator: Option<f64>) -> Option<f64> {
-    let (numerator, denominator) = (numerator?, denominator?);
-    (denominator > 0.0).then(|| numerator / denominator)
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        length if length % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
-    }
-}
-
-/// The last run speaks for all; a table cell must hold no bar and no line break.
-fn notes(runs: &[Run]) -> String {
-    let note = runs
-        .last()
-        .and_then(|run| run.note.as_deref())
-        .unwrap_or_default();
-    note.replace('|', "/").replace('\n', " ")
+fn known<T>(figure: Option<T>, words: impl FnOnce(T) -> String) -> String {
+    figure.map_or_else(|| "-".into(), words)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::goal::Goal;
+    use super::super::result::tests::{case, tool};
     use super::*;
 
-    fn tool(name: &str, rates: &[f64]) -> ToolResult {
-        let runs = rates.iter().map(|&megabytes_per_second| Run {
-            whole: 3,
-            of: 3,
-            seconds: 1.0,
-            megabytes_per_second,
-            cpu_seconds: 2.0,
-            note: None,
-        });
-        ToolResult {
-            tool: name.into(),
-            runs: runs.collect(),
-            skipped: None,
-        }
-    }
-
     #[test]
-    fn a_table_has_medians_ranges_and_ratios() {
+    fn a_table_has_medians_ranges_ratios_and_costs() {
         let mut scp = tool("scp", &[]);
         scp.skipped = Some("not installed".into());
         let tools = vec![
@@ -150,13 +129,9 @@ mod tests {
             tool("uftp", &[40.0, 50.0]),
             scp,
         ];
-        let page = markdown(&[CaseResult {
-            case: "3x1g".into(),
-            size: 1 << 20,
-            tools,
-        }]);
+        let page = markdown(&[case(tools)]);
         assert!(
-            page.contains("| ours | 90.0 (80.0-100.0) | - | 75 % | 2.0 | 9/9 | 3 |"),
+            page.contains("| ours | 90.0 (80.0-100.0) | - | 75 % | 2.00 | 20 | 9/9 | 3 |"),
             "{page}"
         );
         assert!(
@@ -169,11 +144,42 @@ mod tests {
     #[test]
     fn failed_runs_divide_nothing() {
         let tools = vec![tool("ours", &[0.0]), tool("uftp", &[0.0])];
-        let page = markdown(&[CaseResult {
-            case: "3x1g".into(),
-            size: 1 << 20,
-            tools,
-        }]);
-        assert!(page.contains("| uftp | 0.0 (0.0-0.0) | - | - |"), "{page}");
+        let page = markdown(&[case(tools)]);
+        assert!(
+            page.contains("| uftp | 0.0 (0.0-0.0) | - | - | - |"),
+            "{page}"
+        );
+        assert!(page.contains("| 2/3 | 1 |"), "{page}");
+    }
+
+    #[test]
+    fn notes_break_no_table() {
+        let mut ours = tool("ours", &[90.0, 0.0]);
+        ours.runs[1].note = Some("first | second\nthird".into());
+        let page = markdown(&[case(vec![ours])]);
+        assert!(
+            page.contains("| 2 | round 2: first / second third |"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn goals_and_the_case_beside_come_after_the_table() {
+        let before = case(vec![tool("ours", &[100.0])]);
+        let mut result = case(vec![tool("ours", &[90.0])]);
+        result.case = "killed".into();
+        result.beside = Some("3x1g");
+        result.tools[0].runs[0].seconds = 1.5;
+        result.goals = vec![Goal::megabytes(95.0).judge(&result)];
+        let page = markdown(&[before, result]);
+        let (_, after) = page.split_once("### killed").unwrap();
+        assert!(
+            after.contains("\nbeside 3x1g: ours 0.90 x, +0.50 s\n"),
+            "{page}"
+        );
+        assert!(
+            after.ends_with("\ngoal: ours >= 95 MB/s: 90.0 MB/s, MISSED\n"),
+            "{page}"
+        );
     }
 }

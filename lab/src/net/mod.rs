@@ -3,14 +3,15 @@
 //! The switch is a bridge in a namespace of its own, so nothing appears among the host's interfaces and
 //! the host's firewall has no say. Not a simulation: sockets, queues and IGMP are the kernel's.
 
+mod node;
 mod plan;
 
-use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+pub use node::Node;
 pub use plan::Plan;
 
 use crate::{leftovers, shell, watchdog::Watchdog};
@@ -108,60 +109,7 @@ impl Cluster {
     ///
     /// When the processes cannot be listed.
     pub fn stop_processes(&self) -> Result<()> {
-        for node in &self.nodes {
-            for pid in shell::run(&format!("ip netns pids {}", node.namespace))?.split_whitespace()
-            {
-                // Many end by themselves between the listing and this.
-                let _ = shell::run(&format!("kill -9 {pid}"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One machine of the cluster.
-#[derive(Debug, Clone)]
-pub struct Node {
-    number: u8,
-    namespace: String,
-}
-
-impl Node {
-    /// Its number, counted from 1.
-    #[must_use]
-    pub fn number(&self) -> u8 {
-        self.number
-    }
-
-    /// What it is called in commands and reports: `n1`, `n2` and so on.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("n{}", self.number)
-    }
-
-    /// Its IPv4 address, on `INTERFACE`.
-    #[must_use]
-    pub fn address(&self) -> String {
-        plan::address(self.number)
-    }
-
-    /// A command that will run on this node, not yet started.
-    #[must_use]
-    pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace, program]);
-        command
-    }
-
-    /// Bytes that came in from the switch since the cluster was built.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel's counter cannot be read.
-    pub fn received_bytes(&self) -> Result<u64> {
-        let file = format!("/sys/class/net/{INTERFACE}/statistics/rx_bytes");
-        let counter = shell::run(&format!("ip netns exec {} cat {file}", self.namespace))?;
-        counter.trim().parse().context("the counter is no number")
+        self.nodes.iter().try_for_each(Node::kill_processes)
     }
 }
 
@@ -181,6 +129,17 @@ mod tests {
         })
         .unwrap();
         let namespace = cluster.node(1).namespace.clone();
+        let mut sleeper = cluster
+            .node(2)
+            .command("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        assert!(cluster.node(1).processes().unwrap().is_empty());
+        while cluster.node(2).processes().unwrap().is_empty() {} // it enters the namespace first
+        assert!(cluster.node(2).received_bytes_by_proc().unwrap().is_some());
+        cluster.stop_processes().unwrap();
+        assert!(!sleeper.wait().unwrap().success(), "killed with its node");
         let script = format!("exec 3<>/dev/tcp/{}/9", cluster.node(2).address());
         let refused = cluster
             .node(1)

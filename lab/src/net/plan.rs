@@ -17,6 +17,8 @@ pub struct Plan {
     pub nodes: u8,
     /// Rate of each link in each direction, in Mbit/s of whole Ethernet frames; `None` is unshaped.
     pub link_mbit: Option<u32>,
+    /// Rate of the last node's link where it is another, in the same unit.
+    pub slow_mbit: Option<u32>,
     /// Share of packets that each node loses on arrival, independently of the others, in percent.
     pub loss_percent: f64,
     /// IGMP snooping on the switch, with a querier; otherwise multicast floods to all nodes.
@@ -34,6 +36,7 @@ impl Plan {
         Self {
             nodes,
             link_mbit: None,
+            slow_mbit: None,
             loss_percent: 0.0,
             snooping: false,
             multicast: true,
@@ -51,6 +54,11 @@ impl Plan {
         } else {
             Duration::ZERO
         }
+    }
+
+    fn mbit_of(&self, number: u8) -> Option<u32> {
+        let slow = (number == self.nodes).then_some(self.slow_mbit).flatten();
+        slow.or(self.link_mbit)
     }
 
     pub(super) fn switch_commands(&self, switch: &str) -> Vec<String> {
@@ -85,7 +93,7 @@ impl Plan {
             format!("ip -n {node} link set lo up"),
             format!("ip -n {node} route add 224.0.0.0/4 dev {INTERFACE}"),
         ];
-        if let Some(mbit) = self.link_mbit {
+        if let Some(mbit) = self.mbit_of(number) {
             // A host queues megabytes before its card, a switch port less than one.
             let shape = format!("root tbf rate {mbit}mbit burst 128k");
             lines.push(format!(
@@ -145,6 +153,18 @@ mod tests {
         });
         assert!(lines.contains("tc -n node qdisc add dev e0 root tbf rate 200mbit"));
         assert!(lines.contains("tc -n switch qdisc add dev port3 root tbf rate 200mbit"));
+    }
+
+    #[test]
+    fn only_the_last_node_is_slow() {
+        let plan = Plan {
+            link_mbit: Some(200),
+            slow_mbit: Some(20),
+            ..Plan::of(4)
+        };
+        let rate_of = |number| plan.node_commands("switch", "node", number).join("\n");
+        assert!(rate_of(3).contains("rate 200mbit"));
+        assert!(rate_of(4).contains("rate 20mbit"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{Copied, Job, Peer};
+use super::{Copied, Job, Peer, Task};
 use crate::process::Process;
 
 const NODE_PROGRAM: &str = include_str!("bittorrent.py");
@@ -36,7 +36,7 @@ impl Peer for BitTorrent {
             .then(|| "libtorrent is not installed (apt-get install python3-libtorrent)".into())
     }
 
-    fn is_slow(&self) -> bool {
+    fn is_slow(&self, _task: &Task) -> bool {
         true
     }
 
@@ -46,7 +46,7 @@ impl Peer for BitTorrent {
         let program = program.to_string_lossy();
         let torrent = job.folder.join("torrent").display().to_string();
         let mut create = Command::new(PYTHON);
-        create.args([&*program, "create", &job.file.to_string_lossy(), &torrent]);
+        create.args([&*program, "create", &job.source.to_string_lossy(), &torrent]);
         Process::start(create, job.folder, "create")?.finish(job.time_max)?;
 
         let nodes = job.plan.nodes.to_string();
@@ -56,7 +56,7 @@ impl Peer for BitTorrent {
             let (role, content) = match number {
                 1 => (
                     "seed",
-                    job.file.parent().unwrap_or(job.folder).to_path_buf(),
+                    job.source.parent().unwrap_or(job.folder).to_path_buf(),
                 ),
                 _ => ("get", job.node_folder(number)?),
             };
@@ -82,6 +82,7 @@ impl Peer for BitTorrent {
         Ok(Copied {
             elapsed: start.elapsed(),
             copies: job.copies_by_name(),
+            lossy: false,
             note: None,
         })
     }

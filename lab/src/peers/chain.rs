@@ -40,7 +40,7 @@ impl Peer for Chain {
         }
         thread::sleep(RECEIVER_START);
 
-        let script = format!("{SOCAT} OPEN:{} {}", job.file.display(), connect(job, 2));
+        let script = format!("{SOCAT} OPEN:{} {}", job.source.display(), connect(job, 2));
         let start = Instant::now();
         job.start(1, "sh", &["-c", &script], "send")?
             .finish(job.time_max)?;
@@ -51,6 +51,7 @@ impl Peer for Chain {
         Ok(Copied {
             elapsed: start.elapsed(),
             copies,
+            lossy: false,
             note: Some("nothing is checked".into()),
         })
     }

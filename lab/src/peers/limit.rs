@@ -19,8 +19,12 @@ const RECEIVER_START: Duration = Duration::from_millis(300);
 /// How much slower the next attempt is.
 const STEP: f64 = 0.85;
 
-/// Below this, losses are not for want of speed.
+/// Below this share of the link, and at most this many MB/s, losses are not for want of speed.
+const SHARE_MIN: f64 = 0.25;
 const RATE_MIN: f64 = 10.0;
+
+/// What headers leave of a link, roughly; the first attempt where one link is slower than the sender's.
+const PAYLOAD_SHARE: f64 = 0.95;
 
 /// Where the search starts on unshaped links, in MB/s; above what two cores can carry to one receiver.
 const RATE_UNSHAPED: f64 = 2000.0;
@@ -44,13 +48,21 @@ impl Peer for Limit {
         if job.plan.loss_percent > 0.0 {
             let attempt = attempt(job, None)?;
             let share = attempt.missing_share_max * 100.0;
-            return Ok(attempt.copied(job, Some(format!("unrepaired: up to {share:.2} % lost"))));
+            let note = format!("bare: losses are not repaired, up to {share:.2} % are missing");
+            return Ok(Copied {
+                lossy: true,
+                ..attempt.copied(job, Some(note))
+            });
         }
-        let link_rate = job.plan.link_mbit.map(|mbit| f64::from(mbit) / 8.0);
-        // A shaped link holds the sender back by itself.
-        let mut rate = self
-            .remembered()
-            .or(link_rate.is_none().then_some(RATE_UNSHAPED));
+        let slowest = job.plan.slow_mbit.or(job.plan.link_mbit);
+        let link_rate = slowest.map_or(RATE_UNSHAPED, |mbit| f64::from(mbit) / 8.0);
+        let rate_min = RATE_MIN.min(link_rate * SHARE_MIN);
+        let first = match job.plan.slow_mbit {
+            Some(_) => Some(link_rate * PAYLOAD_SHARE),
+            // A shaped link holds the sender back by itself.
+            None => job.plan.link_mbit.is_none().then_some(link_rate),
+        };
+        let mut rate = self.remembered().or(first);
         loop {
             let attempt = attempt(job, rate)?;
             if attempt.missing_share_max == 0.0 {
@@ -58,8 +70,8 @@ impl Peer for Limit {
                 let note = rate.map(|rate| format!("no loss when paced at {rate:.0} MB/s"));
                 return Ok(attempt.copied(job, note));
             }
-            let next = rate.or(link_rate).unwrap_or(RATE_UNSHAPED) * STEP;
-            if next < RATE_MIN {
+            let next = rate.unwrap_or(link_rate) * STEP;
+            if next < rate_min {
                 bail!(
                     "loses {:.2} % at any rate",
                     attempt.missing_share_max * 100.0
@@ -98,6 +110,7 @@ impl Attempt {
         Copied {
             elapsed: self.elapsed,
             copies,
+            lossy: false,
             note,
         }
     }
@@ -114,7 +127,7 @@ fn attempt(job: &Job, rate: Option<f64>) -> Result<Attempt> {
     }
     thread::sleep(RECEIVER_START);
 
-    let file = job.file.to_string_lossy();
+    let file = job.source.to_string_lossy();
     let rate = rate.map(|rate| rate.to_string());
     let mut arguments = vec!["limit-send", "--interface", INTERFACE];
     if let Some(rate) = &rate {

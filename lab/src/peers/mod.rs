@@ -1,13 +1,17 @@
 //! What a user could pick: grappe, the bare limit of the machine, and the rivals, one file each.
 //!
 //! A peer only knows how to start its programs and when its copy is over. Whether the copies are right
-//! and what they cost is found out here, for all alike.
+//! and what they cost is found out by `run`, for all alike.
 
 mod bittorrent;
 mod chain;
 mod limit;
+mod observer;
 mod ours;
+mod rsync;
+mod run;
 mod scp;
+mod socat;
 mod udpcast;
 mod uftp;
 
@@ -15,15 +19,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use serde::Serialize;
+use anyhow::{Result, bail};
+
+pub use run::{Copied, Run, run};
 
 use crate::net::{Cluster, Plan};
-use crate::process::{Process, children_cpu_seconds};
-use crate::{content, shell};
+use crate::process::Process;
+use crate::shell;
 
 /// Time that receivers get to open their sockets before the sender starts, unmeasured.
 const RECEIVER_START: Duration = Duration::from_secs(1);
+
+/// The node whose memory is watched, as one of many that are alike.
+const FIRST_RECEIVER: u8 = 2;
+
+/// What is asked of a peer, as far as not every peer can do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Task {
+    /// How many nodes receive.
+    pub receivers: u8,
+    /// A folder is copied, not one file.
+    pub is_folder: bool,
+    /// A receiver is killed in the middle, and the others are to complete.
+    pub kills_one: bool,
+}
 
 /// A way of copying one file from the first node of a cluster to all others.
 pub trait Peer {
@@ -33,12 +52,25 @@ pub trait Peer {
     /// Why it cannot run here, with the package to install; `None` when it can.
     fn unavailable(&self) -> Option<String>;
 
+    /// Why it cannot take part in such a copy; `None` when it can. Most copy one file, to nodes that live.
+    fn unfit(&self, task: &Task) -> Option<&'static str> {
+        match task {
+            Task {
+                is_folder: true, ..
+            } => Some("copies no folders"),
+            Task {
+                kills_one: true, ..
+            } => Some("one dead receiver ends it for others"),
+            _ => None,
+        }
+    }
+
     /// Whether a run takes so long that fewer of them must do.
-    fn is_slow(&self) -> bool {
+    fn is_slow(&self, _task: &Task) -> bool {
         false
     }
 
-    /// Copies `job.file`, and says how long it took and where the copies are.
+    /// Copies `job.source`, and says how long it took and where the copies are.
     ///
     /// # Errors
     ///
@@ -49,12 +81,16 @@ pub trait Peer {
 /// Everything that a peer is told about one run.
 #[derive(Debug)]
 pub struct Job<'a> {
-    /// Where to run; node 1 has the file.
+    /// Where to run; node 1 has the source.
     pub cluster: &'a Cluster,
     /// What the cluster was built from.
     pub plan: &'a Plan,
-    /// What to copy.
-    pub file: &'a Path,
+    /// What to copy: a file or a folder.
+    pub source: &'a Path,
+    /// Its content, in bytes.
+    pub bytes: u64,
+    /// The node to kill when half of the bytes have come to it.
+    pub victim: Option<u8>,
     /// An empty folder for copies, keys and logs.
     pub folder: &'a Path,
     /// The `lab` binary, for what it runs on the nodes itself.
@@ -76,9 +112,9 @@ impl Job<'_> {
         Ok(folder)
     }
 
-    /// Where the copies are when each node keeps the file's name in its own folder.
+    /// Where the copies are when each node keeps the source's name in its own folder.
     fn copies_by_name(&self) -> Vec<PathBuf> {
-        let name = self.file.file_name().unwrap_or_default();
+        let name = self.source.file_name().unwrap_or_default();
         self.receivers()
             .map(|number| self.folder.join(format!("n{number}")).join(name))
             .collect()
@@ -96,34 +132,18 @@ impl Job<'_> {
         command.args(arguments);
         Process::start(command, self.folder, &format!("{label}{number}"))
     }
-}
 
-/// What a peer says about its copy.
-#[derive(Debug)]
-pub struct Copied {
-    /// How long the user waited.
-    pub elapsed: Duration,
-    /// Where the copies should be, one for each receiver.
-    pub copies: Vec<PathBuf>,
-    /// Anything that a reader of the figures must know.
-    pub note: Option<String>,
-}
-
-/// One run, checked.
-#[derive(Debug, Clone, Serialize)]
-pub struct Run {
-    /// Copies that are the same as the file, byte for byte.
-    pub whole: usize,
-    /// Copies there should be.
-    pub of: usize,
-    /// How long the user waited, in seconds; 0 when the copy failed.
-    pub seconds: f64,
-    /// MB/s (10^6 bytes) delivered to each receiver; 0 when the copy failed.
-    pub megabytes_per_second: f64,
-    /// User and system time of all the tool's processes together, in seconds.
-    pub cpu_seconds: f64,
-    /// Anything that a reader of the figures must know, among it why the copy failed.
-    pub note: Option<String>,
+    /// Waits for the sender and wants success, unless a receiver is killed: then any end will do, as
+    /// the copies of the others tell more.
+    fn finish_sender(&self, sender: &mut Process) -> Result<()> {
+        if self.victim.is_none() {
+            return sender.finish(self.time_max);
+        }
+        match sender.wait(self.time_max)? {
+            Some(_) => Ok(()),
+            None => bail!("the sender does not end within {:?}", self.time_max),
+        }
+    }
 }
 
 /// All peers, in the order of the tables.
@@ -136,50 +156,10 @@ pub fn all() -> Vec<Box<dyn Peer>> {
         Box::new(udpcast::Udpcast),
         Box::new(chain::Chain),
         Box::new(bittorrent::BitTorrent),
+        Box::new(socat::Socat),
+        Box::new(rsync::Rsync),
         Box::new(scp::Scp),
     ]
-}
-
-/// Runs one copy, checks every byte of it and leaves the nodes quiet.
-///
-/// # Errors
-///
-/// When the lab itself fails. A peer that fails is a `Run` with a note.
-pub fn run(peer: &dyn Peer, job: &Job) -> Result<Run> {
-    let file_bytes = fs::metadata(job.file)
-        .context("the file to copy is gone")?
-        .len();
-    let cpu_before = children_cpu_seconds()?;
-    let copied = peer.copy(job);
-    job.cluster.stop_processes()?;
-    let cpu_seconds = children_cpu_seconds()? - cpu_before;
-
-    let of = job.receivers().count();
-    Ok(match copied {
-        Ok(copied) => {
-            let seconds = copied.elapsed.as_secs_f64();
-            Run {
-                whole: copied
-                    .copies
-                    .iter()
-                    .filter(|copy| content::identical(job.file, copy))
-                    .count(),
-                of,
-                seconds,
-                megabytes_per_second: file_bytes as f64 / 1e6 / seconds,
-                cpu_seconds,
-                note: copied.note,
-            }
-        }
-        Err(error) => Run {
-            whole: 0,
-            of,
-            seconds: 0.0,
-            megabytes_per_second: 0.0,
-            cpu_seconds,
-            note: Some(format!("{error:#}")),
-        },
-    })
 }
 
 /// The usual answer to `Peer::unavailable`: the first missing program and the Debian package it is in.

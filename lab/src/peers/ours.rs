@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use super::{Copied, Job, Peer, RECEIVER_START};
+use super::{Copied, Job, Peer, RECEIVER_START, Task};
 use crate::grappe::{Grappe, Report};
 use crate::process::Process;
 
@@ -19,6 +19,10 @@ impl Peer for Ours {
 
     fn unavailable(&self) -> Option<String> {
         Grappe::locate().err().map(|error| error.to_string())
+    }
+
+    fn unfit(&self, _task: &Task) -> Option<&'static str> {
+        None
     }
 
     fn copy(&self, job: &Job) -> Result<Copied> {
@@ -35,18 +39,45 @@ impl Peer for Ours {
         thread::sleep(RECEIVER_START);
 
         let expect = job.plan.nodes - 1;
-        let command = grappe.send(job.cluster.node(1), job.file, expect);
+        let command = grappe.send(job.cluster.node(1), job.source, expect);
         let start = Instant::now();
         let mut sender = Process::start(command, job.folder, "send")?;
-        sender.finish(job.time_max)?;
+        finish(job, &mut sender)?;
         let elapsed = start.elapsed();
 
-        let note = limits(&Report::parse(&sender.output())?);
+        for (receiver, number) in receivers.iter_mut().zip(job.receivers()) {
+            if Some(number) != job.victim && !receiver.is_running()? {
+                bail!(
+                    "the receiver on n{number} ended by itself: {}",
+                    receiver.messages().trim()
+                );
+            }
+        }
+        let report = Report::parse(&sender.output())?;
+        let notes: Vec<_> = [limits(&report), job.victim.and(last_completion(&report))]
+            .into_iter()
+            .flatten()
+            .collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(Copied {
             elapsed,
             copies: job.copies_by_name(),
+            lossy: false,
             note,
         })
+    }
+}
+
+/// Wants success; where a receiver is killed, the exit code that says that not all have the copy.
+fn finish(job: &Job, sender: &mut Process) -> Result<()> {
+    const INCOMPLETE: i32 = 1;
+
+    if job.victim.is_none() {
+        return sender.finish(job.time_max);
+    }
+    match sender.wait(job.time_max)? {
+        Some(status) if status.code() == Some(INCOMPLETE) => Ok(()),
+        other => bail!("with a receiver killed, the sender ends with {other:?}"),
     }
 }
 
@@ -60,4 +91,11 @@ fn limits(report: &Report) -> Option<String> {
     limits.sort_unstable();
     limits.dedup();
     (!limits.is_empty()).then(|| format!("limited by {}", limits.join(", ")))
+}
+
+/// When the last of those that completed had done so, which is before a killed one is given up.
+fn last_completion(report: &Report) -> Option<String> {
+    let complete = report.nodes.iter().filter(|node| node.state == "complete");
+    let last = complete.map(|node| node.seconds).reduce(f64::max)?;
+    Some(format!("the others complete after {last:.2} s"))
 }

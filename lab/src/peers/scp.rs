@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Copied, Job, Peer, RECEIVER_START, missing};
+use super::{Copied, Job, Peer, RECEIVER_START, Task, missing};
 use crate::shell;
 
 const PORT: &str = "2222";
@@ -26,8 +26,8 @@ impl Peer for Scp {
             .or_else(|| missing(&["scp", "ssh-keygen"], "openssh-client"))
     }
 
-    fn is_slow(&self) -> bool {
-        true
+    fn is_slow(&self, task: &Task) -> bool {
+        task.receivers > 1
     }
 
     fn copy(&self, job: &Job) -> Result<Copied> {
@@ -63,7 +63,7 @@ impl Peer for Scp {
         }
         thread::sleep(RECEIVER_START);
 
-        let file = job.file.to_string_lossy();
+        let file = job.source.to_string_lossy();
         let mut options = vec![
             "-q",
             "-P",
@@ -86,6 +86,7 @@ impl Peer for Scp {
         Ok(Copied {
             elapsed: start.elapsed(),
             copies: job.copies_by_name(),
+            lossy: false,
             note: None,
         })
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Copied, Job, Peer, RECEIVER_START, missing};
+use super::{Copied, Job, Peer, RECEIVER_START, Task, missing};
 use crate::net::INTERFACE;
 
 /// Receivers write the last bytes after the sender has left; not counted against it.
@@ -26,6 +26,10 @@ impl Peer for Udpcast {
         missing(&["udp-sender", "udp-receiver"], "udpcast")
     }
 
+    fn unfit(&self, task: &Task) -> Option<&'static str> {
+        task.is_folder.then_some("copies no folders")
+    }
+
     fn copy(&self, job: &Job) -> Result<Copied> {
         let (mut receivers, mut copies) = (Vec::new(), Vec::<PathBuf>::new());
         for number in job.receivers() {
@@ -39,7 +43,7 @@ impl Peer for Udpcast {
 
         let count = receivers.len().to_string();
         let rate = format!("{}k", job.told_rate_kbit());
-        let file = job.file.to_string_lossy();
+        let file = job.source.to_string_lossy();
         let mut arguments = vec!["--interface", INTERFACE, "--nokbd", "--full-duplex"];
         arguments.extend([
             "--min-receivers",
@@ -54,8 +58,7 @@ impl Peer for Udpcast {
             arguments.extend(["--fec", "8x8/128"]);
         }
         let start = Instant::now();
-        job.start(1, "udp-sender", &arguments, "send")?
-            .finish(job.time_max)?;
+        job.finish_sender(&mut job.start(1, "udp-sender", &arguments, "send")?)?;
         let elapsed = start.elapsed();
 
         for receiver in &mut receivers {
@@ -64,6 +67,7 @@ impl Peer for Udpcast {
         Ok(Copied {
             elapsed,
             copies,
+            lossy: false,
             note: is_lossy.then(|| "with --fec 8x8/128".into()),
         })
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Copied, Job, Peer, RECEIVER_START, missing};
+use super::{Copied, Job, Peer, RECEIVER_START, Task, missing};
 use crate::net::INTERFACE;
 
 /// The largest socket buffer that uftp accepts to ask for.
@@ -21,6 +21,10 @@ impl Peer for Uftp {
 
     fn unavailable(&self) -> Option<String> {
         missing(&["uftp", "uftpd"], "uftp")
+    }
+
+    fn unfit(&self, _task: &Task) -> Option<&'static str> {
+        None
     }
 
     fn copy(&self, job: &Job) -> Result<Copied> {
@@ -45,7 +49,7 @@ impl Peer for Uftp {
         thread::sleep(RECEIVER_START);
 
         let rate = job.told_rate_kbit().to_string();
-        let file = job.file.to_string_lossy();
+        let file = job.source.to_string_lossy();
         let arguments = [
             "-R",
             &rate,
@@ -58,11 +62,11 @@ impl Peer for Uftp {
             &file,
         ];
         let start = Instant::now();
-        job.start(1, "uftp", &arguments, "send")?
-            .finish(job.time_max)?;
+        job.finish_sender(&mut job.start(1, "uftp", &arguments, "send")?)?;
         Ok(Copied {
             elapsed: start.elapsed(),
             copies: job.copies_by_name(),
+            lossy: false,
             note: None,
         })
     }

@@ -90,7 +90,7 @@ fn refusal(parent: BorrowedFd<'_>, component: &[u8], errno: Errno) -> FileError 
     match errno {
         Errno::LOOP => FileError::Symlink,
         Errno::NOTDIR => match statat(parent, component, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if Metadata::from(&stat).kind == Kind::Symlink => FileError::Symlink,
+            Ok(stat) if Metadata::from(stat).kind == Kind::Symlink => FileError::Symlink,
             _ => FileError::NotDirectory,
         },
         errno => FileError::Kernel {

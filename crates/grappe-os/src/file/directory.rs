@@ -52,10 +52,7 @@ impl Directory {
         let descriptor =
             open(trusted, DIRECTORY_FLAGS, Mode::empty()).map_err(|errno| match errno {
                 Errno::NOTDIR => FileError::NotDirectory,
-                errno => FileError::Kernel {
-                    operation: "open a directory",
-                    errno,
-                },
+                errno => FileError::kernel("open a directory")(errno),
             })?;
         Ok(Self { descriptor })
     }
@@ -81,9 +78,9 @@ impl Directory {
     ///
     /// [`FileError::Name`], or what the kernel says: `AlreadyExists` also for a dangling link.
     pub fn create_directory(&self, name: &[u8], mode: u32) -> Result<(), FileError> {
-        check_name(name)?;
-        mkdirat(&self.descriptor, name, Mode::from_raw_mode(mode))
-            .map_err(FileError::kernel("create a directory"))
+        self.on(name, "create a directory", |here| {
+            mkdirat(here, name, Mode::from_raw_mode(mode))
+        })
     }
 
     /// Makes a file that was not there, open for reading and writing. `mode` is 0 to 0o7777, less the
@@ -94,16 +91,15 @@ impl Directory {
     /// [`FileError::Name`], or what the kernel says: `AlreadyExists` for whatever has the name, even a
     /// link.
     pub fn create_exclusive(&self, name: &[u8], mode: u32) -> Result<File, FileError> {
-        check_name(name)?;
         let flags = OFlags::RDWR
             | OFlags::CREATE
             | OFlags::EXCL
             | OFlags::NOFOLLOW
             | OFlags::CLOEXEC
             | OFlags::NOCTTY;
-        openat(&self.descriptor, name, flags, Mode::from_raw_mode(mode))
-            .map(File::from)
-            .map_err(FileError::kernel("create a file"))
+        self.on(name, "create a file", |here| {
+            openat(here, name, flags, Mode::from_raw_mode(mode)).map(File::from)
+        })
     }
 
     /// Opens a regular file that is there. Never waits, not even for the other end of a pipe.
@@ -123,14 +119,11 @@ impl Directory {
                 Errno::LOOP => FileError::Symlink,
                 // A directory opened for writing, and a socket or a pipe without its other end.
                 Errno::ISDIR | Errno::NXIO => FileError::NotRegular,
-                errno => FileError::Kernel {
-                    operation: "open a file",
-                    errno,
-                },
+                errno => FileError::kernel("open a file")(errno),
             }
         })?;
         let stat = fstat(&file).map_err(FileError::kernel("examine a file"))?;
-        if Metadata::from(&stat).kind == Kind::File {
+        if Metadata::from(stat).kind == Kind::File {
             Ok(file.into())
         } else {
             Err(FileError::NotRegular)
@@ -144,10 +137,10 @@ impl Directory {
     /// [`FileError::Name`], or what the kernel says: `CrossesDevices` between file systems,
     /// `IsADirectory` when a file would replace a directory.
     pub fn rename_into(&self, from: &[u8], directory: &Self, to: &[u8]) -> Result<(), FileError> {
-        check_name(from)?;
         check_name(to)?;
-        renameat(&self.descriptor, from, &directory.descriptor, to)
-            .map_err(FileError::kernel("rename a file"))
+        self.on(from, "rename a file", |here| {
+            renameat(here, from, &directory.descriptor, to)
+        })
     }
 
     /// Makes a symbolic link that says `target`, which is not looked at and may lead anywhere.
@@ -156,8 +149,7 @@ impl Directory {
     ///
     /// [`FileError::Name`] for the name, or what the kernel says to either.
     pub fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), FileError> {
-        check_name(name)?;
-        symlinkat(target, &self.descriptor, name).map_err(FileError::kernel("create a link"))
+        self.on(name, "create a link", |here| symlinkat(target, here, name))
     }
 
     /// What a symbolic link says, without following it.
@@ -166,10 +158,9 @@ impl Directory {
     ///
     /// [`FileError::Name`], or what the kernel says: `InvalidInput` when it is no link.
     pub fn read_link(&self, name: &[u8]) -> Result<Vec<u8>, FileError> {
-        check_name(name)?;
-        readlinkat(&self.descriptor, name, Vec::new())
-            .map(std::ffi::CString::into_bytes)
-            .map_err(FileError::kernel("read a link"))
+        self.on(name, "read a link", |here| {
+            readlinkat(here, name, Vec::new()).map(std::ffi::CString::into_bytes)
+        })
     }
 
     /// Removes anything but a directory; of a link, the link itself.
@@ -178,9 +169,9 @@ impl Directory {
     ///
     /// [`FileError::Name`], or what the kernel says.
     pub fn remove_file(&self, name: &[u8]) -> Result<(), FileError> {
-        check_name(name)?;
-        unlinkat(&self.descriptor, name, AtFlags::empty())
-            .map_err(FileError::kernel("remove a file"))
+        self.on(name, "remove a file", |here| {
+            unlinkat(here, name, AtFlags::empty())
+        })
     }
 
     /// Removes an empty directory.
@@ -189,9 +180,9 @@ impl Directory {
     ///
     /// [`FileError::Name`], or what the kernel says.
     pub fn remove_directory(&self, name: &[u8]) -> Result<(), FileError> {
-        check_name(name)?;
-        unlinkat(&self.descriptor, name, AtFlags::REMOVEDIR)
-            .map_err(FileError::kernel("remove a directory"))
+        self.on(name, "remove a directory", |here| {
+            unlinkat(here, name, AtFlags::REMOVEDIR)
+        })
     }
 
     /// What is known of `name` itself, links not followed.
@@ -200,10 +191,9 @@ impl Directory {
     ///
     /// [`FileError::Name`], or what the kernel says.
     pub fn metadata(&self, name: &[u8]) -> Result<Metadata, FileError> {
-        check_name(name)?;
-        statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map(|stat| Metadata::from(&stat))
-            .map_err(FileError::kernel("examine a file"))
+        self.on(name, "examine a file", |here| {
+            statat(here, name, AtFlags::SYMLINK_NOFOLLOW).map(Metadata::from)
+        })
     }
 
     /// What is known of this directory itself.
@@ -213,7 +203,7 @@ impl Directory {
     /// What the kernel says.
     pub fn own_metadata(&self) -> Result<Metadata, FileError> {
         fstat(&self.descriptor)
-            .map(|stat| Metadata::from(&stat))
+            .map(Metadata::from)
             .map_err(FileError::kernel("examine a directory"))
     }
 
@@ -225,17 +215,9 @@ impl Directory {
     ///
     /// [`FileError::Name`], or what the kernel says: `InvalidInput` for too many nanoseconds.
     pub fn set_mtime(&self, name: &[u8], seconds: i64, nanos: u32) -> Result<(), FileError> {
-        const OPERATION: &str = "set the time of a file";
         // Above a second are the kernel's words for "now" and "leave it", which nobody means here.
         const NANOS_MAX: u32 = 999_999_999;
 
-        check_name(name)?;
-        if nanos > NANOS_MAX {
-            return Err(FileError::Kernel {
-                operation: OPERATION,
-                errno: Errno::INVAL,
-            });
-        }
         let times = Timestamps {
             last_access: Timespec {
                 tv_sec: 0,
@@ -246,8 +228,12 @@ impl Directory {
                 tv_nsec: nanos.into(),
             },
         };
-        utimensat(&self.descriptor, name, &times, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(FileError::kernel(OPERATION))
+        self.on(name, "set the time of a file", |here| {
+            if nanos > NANOS_MAX {
+                return Err(Errno::INVAL);
+            }
+            utimensat(here, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+        })
     }
 
     /// Sets the permissions of this directory: 0 to 0o7777, `umask` not applied.
@@ -266,14 +252,12 @@ impl Directory {
     ///
     /// What the kernel says.
     pub fn entries(&self) -> Result<Vec<Vec<u8>>, FileError> {
-        let failed = |errno| FileError::Kernel {
-            operation: "list a directory",
-            errno,
-        };
+        const OPERATION: &str = "list a directory";
+
         let mut names = Vec::new();
         // Opens the directory anew, so two threads that list at once do not share a position.
-        for entry in Dir::read_from(&self.descriptor).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        for entry in Dir::read_from(&self.descriptor).map_err(FileError::kernel(OPERATION))? {
+            let entry = entry.map_err(FileError::kernel(OPERATION))?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
                 names.push(name.to_vec());
@@ -311,8 +295,6 @@ impl Directory {
     ///
     /// What the kernel says, other than that writing is not allowed: `StorageFull`, for one.
     pub fn is_writable_probe(&self) -> Result<bool, FileError> {
-        const OPERATION: &str = "try to write to a directory";
-
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
         let tried = openat(&self.descriptor, ".", flags, Mode::RUSR | Mode::WUSR).map(drop);
         let asked = match tried {
@@ -325,10 +307,7 @@ impl Directory {
         match asked {
             Ok(()) => Ok(true),
             Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(false),
-            Err(errno) => Err(FileError::Kernel {
-                operation: OPERATION,
-                errno,
-            }),
+            Err(errno) => Err(FileError::kernel("try to write to a directory")(errno)),
         }
     }
 
@@ -339,6 +318,17 @@ impl Directory {
     /// What the kernel says.
     pub fn sync(&self) -> Result<(), FileError> {
         fsync(&self.descriptor).map_err(FileError::kernel("sync a directory"))
+    }
+
+    /// Acts in this directory on a name, which is checked first; `operation` reads after "cannot".
+    fn on<T>(
+        &self,
+        name: &[u8],
+        operation: &'static str,
+        act: impl FnOnce(&OwnedFd) -> Result<T, Errno>,
+    ) -> Result<T, FileError> {
+        check_name(name)?;
+        act(&self.descriptor).map_err(FileError::kernel(operation))
     }
 }
 

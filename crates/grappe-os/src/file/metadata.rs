@@ -36,8 +36,8 @@ pub struct Metadata {
     pub inode: u64,
 }
 
-impl From<&Stat> for Metadata {
-    fn from(stat: &Stat) -> Self {
+impl From<Stat> for Metadata {
+    fn from(stat: Stat) -> Self {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Kind::File,
             FileType::Directory => Kind::Directory,

@@ -1,0 +1,202 @@
+//! The cases with a purpose, and what is wanted of each: data only.
+//!
+//! How a name becomes a cluster is in `case`, how a goal is judged in `goal`.
+
+use super::goal::{AtLeast, Goal};
+
+/// What a case copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// One file.
+    File {
+        /// Its size.
+        bytes: u64,
+    },
+    /// A folder of files of one size.
+    Files {
+        /// How many.
+        count: u64,
+        /// Size of each.
+        bytes_each: u64,
+    },
+}
+
+impl Content {
+    /// All of it, in bytes.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::File { bytes } => bytes,
+            Self::Files { count, bytes_each } => count * bytes_each,
+        }
+    }
+}
+
+/// A case of the catalog.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spec {
+    /// As given to `--case`.
+    pub(super) name: &'static str,
+    /// The cluster as `RECEIVERSxRATE[-LOSS%]`; empty when the name says it.
+    pub(super) cluster: &'static str,
+    /// Measured when no case is given.
+    pub(super) is_default: bool,
+    /// Rate of the last receiver's link where it is another, in Mbit/s.
+    pub(super) slow_mbit: Option<u32>,
+    /// What is copied, when it is not one file of the size given to `--size`.
+    pub(super) content: Option<Content>,
+    /// The last receiver is killed when it has half of the bytes.
+    pub(super) kills_one: bool,
+    /// The case to hold it against: the same but for what this case is about.
+    pub(super) beside: Option<&'static str>,
+    pub(super) goals: &'static [Goal],
+}
+
+/// One file on the cluster that the name says, and nothing wanted.
+pub(super) const PLAIN: Spec = Spec {
+    name: "",
+    cluster: "",
+    is_default: false,
+    slow_mbit: None,
+    content: None,
+    kills_one: false,
+    beside: None,
+    goals: &[],
+};
+
+const SMALL_FILES: Content = Content::Files {
+    count: 5000,
+    bytes_each: 4096,
+};
+
+const CATALOG: &[Spec] = &[
+    Spec {
+        name: "3x1g",
+        is_default: true,
+        goals: &[
+            Goal::megabytes(105.0),
+            Goal::against("limit", AtLeast::Percent(90.0)),
+        ],
+        ..PLAIN
+    },
+    Spec {
+        name: "7x1g",
+        is_default: true,
+        goals: &[
+            Goal::megabytes(80.0),
+            Goal::against("uftp", AtLeast::Times(3.0)),
+            Goal::against("udpcast", AtLeast::Times(3.0)),
+            Goal::against("chain", AtLeast::More),
+        ],
+        ..PLAIN
+    },
+    Spec {
+        name: "7x200m-1%",
+        is_default: true,
+        goals: &[Goal::megabytes(20.0)],
+        ..PLAIN
+    },
+    Spec {
+        name: "7xfree",
+        is_default: true,
+        goals: &[Goal::megabytes(120.0)],
+        ..PLAIN
+    },
+    // What one receiver could have from rsync, socat and scp.
+    Spec {
+        name: "1xfree",
+        ..PLAIN
+    },
+    Spec {
+        name: "7x200m-5%",
+        beside: Some("7x200m-1%"),
+        ..PLAIN
+    },
+    // More receivers at a rate that two cores can carry to all of them; use a small --size.
+    Spec {
+        name: "31x100m",
+        beside: Some("7x100m"),
+        ..PLAIN
+    },
+    Spec {
+        name: "63x20m",
+        beside: Some("7x20m"),
+        ..PLAIN
+    },
+    Spec {
+        name: "one-slow",
+        cluster: "7x200m",
+        slow_mbit: Some(20),
+        beside: Some("7x200m"),
+        ..PLAIN
+    },
+    Spec {
+        name: "small-files",
+        cluster: "7x1g",
+        content: Some(SMALL_FILES),
+        beside: Some("one-file"),
+        ..PLAIN
+    },
+    Spec {
+        name: "one-file",
+        cluster: "7x1g",
+        content: Some(Content::File {
+            bytes: 5000 * 4096, // as many as `SMALL_FILES`
+        }),
+        ..PLAIN
+    },
+    Spec {
+        name: "killed",
+        cluster: "7x200m",
+        kills_one: true,
+        beside: Some("7x200m"),
+        ..PLAIN
+    },
+];
+
+pub(super) fn find(name: &str) -> Option<Spec> {
+    CATALOG.iter().copied().find(|spec| spec.name == name)
+}
+
+/// The names of all cases of the catalog.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    CATALOG.iter().map(|spec| spec.name).collect()
+}
+
+/// The names of those that are measured when none is given.
+#[must_use]
+pub fn default_names() -> Vec<&'static str> {
+    let chosen = CATALOG.iter().filter(|spec| spec.is_default);
+    chosen.map(|spec| spec.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Case;
+
+    #[test]
+    fn every_case_and_the_one_beside_it_can_be_read() {
+        for name in names() {
+            let case: Case = name.parse().unwrap();
+            assert_eq!(case.name(), name);
+            if let Some(beside) = case.beside() {
+                let beside: Case = beside.parse().unwrap();
+                assert_eq!(beside.beside(), None, "{name}: one step is enough");
+            }
+        }
+        assert!(!default_names().is_empty());
+    }
+
+    #[test]
+    fn goals_speak_of_tools_that_exist() {
+        let tools: Vec<_> = crate::peers::all().iter().map(|peer| peer.name()).collect();
+        for goal in CATALOG.iter().flat_map(|spec| spec.goals) {
+            assert!(
+                goal.rival.is_none_or(|rival| tools.contains(&rival)),
+                "{goal:?}"
+            );
+        }
+    }
+}
