@@ -30,6 +30,7 @@ fn report(nodes: Vec<NodeOutcome>) -> SendReport {
         missing: 0,
         skipped: Vec::new(),
         cancelled: None,
+        packets_refused: 0,
         packets: (0, 0),
     }
 }
