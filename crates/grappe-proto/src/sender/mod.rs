@@ -72,6 +72,8 @@ pub enum Input<'a> {
         /// Hash over all files, as every complete receiver must report it.
         copy: Digest,
     },
+    /// This process stood still for so long: the receivers' silence in that time was its own deafness.
+    Stalled(Duration),
     /// The user or a signal ends the copy.
     Cancel(String),
 }
@@ -200,6 +202,8 @@ pub struct Sender {
     /// What last held a burst back, other than the pace.
     obstacle: Obstacle,
     floor: Floor,
+    /// How many live receivers there are.
+    receivers: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +256,7 @@ impl Sender {
                 highest: Sequence(0),
                 credit_end: 0,
             },
+            receivers: 0,
             setup,
         }
     }
@@ -272,6 +277,11 @@ impl Sender {
             Input::Datagram(bytes) => self.datagram(bytes, now),
             Input::BlockReady(block) => self.block_ready(block),
             Input::DigestsReady { hash, copy } => self.digests_ready(hash, copy),
+            Input::Stalled(gap) => {
+                for peer in &mut self.peers {
+                    peer.excuse(gap);
+                }
+            }
             Input::Cancel(reason) => self.cancelled = Some(reason),
         }
     }
@@ -344,7 +354,7 @@ impl Sender {
     /// How often each receiver reports: a hundred times a second, rarer when there are many, so that
     /// up to 10,000 receivers make at most 10,000 reports a second.
     fn report_interval(&self) -> Duration {
-        Duration::from_micros(100 * self.peers.len() as u64)
+        Duration::from_micros(100 * self.receivers as u64)
             .clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 

@@ -107,11 +107,36 @@ impl Peer {
         None
     }
 
+    /// Leaves a time out of account in which the sender heard nobody.
+    pub(super) fn excuse(&mut self, gap: Duration) {
+        for since in [
+            &mut self.heard_at,
+            &mut self.hearing_at,
+            &mut self.storing_at,
+        ] {
+            *since = *since + gap;
+        }
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         self.stage == Stage::Ready
     }
 
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Ended { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_senders_own_standstill_is_nobodys_silence() {
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let mut peer = Peer::new(PeerId(0), "n1".into(), SealKey::new(&[0; 16]), at(0));
+        assert!(peer.reason_to_bury(at(6), true).is_some());
+        peer.excuse(Duration::from_secs(5));
+        assert_eq!(peer.reason_to_bury(at(6), true), None);
     }
 }

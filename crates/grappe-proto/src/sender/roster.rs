@@ -198,6 +198,7 @@ impl Sender {
                 .min(peer.highest.0.saturating_add(peer.credit)),
         });
         self.floor = floor;
+        self.receivers = self.live().count();
         self.forget_stored();
     }
 

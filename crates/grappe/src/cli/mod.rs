@@ -55,6 +55,7 @@ pub(crate) fn run() -> ExitCode {
             };
         }
     };
+    raise_descriptor_limit();
     let result = match arguments.command {
         Command::Send(arguments) => send::run(arguments),
         Command::Receive(arguments) => receive::run(arguments),
@@ -62,4 +63,17 @@ pub(crate) fn run() -> ExitCode {
         Command::Key(command) => key::run(command),
     };
     result.unwrap_or_else(|error: CommandError| error.report())
+}
+
+/// Uses as many descriptors as this process is allowed: a thousand receivers are a thousand connections,
+/// and the usual soft limit is 1,024.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Refused, the copy still works, with fewer receivers.
+    let _as_before = setrlimit(Resource::Nofile, raised);
 }

@@ -30,6 +30,8 @@ pub struct Placed {
     pub bytes: u64,
     /// Files that the sender did not read whole, and why. None of them is placed.
     pub not_whole: Vec<Skipped>,
+    /// Directories of another owner that were there: their permissions and times stay as they were.
+    pub left_alone: Vec<Skipped>,
     /// What could not be placed here, or not with its permissions and times, and why.
     pub failed: Vec<Skipped>,
 }
@@ -155,6 +157,12 @@ impl<'a> Placer<'a> {
     fn finish_directories(&mut self, directories: &[&Entry]) {
         for entry in directories.iter().rev() {
             if let Err(error) = self.finish_directory(entry) {
+                let error = kernel_answer(error);
+                if Errno::from_io_error(&error) == Some(Errno::PERM) {
+                    let skipped = self.skipped(entry, "it belongs to somebody else".to_owned());
+                    self.placed.left_alone.push(skipped);
+                    continue;
+                }
                 let reason = explain(error);
                 self.fail(
                     entry,

@@ -2,6 +2,7 @@
 //!
 //! How one session goes is in `session`.
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use grappe_proto::receiver::Failure;
 use grappe_proto::wire::control::Done;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Notice;
 use super::memory::{Copies, Strangers};
@@ -62,7 +63,8 @@ impl<'a> Daemon<'a> {
         mut stop: watch::Receiver<Option<String>>,
     ) -> Option<Outcome> {
         let session_limit = if self.once { 1 } else { SESSIONS_MAX };
-        let mut sessions: JoinSet<(Heard, Ended)> = JoinSet::new();
+        let mut sessions: JoinSet<Ended> = JoinSet::new();
+        let mut heard_by = HashMap::new();
         let mut last = None;
         loop {
             tokio::select! {
@@ -72,9 +74,8 @@ impl<'a> Daemon<'a> {
                     }
                 }
                 Some(notice) = self.told.recv() => (self.notice)(notice),
-                Some(ended) = sessions.join_next() => {
-                    let Ok((heard, ended)) = ended else {
-                        self.tell_panic();
+                Some(ended) = sessions.join_next_with_id() => {
+                    let Some((heard, ended)) = self.attempt_of(ended, &mut heard_by) else {
                         continue;
                     };
                     let was_welcome = ended.was_welcome;
@@ -96,15 +97,15 @@ impl<'a> Daemon<'a> {
                     }
                     if let Some(claim) = self.copies.begin(&heard) {
                         let (node, stop) = (Arc::clone(&self.node), stop.clone());
-                        sessions.spawn(async move { (heard, take_part(node, heard, claim, stop).await) });
+                        let task = sessions.spawn(take_part(node, heard, claim, stop));
+                        heard_by.insert(task.id(), heard);
                     }
                 }
             }
         }
-        while let Some(ended) = sessions.join_next().await {
-            match ended {
-                Ok((heard, ended)) => last = Some(self.ended(&heard, ended)),
-                Err(_) => self.tell_panic(),
+        while let Some(ended) = sessions.join_next_with_id().await {
+            if let Some((heard, ended)) = self.attempt_of(ended, &mut heard_by) {
+                last = Some(self.ended(&heard, ended));
             }
         }
         self.pass_on();
@@ -158,8 +159,20 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    fn tell_panic(&mut self) {
-        let text = "internal error: a session ended unexpectedly; please report this";
-        (self.notice)(Notice::Note(text.into()));
+    /// Which attempt a task was, and its end. One that panicked counts as failed.
+    fn attempt_of(
+        &mut self,
+        ended: Result<(Id, Ended), JoinError>,
+        heard_by: &mut HashMap<Id, Heard>,
+    ) -> Option<(Heard, Ended)> {
+        match ended {
+            Ok((id, ended)) => Some((heard_by.remove(&id)?, ended)),
+            Err(error) => {
+                let text = "internal error: a session ended unexpectedly; please report this";
+                (self.notice)(Notice::Note(text.into()));
+                self.copies.end(&heard_by.remove(&error.id())?, false);
+                None
+            }
+        }
     }
 }

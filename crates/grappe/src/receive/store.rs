@@ -170,6 +170,7 @@ impl Store {
             .finalize(&digests.states)
             .map_err(|error| error.to_string())?;
         self.tell("not sent whole, an earlier one stays", &placed.not_whole);
+        self.tell("its permissions and time stay", &placed.left_alone);
         self.tell("not placed", &placed.failed);
         if let Some(first) = placed.failed.first() {
             return Err(format!(

@@ -42,6 +42,9 @@ const STALL_MAX: Duration = Duration::from_secs(1800);
 /// Buffers of blocks kept for reuse.
 const SPARE_BUFFERS: usize = 32;
 
+/// A pass of the main loop that took so long was no work, but a process that stood still.
+const STALL_NOTED: Duration = Duration::from_secs(1);
+
 /// Happenings taken in before the machine is polled again: a flood of them must not stop the flow.
 const HAPPENINGS_AT_ONCE: usize = 64;
 
@@ -196,7 +199,14 @@ impl Carrier {
             bytes: manifest.total_bytes(),
             files: manifest.file_count().into(),
         });
+        let mut awake_at = self.now();
         let summary = loop {
+            let gap = self.now().since(awake_at);
+            if gap >= STALL_NOTED {
+                let now = self.now();
+                self.machine.handle(Input::Stalled(gap), now);
+            }
+            awake_at = self.now();
             for _ in 0..HAPPENINGS_AT_ONCE {
                 let Ok(happening) = self.happenings.try_recv() else {
                     break;

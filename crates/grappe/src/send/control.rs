@@ -14,8 +14,9 @@ use crossbeam_channel::Sender;
 use grappe_os::udp::SendOutcome;
 use grappe_proto::wire::control::{ToReceiver, ToSender, decode_to_sender, encode};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::MissedTickBehavior;
 
 use super::Happening;
 use super::outage::{Outage, QUEUE_FULL, Verdict};
@@ -31,6 +32,9 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// Connections at one time; beyond, newcomers wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = grappe_proto::limits::PEERS_MAX + 64;
+
+/// Descriptors that connections leave to the files being read and to everything else.
+const DESCRIPTORS_RESERVED: u64 = 256;
 
 /// Where the machine's messages to one receiver go; dropping it closes the connection.
 pub(super) type Outbox = mpsc::UnboundedSender<ToReceiver>;
@@ -122,12 +126,14 @@ async fn serve(
             return;
         }
     };
+    let (closing, closed) = watch::channel(false);
     let gate = Arc::new(Gate {
         endpoint,
         trust,
         session,
         happenings: happenings.clone(),
         next: AtomicU64::new(0),
+        closed,
     });
     let mut announcing = tokio::spawn(announce(
         announcer,
@@ -137,11 +143,12 @@ async fn serve(
         announcing_stopped,
     ));
     let mut connections = JoinSet::new();
+    let connections_max = connections_max();
     loop {
         tokio::select! {
             _ = &mut stopped => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+            accepted = listener.accept(), if connections.len() < connections_max => match accepted {
                 Ok((stream, address)) => { connections.spawn(Arc::clone(&gate).receive(stream, address)); }
                 // Out of descriptors, most likely: waiting helps, spinning does not.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -149,6 +156,8 @@ async fn serve(
         }
     }
     announcing.abort();
+    // Those who never greeted have nothing to be told.
+    let _nobody = closing.send(true);
     let _aborted = (&mut announcing).await;
     let farewell = async { while connections.join_next().await.is_some() {} };
     let _in_time = tokio::time::timeout(FAREWELL_MAX, farewell).await;
@@ -176,13 +185,19 @@ async fn announce(
     drop(found);
     let mut addresses: Vec<Ipv4Addr> = Vec::new();
     let mut ticks = tokio::time::interval(ANNOUNCE_INTERVAL);
+    // What was missed is not made up for: nobody would be reached sooner.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let announcer = Arc::new(announcer);
     let mut outage = Outage::without_end("cannot announce to the group");
     loop {
         tokio::select! {
             _ = &mut stopped => return,
             Some(address) = lookups.recv() => if let IpAddr::V4(address) = address { addresses.push(address) },
             _ = ticks.tick() => {
-                if let Some(text) = judge(&announcer.announce(&addresses), &mut outage) {
+                // A full queue blocks for a while, and connections must not wait for it.
+                let (announcer, addresses) = (Arc::clone(&announcer), addresses.clone());
+                let announced = spawn_blocking(move || announcer.announce(&addresses)).await;
+                if let Some(text) = announced.ok().and_then(|announced| judge(&announced, &mut outage)) {
                     let _over = happenings.send(Happening::Note(text));
                 }
             }
@@ -204,6 +219,22 @@ fn judge(announced: &io::Result<SendOutcome>, outage: &mut Outage) -> Option<Str
     }
 }
 
+/// As many connections as the process has descriptors for, beside those of files still to be opened.
+fn connections_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or(CONNECTIONS_MAX, |limit| {
+        usize::try_from(limit.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX)
+    });
+    limit.clamp(16, CONNECTIONS_MAX)
+}
+
+/// A receiver whose key is trusted and that has said its name.
+struct Greeted {
+    name: String,
+    reader: ChannelReader,
+    writer: ChannelWriter,
+}
+
 /// Who may pass, and where what they say goes.
 struct Gate {
     endpoint: Endpoint,
@@ -211,6 +242,8 @@ struct Gate {
     session: [u8; 16],
     happenings: Sender<Happening>,
     next: AtomicU64,
+    /// Becomes true when the session is over.
+    closed: watch::Receiver<bool>,
 }
 
 impl Gate {
@@ -230,6 +263,37 @@ impl Gate {
         stream: TcpStream,
         address: SocketAddr,
     ) -> Result<(), String> {
+        let mut closed = self.closed.clone();
+        let greeted = tokio::select! {
+            greeted = self.greet(stream) => greeted?,
+            _ = closed.wait_for(|closed| *closed) => return Ok(()),
+        };
+        let Greeted {
+            name,
+            mut reader,
+            writer,
+        } = greeted;
+        let (outbox, messages) = mpsc::unbounded_channel();
+        let hello = Happening::Hello {
+            connection,
+            name,
+            address,
+            outbox,
+        };
+        if self.happenings.send(hello).is_err() {
+            return Ok(());
+        }
+        let writing = tokio::spawn(write_all(writer, messages));
+        let end = self.read_all(connection, &mut reader).await;
+        let _over = self
+            .happenings
+            .send(Happening::Left(connection, address, end));
+        let _ended = writing.await;
+        Ok(())
+    }
+
+    /// Proves the key at the other end and hears who is there.
+    async fn greet(&self, stream: TcpStream) -> Result<Greeted, String> {
         let (key, channel) = self
             .endpoint
             .accept(stream)
@@ -252,23 +316,11 @@ impl Gate {
         let greeting = tokio::time::timeout(GREETING_MAX, reader.read_frame()).await;
         let greeting = greeting.map_err(|_| "connected but did not greet".to_owned())?;
         let name = self.check_greeting(greeting)?;
-        let (outbox, messages) = mpsc::unbounded_channel();
-        let hello = Happening::Hello {
-            connection,
+        Ok(Greeted {
             name,
-            address,
-            outbox,
-        };
-        if self.happenings.send(hello).is_err() {
-            return Ok(());
-        }
-        let writing = tokio::spawn(write_all(writer, messages));
-        let end = self.read_all(connection, &mut reader).await;
-        let _over = self
-            .happenings
-            .send(Happening::Left(connection, address, end));
-        let _ended = writing.await;
-        Ok(())
+            reader,
+            writer,
+        })
     }
 
     fn check_greeting(

@@ -19,6 +19,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long processes may take to end by themselves when the demo ends early.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// A receiver that has not ended so long after the copy never will.
+const RECEIVER_END_MAX: Duration = Duration::from_secs(15);
+
 /// Lines of a receiver that are kept, for the case that it fails.
 const LAST_WORDS: usize = 5;
 
@@ -44,10 +47,15 @@ impl Tethered {
         Ok(Self { child, tether })
     }
 
+    fn ended(&mut self) -> Result<Option<ExitStatus>, CommandError> {
+        self.child
+            .try_wait()
+            .map_err(io_error("wait for a process"))
+    }
+
     fn wait(&mut self, stop: &Stop) -> Result<ExitStatus, CommandError> {
         loop {
-            let ended = self.child.try_wait();
-            if let Some(status) = ended.map_err(io_error("wait for a process"))? {
+            if let Some(status) = self.ended()? {
                 return Ok(status);
             }
             stop.check()?;
@@ -126,8 +134,21 @@ impl Node {
         })
     }
 
+    /// Waits for its end, which comes at once when the copy is over.
     pub(super) fn wait(&mut self, stop: &Stop) -> Result<ExitStatus, CommandError> {
-        self.process.wait(stop)
+        let deadline = Instant::now() + RECEIVER_END_MAX;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.ended()? {
+                return Ok(status);
+            }
+            stop.check()?;
+            thread::sleep(LOOK);
+        }
+        Err(CommandError::failed(format_args!(
+            "the receiver {} did not end within {} s of the copy's end",
+            self.name,
+            RECEIVER_END_MAX.as_secs()
+        )))
     }
 }
 
