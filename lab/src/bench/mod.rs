@@ -147,8 +147,7 @@ fn measure_case(
                 continue;
             }
             let folder = store.fresh_folder("run")?;
-            // Just before each run: a virtual machine gives free pages back to its host within seconds.
-            store.warm(copies_bytes - content.bytes())?;
+            let warmth = store.warm(copies_bytes - content.bytes())?;
             let job = Job {
                 cluster: &cluster,
                 plan: &plan,
@@ -161,6 +160,7 @@ fn measure_case(
             };
             let run = peers::run(peer.as_ref(), &job)
                 .with_context(|| format!("{} on {}", peer.name(), case.name()))?;
+            drop(warmth);
             progress(&table::run_line(case.name(), round, peer.name(), &run));
             result.runs.push(run);
         }
