@@ -66,6 +66,13 @@ pub struct MulticastReceiver {
     gro_active: bool,
 }
 
+impl AsFd for MulticastReceiver {
+    /// To wait for, beside other descriptors.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 impl MulticastReceiver {
     /// Joins the group. Several sockets of this host may join the same, and all hear it.
     ///

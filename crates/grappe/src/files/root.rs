@@ -119,14 +119,44 @@ impl Root {
 
     fn open(&self, path: &[u8], extra: OFlags) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
-        let resolve =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let open =
-            |flags| rustix::fs::openat2(&self.directory, path, flags, Mode::empty(), resolve);
+        // A kernel before 5.6 does not know openat2(2), and some sandboxes hide it.
+        let open = |flags| match self.open_at_once(path, flags) {
+            Err(Errno::NOSYS | Errno::PERM) => self.open_step_by_step(path, flags),
+            result => result,
+        };
         // Only the owner of a file may ask that reading it leaves no trace (open(2), O_NOATIME).
         match open(flags | OFlags::NOATIME) {
             Err(Errno::PERM) => Ok(open(flags)?),
             result => Ok(result?),
+        }
+    }
+
+    fn open_at_once(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&self.directory, path, flags, Mode::empty(), resolve)
+    }
+
+    /// The same with a descriptor for every directory on the way, so that none can become a link.
+    fn open_step_by_step(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        let on_the_way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mut components = path.split(|byte| *byte == b'/').peekable();
+        let mut reached: Option<OwnedFd> = None;
+        loop {
+            let Some(name) = components.next().filter(|name| *name != b"..") else {
+                return Err(Errno::XDEV);
+            };
+            let flags = if components.peek().is_some() {
+                on_the_way
+            } else {
+                flags
+            };
+            let directory = reached.as_ref().unwrap_or(&self.directory);
+            let opened = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+            if components.peek().is_none() {
+                return Ok(opened);
+            }
+            reached = Some(opened);
         }
     }
 }
@@ -150,5 +180,42 @@ fn source_error(typed: &Path, error: io::Error) -> SourceError {
             path,
             source: error,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn both_ways_to_open_agree_and_follow_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        fs::write(tree.join("a/b/file"), "text").unwrap();
+        symlink("b", tree.join("a/link")).unwrap();
+        symlink("b/file", tree.join("a/file-link")).unwrap();
+        let (root, _) = Root::locate(&tree).unwrap();
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let cases: [(&[u8], bool); 8] = [
+            (b"tree", true),
+            (b"tree/a/b/file", true),
+            (b"tree/a/link/file", false),
+            (b"tree/a/file-link", false),
+            (b"tree/a/b/none", false),
+            (b"tree/a/b/file/x", false),
+            (b"../tree", false),
+            (b"tree/../../x", false),
+        ];
+        for (path, opens) in cases {
+            let name = String::from_utf8_lossy(path);
+            let at_once = root.open_at_once(path, flags);
+            let step_by_step = root.open_step_by_step(path, flags);
+            if !matches!(at_once, Err(Errno::NOSYS | Errno::PERM)) {
+                assert_eq!(at_once.is_ok(), opens, "{name} at once");
+            }
+            assert_eq!(step_by_step.is_ok(), opens, "{name} step by step");
+        }
     }
 }

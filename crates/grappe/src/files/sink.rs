@@ -60,8 +60,9 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// When the manifest is not valid, when there is too little space, when something in the directory can never be replaced by what
-    /// is to come, or when another receiver places the same session in the same directory.
+    /// When the manifest is not valid, when there is too little space, when something in the directory
+    /// can never be replaced by what is to come, or when another receiver places the same session in
+    /// the same directory.
     pub fn begin(
         &self,
         session: SessionId,
@@ -106,6 +107,10 @@ impl Sink {
         let staging_name = staging::name(session);
         let mut parents = Parents::new(Arc::clone(&self.directory));
         let mut present: HashSet<&[u8]> = HashSet::from([&b""[..]]);
+        let device = self
+            .directory
+            .device_id()
+            .map_err(|error| SinkError::io("examine", &self.path, error.into()))?;
         for entry in &manifest.entries {
             let (parent, name) = metadata::split(&entry.path);
             if !present.contains(parent) {
@@ -118,12 +123,12 @@ impl Sink {
             }
             let directory = parents.directory(parent);
             let found = directory.and_then(|directory| Ok(directory.metadata(name)?));
-            let found_directory = match found {
-                Ok(found) => found.kind == file::Kind::Directory,
+            let found = match found {
+                Ok(found) => found,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(SinkError::io("look at", &path, error)),
             };
-            if let Some(reason) = conflict(entry, found_directory) {
+            if let Some(reason) = conflict(entry, &found, device) {
                 return Err(SinkError::Conflict {
                     path,
                     reason: reason.to_owned(),
@@ -138,8 +143,13 @@ impl Sink {
 }
 
 /// Why `entry` can never replace what is there, if so. Files and links replace one another.
-fn conflict(entry: &Entry, found_directory: bool) -> Option<&'static str> {
+fn conflict(entry: &Entry, found: &file::Metadata, device: u64) -> Option<&'static str> {
+    let found_directory = found.kind == file::Kind::Directory;
     match (&entry.kind, found_directory) {
+        // What arrives is staged beside DIR's own files, and renames work within one file system.
+        _ if found.device != device => {
+            Some("another file system is mounted there: receive into it by itself")
+        }
         (Kind::Directory, false) => Some("a directory should be there, and it is none"),
         (Kind::File { .. }, true) => Some("a file should be there, and it is a directory"),
         (Kind::Symlink { .. }, true) => {

@@ -80,15 +80,15 @@ fn a_read_only_file_system_is_refused() {
 }
 
 #[test]
-fn a_mount_inside_the_destination_is_reported_for_what_lies_there() {
+fn a_mount_that_appears_during_the_copy_is_reported_for_what_lies_there() {
     let stage = Stage::new();
     fs::write(stage.tree().join("file"), b"x").unwrap();
     fs::create_dir(stage.copied()).unwrap();
+    let source = stage.source();
+    let incoming = stage.begin(&source).unwrap();
     let Some(_disk) = SmallDisk::new(&stage.copied(), "size=1m") else {
         return;
     };
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
     carry(&source, &incoming);
     let placed = incoming.finalize(&source.finish()).unwrap();
     assert!(
@@ -96,5 +96,23 @@ fn a_mount_inside_the_destination_is_reported_for_what_lies_there() {
         "{:?}",
         placed.failed
     );
+    stage.assert_no_staging();
+}
+
+#[test]
+fn a_mount_below_the_target_is_in_the_way_at_the_beginning() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "text").unwrap();
+    let copied = stage.copied();
+    fs::create_dir(&copied).unwrap();
+    let Some(disk) = SmallDisk::new(&copied, "size=1m") else {
+        return;
+    };
+    let error = stage.begin(&stage.source()).unwrap_err();
+    let SinkError::Conflict { path, reason } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(path, disk.path);
+    assert!(reason.contains("another file system"), "{reason}");
     stage.assert_no_staging();
 }
