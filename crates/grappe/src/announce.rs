@@ -3,7 +3,7 @@
 //! What follows an announcement, the control connection, is in `send` and `receive`.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use grappe_os::udp::{
@@ -11,6 +11,8 @@ use grappe_os::udp::{
 };
 use grappe_proto::units::SessionId;
 use grappe_proto::wire::announce::{ANNOUNCEMENT_LEN, Announcement};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use crate::network::Network;
@@ -20,6 +22,7 @@ use crate::trust::{Identity, PublicKey};
 pub const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(100);
 
 const SOCKET_BUFFER: usize = 256 * 1024;
+const UNICAST_PACKETS_AT_ONCE: usize = 64;
 
 /// Announces one session, again and again.
 #[derive(Debug)]
@@ -134,22 +137,47 @@ impl Listener {
     ///
     /// What the kernel says.
     pub fn hear(&self, patience: Duration) -> io::Result<Option<Heard>> {
-        // Longer than an announcement, so that a longer packet is not mistaken for one.
-        let mut packet = [0; ANNOUNCEMENT_LEN + 1];
-        if let Ok((len, std::net::SocketAddr::V4(source))) = self.unicast.recv_from(&mut packet)
-            && let Some(heard) = verify(&packet[..len], source)
-        {
+        if let Some(heard) = self.heard_by_unicast() {
             return Ok(Some(heard));
         }
+        let mut waiting = [
+            PollFd::new(&self.multicast, PollFlags::IN),
+            PollFd::new(&self.unicast, PollFlags::IN),
+        ];
+        let timeout = Timespec::try_from(patience).ok();
+        match rustix::event::poll(&mut waiting, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
         let mut train = [0; 4096];
-        let Some(arrived) = self
-            .multicast
-            .receive_train(&mut train, Wait::UpTo(patience))?
-        else {
-            return Ok(None);
-        };
-        let mut packets = train[..arrived.len].chunks(arrived.segment_size.max(1));
-        Ok(packets.find_map(|packet| verify(packet, arrived.source)))
+        if let Some(arrived) = self.multicast.receive_train(&mut train, Wait::Now)? {
+            let mut packets = train[..arrived.len].chunks(arrived.segment_size.max(1));
+            if let Some(heard) = packets.find_map(|packet| verify(packet, arrived.source)) {
+                return Ok(Some(heard));
+            }
+        }
+        Ok(self.heard_by_unicast())
+    }
+
+    /// The first good announcement among the next few packets: whoever floods the port delays others
+    /// by little, and does not keep the caller here.
+    fn heard_by_unicast(&self) -> Option<Heard> {
+        // Longer than an announcement, so that a longer packet is not mistaken for one.
+        let mut packet = [0; ANNOUNCEMENT_LEN + 1];
+        for _ in 0..UNICAST_PACKETS_AT_ONCE {
+            // Errors are of one packet, as an answer that a port is closed.
+            match self.unicast.recv_from(&mut packet) {
+                Ok((len, SocketAddr::V4(source))) => {
+                    if let Some(heard) = verify(&packet[..len], source) {
+                        return Some(heard);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {}
+            }
+        }
+        None
     }
 
     /// Tells the switches again that this node listens.
@@ -198,5 +226,26 @@ mod tests {
         announcer.packet[7] ^= 1;
         let _sent = announcer.announce(&[]).unwrap();
         assert_eq!(listener.hear(Duration::from_millis(200)).unwrap(), None);
+    }
+
+    #[test]
+    fn an_announcement_by_unicast_is_heard_behind_a_flood_of_other_packets() {
+        let network = Network {
+            interface: Interface::named("lo").unwrap(),
+            group: ANNOUNCE_GROUP,
+            port: 17_172,
+            ttl: TTL,
+        };
+        let identity = Identity::generate("test").unwrap();
+        let listener = Listener::join(&network).unwrap();
+        let announcer = Announcer::new(&network, &identity, SessionId([8; 16]), 4_000).unwrap();
+        let here = SocketAddrV4::new(Ipv4Addr::LOCALHOST, network.port);
+        let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        for _ in 0..UNICAST_PACKETS_AT_ONCE + 9 {
+            stranger.send_to(b"junk", here).unwrap();
+        }
+        let _sent = announcer.socket.send_to(&announcer.packet, here).unwrap();
+        let mut heard = (0..2).filter_map(|_| listener.hear(Duration::from_secs(2)).unwrap());
+        assert_eq!(heard.next().unwrap().session, SessionId([8; 16]));
     }
 }

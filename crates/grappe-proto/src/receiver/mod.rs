@@ -423,6 +423,10 @@ impl Receiver {
                 "nothing heard from the sender for {} s",
                 SENDER_SILENCE_MAX.as_secs()
             );
+            // If only this direction still works, its table can say why this node left.
+            self.outputs.push_back(Output::Control(ToSender::Failed {
+                reason: reason.clone(),
+            }));
             self.over(Err(Failure::SenderGone(reason)));
         }
     }
