@@ -68,7 +68,7 @@ struct BenchArguments {
     /// Rounds; the table has their medians.
     #[arg(long, visible_alias = "rounds", default_value_t = 5)]
     runs: usize,
-    /// Rounds for slow tools (bittorrent; rsync and scp to several receivers).
+    /// Rounds for slow tools (bittorrent; rsync and scp to several receivers), --runs at most.
     #[arg(long, default_value_t = 1)]
     peer_runs: usize,
     /// Tools, separated by commas [default: all].
