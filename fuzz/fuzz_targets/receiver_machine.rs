@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use grappe_fuzz::{Jobs, Script, tree, until_at_rest, whole_stream};
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE, WINDOW_BLOCKS};
-use grappe_proto::receiver::{Admission, Input, Job, Output, Receiver};
+use grappe_proto::receiver::{Admission, Input, Job, Output, Prepared, Receiver};
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex, Time};
 use grappe_proto::wire::control::{Done, ToReceiver, Welcome};
 use grappe_proto::wire::data::{Beat, Header, Kind};
@@ -70,6 +71,12 @@ impl Driver<'_> {
             2 => {
                 let message = match self.script.u8() {
                     0 => ToReceiver::End,
+                    2..60 => ToReceiver::Turn {
+                        number: self.script.near(),
+                        from: BlockIndex(self.script.near()),
+                        base: self.script.near().into(),
+                    },
+                    60..90 => ToReceiver::Pause,
                     1 => ToReceiver::Abort {
                         reason: "asked".into(),
                     },
@@ -156,7 +163,13 @@ impl Driver<'_> {
         let input = match job {
             Job::Prepare => {
                 let tree = tree(&mut self.script);
-                Input::Prepared(whole_stream(self.manifest_len, &tree).ok_or("too large".into()))
+                let mut have = BlockSet::new();
+                for _ in 0..self.script.u8() % 4 {
+                    have.insert(BlockIndex(self.script.near()));
+                }
+                let stream = whole_stream(self.manifest_len, &tree);
+                let prepared = stream.map(|stream| Prepared { stream, have });
+                Input::Prepared(prepared.ok_or("too large".into()))
             }
             Job::Store { block, .. } => Input::Stored(block),
             Job::Verify { .. } => {
@@ -185,7 +198,7 @@ impl Driver<'_> {
                 Output::Report(packet) => assert!(packet.len() <= REPORT_LEN_MAX),
                 Output::Job(job) => self.jobs.add(job),
                 Output::Finished(_) => self.is_over = true,
-                Output::Control(_) | Output::Wait(_) => {}
+                Output::Control(_) | Output::Hear(_) | Output::Discard | Output::Wait(_) => {}
             }
             assert!(
                 self.jobs.count() <= WINDOW_BLOCKS as usize + 1,

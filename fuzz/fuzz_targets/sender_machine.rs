@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use grappe_fuzz::{Jobs, Script, tree, until_at_rest, whole_stream};
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::rate::RateLimits;
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Input, Job, Output, Sender, SenderSetup};
-use grappe_proto::session::Expectation;
+use grappe_proto::session::{Expectation, Straggler};
 use grappe_proto::units::{BlockIndex, Digest, PeerId, Rate, Sequence, Time};
 use grappe_proto::wire::control::{Done, ToSender};
 use grappe_proto::wire::data::{HEADER_LEN, TAG_LEN};
@@ -50,6 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let cap = script.u8() % 2 == 0;
     let setup = SenderSetup {
+        straggler: Straggler::Demote,
         tag: 7,
         stream,
         symbol_size: SYMBOL_SIZE,
@@ -95,7 +97,10 @@ impl Driver<'_> {
         }
         self.flow();
         for number in 0..count {
-            self.handle(Input::Control(PeerId(number.into()), ToSender::Ready));
+            self.handle(Input::Control(
+                PeerId(number.into()),
+                ready(0, BlockSet::new()),
+            ));
         }
         self.drain();
     }
@@ -157,7 +162,16 @@ impl Driver<'_> {
             0..3 => ToSender::Joined {
                 buffer_bytes: self.script.u64(),
             },
-            3..6 => ToSender::Ready,
+            3..6 => {
+                let mut have = BlockSet::new();
+                for _ in 0..self.script.u8() % 4 {
+                    let from = self.script.near();
+                    have.insert_range(
+                        BlockIndex(from)..BlockIndex(from.saturating_add(self.script.near())),
+                    );
+                }
+                ready(self.script.near(), have)
+            }
             6 => ToSender::Done(Done {
                 digest: [self.script.u8() % 2; 32],
                 ..Done::default()
@@ -176,6 +190,7 @@ impl Driver<'_> {
         let mut body = Vec::new();
         // The highest number is often one that was sent, or nothing in the report would count.
         let highest = self.sequence.saturating_sub(self.script.near().into());
+        body.extend_from_slice(&u32::from(self.script.u8() % 4).to_be_bytes());
         for number in [highest, self.script.u64(), self.script.u64()] {
             body.extend_from_slice(&number.to_be_bytes());
         }
@@ -220,6 +235,7 @@ impl Driver<'_> {
                 self.memory.insert(block);
                 self.handle(Input::BlockReady(block));
             }
+            Job::Hash(block) => self.handle(Input::BlockHashed(block)),
             Job::Digests => self.handle(Input::DigestsReady {
                 hash: Digest([5; 32]),
                 copy: Digest([1; 32]),
@@ -266,4 +282,8 @@ impl Driver<'_> {
             false
         });
     }
+}
+
+fn ready(turn: u32, have: BlockSet) -> ToSender {
+    ToSender::Ready { turn, have }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use minicbor::{Decode, Encode};
+
 /// An instant of the driver's monotonic clock: nanoseconds since an epoch that the driver chooses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
@@ -88,8 +90,9 @@ impl Rate {
 }
 
 /// The position of a block in the stream of one copy: manifest blocks first, then content, then digests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BlockIndex(pub u32);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct BlockIndex(#[n(0)] pub u32);
 
 impl BlockIndex {
     /// The block after this one.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use grappe_proto::receiver::Input;
-use grappe_proto::units::{PeerId, Time};
+use grappe_proto::units::Time;
 
 use crate::event::{Event, Mail};
 use crate::oracle;
@@ -39,8 +39,11 @@ impl<'a> Cluster<'a> {
         };
         let receivers: Vec<ReceiverNode> = (0..scenario.receivers).map(receiver).collect();
         for node in 0..scenario.receivers {
-            let hello = Mail::Hello(PeerId(node as u16), outside.keys.reports[node]);
-            outside.agenda.plan(Time::ZERO, Event::ToSender(hello));
+            let at = scenario.comes_at(node);
+            if !at.is_zero() {
+                outside.stored_below[node] = u32::MAX;
+            }
+            outside.agenda.plan(Time::ZERO + at, Event::Comes { node });
         }
         let mut cluster = Self {
             scenario,
@@ -87,11 +90,14 @@ impl<'a> Cluster<'a> {
             let at = match fault {
                 Fault::ReceiverCrash { at, .. }
                 | Fault::SenderCrash { at, .. }
+                | Fault::ReceiverRestart { at, .. }
                 | Fault::ReceiverPause { at, .. }
                 | Fault::DiskStall { at, .. } => *at,
-                Fault::SlowDisk { .. } | Fault::Mismatch { .. } | Fault::Liar { .. } => {
-                    Duration::ZERO
-                }
+                Fault::SlowDisk { .. }
+                | Fault::Mismatch { .. }
+                | Fault::Liar { .. }
+                | Fault::LateJoin { .. }
+                | Fault::Resume { .. } => Duration::ZERO,
             };
             self.outside
                 .agenda
@@ -105,11 +111,18 @@ impl<'a> Cluster<'a> {
             Event::ToSender(mail) => self.sender.receive(now, mail, &mut self.outside),
             Event::SenderWake => self.sender.wake(now, &mut self.outside),
             Event::Fault(number) => self.strike(number),
-            Event::Packets { node, .. }
-            | Event::Welcome { node }
-            | Event::ToReceiver { node, .. }
-            | Event::ReceiverJob { node, .. }
-            | Event::ReceiverWake { node } => self.at_receiver(node, event),
+            Event::Comes { node } => self.comes(node),
+            Event::Welcome { node, life }
+            | Event::ToReceiver { node, life, .. }
+            | Event::ReceiverJob { node, life, .. } => {
+                // What was meant for a process that is gone reaches nobody.
+                if self.outside.lives[node] == life {
+                    self.at_receiver(node, event);
+                }
+            }
+            Event::Packets { node, .. } | Event::ReceiverWake { node } => {
+                self.at_receiver(node, event);
+            }
         }
     }
 
@@ -136,8 +149,30 @@ impl<'a> Cluster<'a> {
             Event::ToReceiver { input, .. } => receiver.input(now, input, outside),
             Event::ReceiverJob { job, .. } => receiver.job_done(now, job, outside),
             Event::ReceiverWake { .. } => receiver.wake(now, outside),
-            Event::ToSender(_) | Event::SenderWake | Event::Fault(_) => {}
+            Event::ToSender(_) | Event::SenderWake | Event::Fault(_) | Event::Comes { .. } => {}
         }
+    }
+
+    /// A receiver greets, unless nobody is there to hear it.
+    fn comes(&mut self, node: usize) {
+        let (now, outside) = (self.now, &mut self.outside);
+        if self.sender.is_over() {
+            return self.receivers[node].too_late(now, outside);
+        }
+        self.receivers[node].live();
+        let hello = Mail::Hello(outside.now_living(node), outside.keys.reports[node]);
+        outside.control_to_sender(now, node, hello);
+    }
+
+    fn restart(&mut self, node: usize, after: Duration) {
+        let (now, outside) = (self.now, &mut self.outside);
+        if self.receivers[node].is_over() {
+            return;
+        }
+        self.receivers[node].crash(now, false, outside);
+        outside.lives[node] += 1;
+        outside.agenda.plan(now + after, Event::Comes { node });
+        self.receivers[node].end = End::Running;
     }
 
     fn strike(&mut self, number: usize) {
@@ -145,6 +180,11 @@ impl<'a> Cluster<'a> {
         match &self.scenario.faults[number] {
             Fault::ReceiverCrash { node, silent, .. } => {
                 self.receivers[*node].crash(now, *silent, &mut self.outside);
+            }
+            Fault::ReceiverRestart { node, after, .. } => self.restart(*node, *after),
+            Fault::LateJoin { .. } => {}
+            Fault::Resume { node, percent } => {
+                self.receivers[*node].resume(*percent, &self.outside);
             }
             Fault::SenderCrash { silent, .. } => self.crash_sender(*silent),
             Fault::ReceiverPause { node, lasting, .. } => {

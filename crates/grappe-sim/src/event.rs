@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use grappe_proto::receiver;
 use grappe_proto::seal::KEY_LEN;
-use grappe_proto::units::{BlockIndex, Digest, PeerId, Time};
+use grappe_proto::units::{BlockIndex, Digest, Time};
 use grappe_proto::wire::control::ToSender;
 
 use crate::train::{Arrival, Train};
@@ -26,27 +26,46 @@ pub(crate) enum Event {
         arrival: Arrival,
     },
     /// The answer to a greeting reaches a receiver.
-    Welcome { node: usize },
+    Welcome { node: usize, life: u32 },
     /// An input of a receiver, other than packets.
-    ToReceiver { node: usize, input: receiver::Input },
+    ToReceiver {
+        node: usize,
+        life: u32,
+        input: receiver::Input,
+    },
     /// A job of a receiver is done.
-    ReceiverJob { node: usize, job: receiver::Job },
+    ReceiverJob {
+        node: usize,
+        life: u32,
+        job: receiver::Job,
+    },
+    /// A receiver comes, for the first time or again, and greets.
+    Comes { node: usize },
     /// A receiver asked to be polled at this instant.
     ReceiverWake { node: usize },
     /// The fault with this number strikes.
     Fault(usize),
 }
 
+/// A receiver, and which of its lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) node: usize,
+    pub(crate) life: u32,
+}
+
 /// What comes to the sender, in the order of its coming.
 #[derive(Debug)]
 pub(crate) enum Mail {
     /// A greeting on a new connection, and the fresh key for this receiver's reports.
-    Hello(PeerId, [u8; KEY_LEN]),
-    Control(PeerId, ToSender),
-    Left(PeerId, String),
+    Hello(Node, [u8; KEY_LEN]),
+    Control(Node, ToSender),
+    Left(Node, String),
     Report(Vec<u8>),
     /// A block was read; its bytes, where the scenario has any.
     BlockRead(BlockIndex, Vec<u8>),
+    /// A block was read for its hash alone.
+    BlockHashed(BlockIndex),
     DigestsFormed {
         hash: Digest,
         copy: Digest,

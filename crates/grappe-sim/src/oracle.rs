@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use grappe_proto::limits::SENDER_SILENCE_MAX;
 use grappe_proto::receiver::Failure;
-use grappe_proto::session::NodeState;
+use grappe_proto::session::{NodeState, Straggler};
 
 use crate::outcome::{End, NodeResult, Outcome};
 use crate::scenario::{Fault, Scenario};
@@ -46,10 +46,22 @@ pub(crate) fn judge(scenario: &Scenario, outcome: &mut Outcome) {
 /// Receivers whose own end is left open because a fault hits themselves.
 fn suspects(scenario: &Scenario) -> BTreeSet<usize> {
     let suspect = |fault: &Fault| match fault {
-        Fault::ReceiverCrash { node, .. } | Fault::Liar { node, .. } => Some(*node),
+        // One that comes late, or back, may find that all is over.
+        Fault::ReceiverCrash { node, .. }
+        | Fault::Liar { node, .. }
+        | Fault::LateJoin { node, .. }
+        | Fault::ReceiverRestart { node, .. } => Some(*node),
         _ => None,
     };
-    scenario.faults.iter().filter_map(suspect).collect()
+    // Who is far slower is given up, where that was asked for.
+    let slow = |fault: &Fault| match fault {
+        Fault::SlowDisk { node, .. } if scenario.straggler == Straggler::Drop => Some(*node),
+        _ => None,
+    };
+    let faults = scenario.faults.iter();
+    faults
+        .filter_map(|fault| suspect(fault).or(slow(fault)))
+        .collect()
 }
 
 /// When the sender crashed, if it did before it was done.

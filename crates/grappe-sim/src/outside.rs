@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
 use grappe_proto::receiver;
-use grappe_proto::units::Time;
+use grappe_proto::units::{PeerId, Time};
 use grappe_proto::wire::control::Welcome;
 
 use crate::content::Content;
-use crate::event::{Agenda, Event, Mail};
+use crate::event::{Agenda, Event, Mail, Node};
 use crate::network::{Departure, Downlink};
 use crate::random::Random;
 use crate::scenario::Scenario;
@@ -31,6 +31,10 @@ pub(crate) struct Outside {
     pub(crate) packets_lost: u64,
     /// What each receiver has really stored, or `u32::MAX` when the sender need not care.
     pub(crate) stored_below: Vec<u32>,
+    /// The sender's number for each receiver.
+    pub(crate) peers: Vec<PeerId>,
+    /// How often each receiver has begun anew.
+    pub(crate) lives: Vec<u32>,
     downlinks: Vec<Downlink>,
 }
 
@@ -66,6 +70,8 @@ impl Outside {
             violations: Vec::new(),
             packets_lost: 0,
             stored_below: vec![0; scenario.receivers],
+            peers: vec![PeerId(0); scenario.receivers],
+            lives: vec![0; scenario.receivers],
             downlinks: (0..scenario.receivers).map(downlink).collect(),
         }
     }
@@ -117,21 +123,34 @@ impl Outside {
     pub(crate) fn control_to_receiver(&mut self, now: Time, node: usize, input: receiver::Input) {
         self.agenda.plan(
             now + self.control_latency(node),
-            Event::ToReceiver { node, input },
+            Event::ToReceiver {
+                node,
+                life: self.lives[node],
+                input,
+            },
         );
     }
 
     /// Answers the greeting of a receiver.
     pub(crate) fn welcome(&mut self, now: Time, node: usize) {
-        self.agenda
-            .plan(now + self.control_latency(node), Event::Welcome { node });
+        let life = self.lives[node];
+        self.agenda.plan(
+            now + self.control_latency(node),
+            Event::Welcome { node, life },
+        );
+    }
+
+    /// The present life of a receiver.
+    pub(crate) fn now_living(&self, node: usize) -> Node {
+        let life = self.lives[node];
+        Node { node, life }
     }
 
     /// What the welcome of receiver `node` says.
     pub(crate) fn welcome_of(&self, node: usize) -> Welcome {
         Welcome {
             version: PROTOCOL_VERSION,
-            peer: node as u16,
+            peer: self.peers[node].0,
             tag: self.keys.tag,
             group: [239, 255, 0, 1],
             port: 1,

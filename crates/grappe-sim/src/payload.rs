@@ -66,6 +66,16 @@ impl Store {
             .insert(index, Box::new(*symbol));
     }
 
+    /// Takes in a block that was stored before.
+    pub(crate) fn keep(&mut self, block: BlockIndex, bytes: Vec<u8>) {
+        self.blocks.insert(block, bytes);
+    }
+
+    /// Forgets what came of blocks that are not whole.
+    pub(crate) fn discard(&mut self) {
+        self.open.clear();
+    }
+
     /// Decodes `block`, of `len` bytes, from exactly the symbols that the machine says are there.
     pub(crate) fn store(
         &mut self,
@@ -114,7 +124,8 @@ impl Store {
 
     /// Decodes the manifest and lays it out.
     pub(crate) fn prepare(&mut self, known: &Stream) -> Result<Stream, String> {
-        let encoded: Vec<u8> = self.blocks.values().flatten().copied().collect();
+        let manifest = self.blocks.range(known.manifest_blocks());
+        let encoded: Vec<u8> = manifest.flat_map(|(_, bytes)| bytes).copied().collect();
         let manifest = Manifest::decode(&encoded).map_err(|error| error.to_string())?;
         let layout = Layout::new(&manifest);
         let digests_len = Digests::encoded_len(layout.piece_count(), manifest.entries.len() as u32);

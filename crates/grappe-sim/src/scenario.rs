@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use grappe_proto::session::Straggler;
 use grappe_proto::units::Rate;
 
 use crate::random::Random;
@@ -34,6 +35,8 @@ pub struct Scenario {
     pub store_rate: Rate,
     /// A receiver's socket buffer and ring together.
     pub buffer_bytes: u64,
+    /// What becomes of a receiver that is far slower than the others.
+    pub straggler: Straggler,
     /// The user's cap.
     pub rate_cap: Option<Rate>,
     /// What goes wrong, and when.
@@ -57,6 +60,7 @@ impl Default for Scenario {
             read_rate: mbit_per_second(16_000),
             store_rate: mbit_per_second(8_000),
             buffer_bytes: 8 << 20,
+            straggler: Straggler::default(),
             rate_cap: None,
             faults: Vec::new(),
             deadline: Duration::from_secs(120),
@@ -89,6 +93,21 @@ impl Scenario {
             scenario.faults.push(Fault::random(receivers, &mut random));
         }
         scenario
+    }
+
+    /// Receivers that the sender waits for.
+    pub fn expected(&self) -> usize {
+        let is_late = |fault: &&Fault| matches!(fault, Fault::LateJoin { .. });
+        self.receivers - self.faults.iter().filter(is_late).count()
+    }
+
+    /// When receiver `node` comes.
+    pub(crate) fn comes_at(&self, node: usize) -> Duration {
+        let late = self.faults.iter().find_map(|fault| match fault {
+            Fault::LateJoin { node: late, at } if *late == node => Some(*at),
+            _ => None,
+        });
+        late.unwrap_or_default()
     }
 
     /// The way to receiver `node`.
@@ -177,6 +196,29 @@ pub enum Fault {
         /// Whether the connection stays open as that of a machine without power.
         silent: bool,
     },
+    /// A receiver's process ends, and another one takes its place, which has what was stored.
+    ReceiverRestart {
+        /// Which receiver.
+        node: usize,
+        /// When.
+        at: Duration,
+        /// How long until it is back.
+        after: Duration,
+    },
+    /// A receiver is not there at the beginning, and nobody waits for it.
+    LateJoin {
+        /// Which receiver.
+        node: usize,
+        /// When it comes.
+        at: Duration,
+    },
+    /// A receiver has part of the content from a copy that was broken off.
+    Resume {
+        /// Which receiver.
+        node: usize,
+        /// Share of the content that it has, in hundredths, from the beginning.
+        percent: u32,
+    },
     /// The sender's process or machine ends.
     SenderCrash {
         /// When.
@@ -230,12 +272,13 @@ impl Fault {
         let node = random.below(receivers as u64) as usize;
         let at = random.duration(Duration::from_millis(800));
         let silent = random.chance(0.5);
-        match random.below(6) {
+        match random.below(9) {
             0 => Self::ReceiverCrash { node, at, silent },
             1 => Self::SenderCrash { at, silent },
             2 => Self::ReceiverPause {
                 node,
-                at,
+                // Later than its joining, or it would rightly be taken for absent.
+                at: at + Duration::from_millis(100),
                 lasting: Duration::from_secs(2),
             },
             3 => Self::DiskStall {
@@ -243,7 +286,18 @@ impl Fault {
                 at,
                 lasting: Duration::from_secs(3),
             },
-            4 => Self::SlowDisk {
+            4 => Self::ReceiverRestart {
+                node,
+                at,
+                after: random.duration(Duration::from_millis(600)),
+            },
+            // Somebody must be there in time.
+            5 if receivers > 1 => Self::LateJoin { node, at },
+            5 | 6 => Self::Resume {
+                node,
+                percent: random.below(101) as u32,
+            },
+            7 => Self::SlowDisk {
                 node,
                 rate: mbit_per_second(40),
             },

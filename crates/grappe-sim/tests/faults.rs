@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::sound;
 use grappe_proto::receiver::Failure;
-use grappe_proto::session::{LimitedBy, NodeState};
+use grappe_proto::session::{LimitedBy, NodeState, Straggler};
 use grappe_proto::units::Rate;
 use grappe_sim::{End, Fault, Lie, Link, Outcome, Scenario};
 
@@ -66,7 +66,10 @@ fn a_receiver_that_stands_still_for_two_seconds_is_not_lost() {
         at: 100 * MILLI,
         lasting: 2 * SECOND,
     };
-    let outcome = sound(&cluster(64 << 20, vec![pause]));
+    let outcome = sound(&Scenario {
+        straggler: Straggler::Wait,
+        ..cluster(64 << 20, vec![pause])
+    });
     assert!(outcome.all_complete());
     assert!(
         outcome.overhead() <= 1.05,
@@ -82,7 +85,10 @@ fn a_stalled_disk_delays_and_costs_nothing_else() {
         at: 100 * MILLI,
         lasting: 3 * SECOND,
     };
-    let outcome = sound(&cluster(256 << 20, vec![stall]));
+    let outcome = sound(&Scenario {
+        straggler: Straggler::Wait,
+        ..cluster(256 << 20, vec![stall])
+    });
     assert!(outcome.all_complete());
     assert!(outcome.overhead() <= 1.02, "{}", outcome.overhead());
 }

@@ -21,6 +21,9 @@ use crate::trust::{Identity, PublicKey};
 /// Between two announcements of one session.
 pub const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The same once content flows, for receivers that come late.
+pub const ANNOUNCE_INTERVAL_LATE: Duration = Duration::from_millis(500);
+
 const SOCKET_BUFFER: usize = 256 * 1024;
 const UNICAST_PACKETS_AT_ONCE: usize = 64;
 

@@ -171,6 +171,16 @@ impl MulticastReceiver {
             .join_multicast_v4_n(self.group.ip(), &self.interface)
     }
 
+    /// Leaves the group; [`Self::rejoin`] comes back. What has arrived already can still be read.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, such as `EADDRNOTAVAIL` when the socket is no member.
+    pub fn leave(&self) -> io::Result<()> {
+        self.socket
+            .leave_multicast_v4_n(self.group.ip(), &self.interface)
+    }
+
     /// The receive buffer that the kernel granted, in bytes of its own bookkeeping.
     ///
     /// The kernel doubles what is asked for, as it counts its overhead too (`SO_RCVBUF` of

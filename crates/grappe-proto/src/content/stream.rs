@@ -113,6 +113,11 @@ impl Stream {
         })
     }
 
+    /// Bytes of the encoded manifest.
+    pub const fn manifest_len(&self) -> u64 {
+        self.manifest_len
+    }
+
     /// How many blocks there are, as far as is known.
     pub fn block_count(&self) -> u32 {
         self.digests_blocks().end.0

@@ -275,6 +275,23 @@ impl RateControl {
         }
     }
 
+    /// Looks for the knee anew, as at the beginning.
+    pub const fn look_again(&mut self) {
+        self.knee = None;
+        self.trial = None;
+        self.limited_by = None;
+        self.starting = true;
+    }
+
+    /// Goes back to `rate`, after a look at what lies above; packets from `next` on tell of it.
+    pub fn go_back_to(&mut self, rate: Rate, next: Sequence) {
+        self.trial = None;
+        self.limited_by = None;
+        self.starting = false;
+        self.knee = Some(rate);
+        self.set_rate(rate, next);
+    }
+
     fn judge(&mut self, now: Time, sample: Sample, next: Sequence) {
         self.trial
             .take_if(|trial| now.since(trial.since) > TRIAL_TIME_MAX);

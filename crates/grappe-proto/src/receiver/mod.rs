@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::window::Window;
+use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, StreamError, symbols_in};
 use crate::fec::SymbolSet;
 use crate::limits::SENDER_SILENCE_MAX;
@@ -34,12 +35,14 @@ pub enum Input {
         /// Socket buffer and ring together.
         buffer_bytes: u64,
     },
+    /// The whole manifest is there already: from a copy that was broken off, or on the control channel.
+    ManifestKnown,
     /// A control message of the sender, after its welcome.
     Control(ToReceiver),
     /// The control connection ended.
     Closed(String),
-    /// The job [`Job::Prepare`] is done: the stream with all its blocks, or why not.
-    Prepared(Result<Stream, String>),
+    /// The job [`Job::Prepare`] is done, or why not.
+    Prepared(Result<Prepared, String>),
     /// The job [`Job::Store`] is done.
     Stored(BlockIndex),
     /// The job [`Job::Verify`] is done; these blocks hold other bytes than the sender read.
@@ -55,6 +58,15 @@ pub enum Input {
         /// Packets that the socket dropped so far.
         dropped: u32,
     },
+}
+
+/// What is known once the manifest is decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// All blocks of the copy.
+    pub stream: Stream,
+    /// The content blocks that are stored from a copy that was broken off.
+    pub have: BlockSet,
 }
 
 /// Work for the driver that takes a while; it answers with an [`Input`].
@@ -85,6 +97,10 @@ pub enum Output {
     Report(Vec<u8>),
     /// Send a control message.
     Control(ToSender),
+    /// Join the group, or leave it. It is joined at the beginning.
+    Hear(bool),
+    /// Forget what came of blocks that are not whole.
+    Discard,
     /// Do some work.
     Job(Job),
     /// Nothing to do before this instant or the next input.
@@ -143,6 +159,12 @@ pub struct Receiver {
     stream: Stream,
     phase: Phase,
     outputs: VecDeque<Output>,
+    /// The turn that this receiver takes part in.
+    turn: u32,
+    /// The last packet sent before it.
+    turn_base: Sequence,
+    /// Whether it does; otherwise it waits for the next.
+    hears: bool,
     window: Window,
     replay: ReplayWindow,
     highest: Sequence,
@@ -179,6 +201,9 @@ impl Receiver {
             stream,
             phase: Phase::Manifest,
             outputs: VecDeque::new(),
+            turn: 0,
+            turn_base: Sequence(0),
+            hears: true,
             window: Window::default(),
             replay: ReplayWindow::new(),
             highest: Sequence(0),
@@ -226,7 +251,7 @@ impl Receiver {
         let fresh = self.count(header.sequence, now);
         let symbols = self.symbols(header.block);
         let is_data = u16::from(header.symbol.0) < symbols;
-        if fresh && is_data {
+        if fresh && is_data && header.sequence > self.turn_base {
             self.window.passed_to(header.block);
         }
         if !self.wants(header.block, header.symbol) {
@@ -270,7 +295,9 @@ impl Receiver {
     /// Takes an opened beat into account.
     pub fn accept_beat(&mut self, header: &Header, beat: Beat, now: Time) {
         if self.count(header.sequence, now) {
-            self.window.passed_to(header.block);
+            if header.sequence > self.turn_base {
+                self.window.passed_to(header.block);
+            }
             if self
                 .beat
                 .is_none_or(|(known, _)| beat.sent_at >= known.sent_at)
@@ -294,10 +321,18 @@ impl Receiver {
             }
             Input::Control(message) => self.control(message, now),
             Input::Closed(reason) => self.over(Err(Failure::SenderGone(reason))),
-            Input::Prepared(Ok(stream)) => {
+            Input::ManifestKnown => {
+                if self.phase == Phase::Manifest {
+                    let mut have = BlockSet::new();
+                    have.insert_range(self.stream.manifest_blocks());
+                    self.window.stored_before(&have);
+                }
+            }
+            Input::Prepared(Ok(Prepared { stream, have })) => {
                 self.stream = stream;
                 self.phase = Phase::Content;
-                self.outputs.push_back(Output::Control(ToSender::Ready));
+                self.window.stored_before(&have);
+                self.say_ready();
             }
             Input::Prepared(Err(reason)) => {
                 self.outputs.push_back(Output::Control(ToSender::Refused {
@@ -356,6 +391,11 @@ impl Receiver {
         &self.stream
     }
 
+    /// The blocks that are stored.
+    pub const fn have(&self) -> &BlockSet {
+        self.window.have()
+    }
+
     /// Blocks stored without a gap, and blocks in all as far as known.
     pub fn progress(&self) -> (u32, u32) {
         (self.window.stored_below().0, self.stream.block_count())
@@ -394,21 +434,28 @@ impl Receiver {
             ToReceiver::Abort { reason } | ToReceiver::Refused { reason } => {
                 self.over(Err(Failure::SenderGone(reason)));
             }
-            ToReceiver::Welcome(_) => {
-                self.fail("the sender broke the protocol: welcome twice".into());
+            ToReceiver::Turn { number, from, base } => {
+                self.begin_turn(number, from, Sequence(base));
+            }
+            ToReceiver::Pause => {
+                self.hears = false;
+                self.outputs.push_back(Output::Hear(false));
+            }
+            ToReceiver::Alive => {}
+            ToReceiver::Welcome(_) | ToReceiver::Manifest { .. } => {
+                self.fail("the sender broke the protocol: it said again what was said".into());
             }
         }
     }
 
     /// Goes on to the next phase when this one is complete, and gives up on a silent sender.
     fn advance(&mut self, now: Time) {
-        let stored = self.window.stored_below();
         match self.phase {
-            Phase::Manifest if stored >= self.stream.manifest_blocks().end => {
+            Phase::Manifest if self.window.covers(self.stream.manifest_blocks()) => {
                 self.phase = Phase::Preparing;
                 self.outputs.push_back(Output::Job(Job::Prepare));
             }
-            Phase::Content if stored.0 >= self.stream.block_count() => {
+            Phase::Content if self.window.covers(self.all_blocks()) => {
                 if let Some(digests_hash) = self.digests_hash {
                     self.phase = Phase::Verifying;
                     self.outputs
@@ -429,6 +476,32 @@ impl Receiver {
             }));
             self.over(Err(Failure::SenderGone(reason)));
         }
+    }
+
+    fn all_blocks(&self) -> std::ops::Range<BlockIndex> {
+        BlockIndex(0)..BlockIndex(self.stream.block_count())
+    }
+
+    fn begin_turn(&mut self, number: u32, from: BlockIndex, base: Sequence) {
+        (self.turn, self.turn_base) = (number, base);
+        self.window.begin_turn(from);
+        self.outputs.push_back(Output::Discard);
+        if !std::mem::replace(&mut self.hears, true) {
+            self.outputs.push_back(Output::Hear(true));
+        }
+        self.news = true;
+        if !matches!(self.phase, Phase::Manifest | Phase::Preparing) {
+            self.say_ready();
+        }
+    }
+
+    /// Says what is there; when the manifest is not, that is said once it is.
+    fn say_ready(&mut self) {
+        self.news = true;
+        self.outputs.push_back(Output::Control(ToSender::Ready {
+            turn: self.turn,
+            have: self.window.have().clone(),
+        }));
     }
 
     fn verified(&mut self, wrong: &[BlockIndex]) {

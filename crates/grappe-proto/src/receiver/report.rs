@@ -70,6 +70,7 @@ impl Receiver {
                 })
             });
         Report {
+            turn: self.turn,
             highest: self.highest,
             received: self.received,
             echo,

@@ -1,30 +1,62 @@
-//! Which symbols of which blocks are there: the stretch of the stream between the first block that is
-//! not stored and the last that anything was seen of.
+//! Which symbols of which blocks are there: what is stored, and the stretch of the stream between the
+//! first block of this turn that is not and the last that anything was seen of.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 
+use crate::content::block_set::BlockSet;
 use crate::fec::SymbolSet;
 use crate::limits::WINDOW_BLOCKS;
 use crate::units::{BlockIndex, SymbolIndex};
 
-/// The window. Blocks before it are stored; blocks beyond what it holds have not been seen.
+/// The window. Blocks beyond what it holds have not been seen in this turn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
+    /// Everything that is stored, of this turn and before.
+    have: BlockSet,
+    /// Whole, but not stored yet.
+    storing: BTreeSet<BlockIndex>,
+    /// The first block of this turn that is not stored.
     stored_below: BlockIndex,
     blocks: VecDeque<Block>,
-    /// Every block before this one was sent once.
+    /// Every block before this one was sent once, if it is sent in this turn at all.
     passed: BlockIndex,
-    backlog: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Block {
     Open(SymbolSet),
-    Storing,
-    Stored,
+    /// Being stored, or stored.
+    Whole,
 }
 
 impl Window {
+    /// Begins a turn, in which blocks from `from` on are sent. What came of blocks that are not whole is
+    /// forgotten.
+    pub(super) fn begin_turn(&mut self, from: BlockIndex) {
+        self.blocks.clear();
+        self.passed = from;
+        self.stored_below = self.have.next_out(from);
+    }
+
+    /// Takes note that these blocks were stored before.
+    pub(super) fn stored_before(&mut self, have: &BlockSet) {
+        for run in have.runs() {
+            self.have.insert_range(run);
+        }
+        self.close_up();
+    }
+
+    /// All that is stored.
+    pub(super) const fn have(&self) -> &BlockSet {
+        &self.have
+    }
+
+    /// Whether every block of `range` is stored.
+    pub(super) fn covers(&self, range: Range<BlockIndex>) -> bool {
+        self.have.covers(range)
+    }
+
     pub(super) const fn stored_below(&self) -> BlockIndex {
         self.stored_below
     }
@@ -34,8 +66,8 @@ impl Window {
     }
 
     /// Blocks that are whole but not stored.
-    pub(super) const fn backlog(&self) -> u16 {
-        self.backlog
+    pub(super) fn backlog(&self) -> u16 {
+        u16::try_from(self.storing.len()).unwrap_or(u16::MAX)
     }
 
     /// Takes note that every block before `block` was sent once.
@@ -50,8 +82,8 @@ impl Window {
         };
         match self.blocks.get(index as usize) {
             Some(Block::Open(present)) => !present.contains(symbol),
-            Some(Block::Storing | Block::Stored) => false,
-            None => index < WINDOW_BLOCKS,
+            Some(Block::Whole) => false,
+            None => index < WINDOW_BLOCKS && !self.is_whole(block),
         }
     }
 
@@ -66,7 +98,12 @@ impl Window {
         debug_assert!(self.wants(block, symbol), "asked before");
         let index = block.0.checked_sub(self.stored_below.0)? as usize;
         while self.blocks.len() <= index {
-            self.blocks.push_back(Block::Open(SymbolSet::EMPTY));
+            let next = BlockIndex(self.stored_below.0 + self.blocks.len() as u32);
+            self.blocks.push_back(if self.is_whole(next) {
+                Block::Whole
+            } else {
+                Block::Open(SymbolSet::EMPTY)
+            });
         }
         let slot = self.blocks.get_mut(index)?;
         let Block::Open(present) = slot else {
@@ -77,24 +114,16 @@ impl Window {
             return None;
         }
         let present = *present;
-        *slot = Block::Storing;
-        self.backlog = self.backlog.saturating_add(1);
+        *slot = Block::Whole;
+        self.storing.insert(block);
         Some(present)
     }
 
     /// Takes note that a whole block is stored.
     pub(super) fn stored(&mut self, block: BlockIndex) {
-        let Some(index) = block.0.checked_sub(self.stored_below.0) else {
-            return;
-        };
-        let Some(slot @ Block::Storing) = self.blocks.get_mut(index as usize) else {
-            return;
-        };
-        *slot = Block::Stored;
-        self.backlog = self.backlog.saturating_sub(1);
-        while let Some(Block::Stored) = self.blocks.front() {
-            self.blocks.pop_front();
-            self.stored_below = self.stored_below.next();
+        if self.storing.remove(&block) {
+            self.have.insert(block);
+            self.close_up();
         }
     }
 
@@ -105,12 +134,13 @@ impl Window {
             .0
             .min(self.stored_below.0.saturating_add(WINDOW_BLOCKS));
         (self.stored_below.0..end)
+            .map(BlockIndex)
             .filter_map(|block| {
-                let index = (block - self.stored_below.0) as usize;
+                let index = (block.0 - self.stored_below.0) as usize;
                 match self.blocks.get(index) {
-                    Some(Block::Open(present)) => Some((BlockIndex(block), *present)),
-                    Some(Block::Storing | Block::Stored) => None,
-                    None => Some((BlockIndex(block), SymbolSet::EMPTY)),
+                    Some(Block::Open(present)) => Some((block, *present)),
+                    Some(Block::Whole) => None,
+                    None => (!self.is_whole(block)).then_some((block, SymbolSet::EMPTY)),
                 }
             })
             .take(max)
@@ -118,19 +148,27 @@ impl Window {
 
     /// Makes stored blocks empty again. Called when everything is stored, so the window is empty.
     pub(super) fn reopen(&mut self, wrong: &[BlockIndex]) {
-        let (Some(first), Some(last)) = (wrong.iter().min(), wrong.iter().max()) else {
+        let Some(first) = wrong.iter().min() else {
             return;
         };
-        if *last >= self.stored_below {
-            return;
-        }
-        let old_end = self.stored_below;
-        // Only the first of them are asked for at a time, as `lacking` looks no further than the window.
-        self.blocks = (first.0..old_end.0).map(|_| Block::Stored).collect();
         for block in wrong {
-            self.blocks[(block.0 - first.0) as usize] = Block::Open(SymbolSet::EMPTY);
+            self.have.remove(*block);
         }
+        // Only the first of them are asked for at a time, as `lacking` looks no further than the window.
+        self.blocks.clear();
         self.stored_below = *first;
+    }
+
+    fn is_whole(&self, block: BlockIndex) -> bool {
+        self.have.contains(block) || self.storing.contains(&block)
+    }
+
+    /// Moves the window past what is stored.
+    fn close_up(&mut self) {
+        let below = self.have.next_out(self.stored_below);
+        let past = (below.0 - self.stored_below.0) as usize;
+        self.blocks.drain(..past.min(self.blocks.len()));
+        self.stored_below = below;
     }
 }
 
@@ -186,6 +224,43 @@ mod tests {
         fill(&mut window, 2, 4);
         window.stored(BlockIndex(2));
         assert_eq!(window.stored_below(), BlockIndex(4));
+    }
+
+    #[test]
+    fn a_turn_leaves_out_what_is_there_and_what_was_before_it() {
+        let mut have = BlockSet::new();
+        have.insert_range(BlockIndex(4)..BlockIndex(6));
+        let mut window = Window::default();
+        window.stored_before(&have);
+        window.begin_turn(BlockIndex(3));
+        assert!(
+            !window.wants(BlockIndex(2), SymbolIndex(0)),
+            "not in this turn"
+        );
+        assert!(
+            !window.wants(BlockIndex(5), SymbolIndex(0)),
+            "stored before"
+        );
+        window.passed_to(BlockIndex(8));
+        let lacking: Vec<u32> = window.lacking(9).map(|(block, _)| block.0).collect();
+        assert_eq!(lacking, [3, 6, 7]);
+        fill(&mut window, 3, 4);
+        window.stored(BlockIndex(3));
+        assert_eq!(window.stored_below(), BlockIndex(6));
+    }
+
+    #[test]
+    fn a_block_that_is_stored_after_its_turn_counts() {
+        let mut window = Window::default();
+        fill(&mut window, 2, 4);
+        window.begin_turn(BlockIndex(0));
+        assert!(
+            !window.wants(BlockIndex(2), SymbolIndex(0)),
+            "on its way to the disk"
+        );
+        window.stored(BlockIndex(2));
+        assert!(window.have().contains(BlockIndex(2)));
+        assert_eq!(window.backlog(), 0);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::peer::Peer;
+use super::stragglers::Hold;
 use super::{Digests, Job, Output, Phase, Sender};
 use crate::limits::WINDOW_BLOCKS;
 use crate::rate::Pacer;
@@ -33,10 +35,15 @@ impl Sender {
         if let Some(reason) = self.cancelled.clone() {
             return self.abort(&reason, now);
         }
-        if self.live().next().is_none() {
+        self.keep_company(now);
+        if self.pass_is_over() && !self.next_pass(now) {
             return self.finish(now);
         }
         self.open_gate();
+        if self.phase == Phase::Manifest {
+            let holds = self.live().any(|peer| peer.is_ready());
+            self.note_held(now, holds.then_some(Hold::Prepare));
+        }
         self.issue_reads();
         if now >= self.beat_at {
             self.beat(now);
@@ -71,12 +78,19 @@ impl Sender {
     pub(super) fn block_ready(&mut self, block: BlockIndex) {
         if self.reading.remove(&block) {
             self.ready.insert(block);
-            // A block may be read again for a late repair; it counts once.
-            if self.setup.stream.content_blocks().contains(&block)
-                && self.digests == Digests::Unread
-            {
-                self.content_read += 1;
-            }
+            self.note_hashed(block);
+        }
+    }
+
+    pub(super) fn block_hashed(&mut self, block: BlockIndex) {
+        if self.reading.remove(&block) {
+            self.note_hashed(block);
+        }
+    }
+
+    fn note_hashed(&mut self, block: BlockIndex) {
+        if self.setup.stream.content_blocks().contains(&block) {
+            self.hashed.insert(block);
         }
     }
 
@@ -85,7 +99,8 @@ impl Sender {
             return;
         }
         self.digests = Digests::Ready { hash, copy };
-        for id in self.live_ids() {
+        let present: Vec<PeerId> = self.present().map(|peer| peer.id).collect();
+        for id in present {
             self.outputs.push_back(Output::Control(
                 id,
                 ToReceiver::Finish {
@@ -98,10 +113,10 @@ impl Sender {
     /// Content flows when all have prepared; digests when all content was read.
     fn open_gate(&mut self) {
         if self.phase == Phase::Manifest && self.live().all(|peer| peer.is_ready()) {
-            self.phase = Phase::Content;
+            self.begin_content();
         }
         let content = self.setup.stream.content_blocks();
-        if self.digests == Digests::Unread && self.content_read == content.end.0 - content.start.0 {
+        if self.digests == Digests::Unread && self.hashed.covers(content.clone()) {
             self.digests = Digests::Asked;
             self.outputs.push_back(Output::Job(Job::Digests));
         }
@@ -112,15 +127,40 @@ impl Sender {
         };
     }
 
+    /// Reads ahead of the cursor: what is planned to be sent, and content that is not, to be hashed.
     fn issue_reads(&mut self) {
-        let readable = match self.digests {
-            Digests::Ready { .. } => self.end(),
-            _ => self.setup.stream.content_blocks().end,
+        let readable = match (self.phase, self.digests) {
+            (Phase::Content, Digests::Ready { .. }) => self.end(),
+            (Phase::Content, _) => self.setup.stream.content_blocks().end,
+            _ => self.setup.stream.manifest_blocks().end,
         };
-        let ahead = BlockIndex(self.cursor.0.0.saturating_add(READ_AHEAD_BLOCKS)).min(readable);
-        while self.read_ahead < ahead {
-            self.ask(self.read_ahead);
-            self.read_ahead = self.read_ahead.next();
+        while self.ahead < READ_AHEAD_BLOCKS && self.reading.len() < READ_AHEAD_BLOCKS as usize {
+            let block = self.next_to_read();
+            if block >= readable {
+                return;
+            }
+            self.read_ahead = block.next();
+            if self.plan.contains(block) {
+                self.ahead += 1;
+                self.ask(block);
+            } else if self.reading.insert(block) {
+                self.outputs.push_back(Output::Job(Job::Hash(block)));
+            }
+        }
+    }
+
+    /// The first block from `read_ahead` on that is planned, or content that was never read.
+    fn next_to_read(&self) -> BlockIndex {
+        let planned = self.planned_from(self.read_ahead);
+        let content = self.setup.stream.content_blocks();
+        if self.digests != Digests::Unread || self.phase != Phase::Content {
+            return planned;
+        }
+        let unread = self.hashed.next_out(self.read_ahead.max(content.start));
+        if unread < content.end {
+            planned.min(unread)
+        } else {
+            planned
         }
     }
 
@@ -138,6 +178,7 @@ impl Sender {
         let room = usize::try_from(self.floor.credit_end.saturating_sub(self.sequence))
             .unwrap_or(usize::MAX);
         if room == 0 {
+            self.note_held(now, Some(Hold::Buffer));
             return self.slowest_hearer();
         }
         let packets_max = packets_max.min(room);
@@ -146,8 +187,11 @@ impl Sender {
         self.take_repairs(now, packets_max, &mut symbols);
         let obstacle = self.take_new(packets_max, &mut symbols);
         if symbols.is_empty() {
+            let by = self.is_window_closed().then_some(Hold::Window);
+            self.note_held(now, by);
             return obstacle;
         }
+        self.note_held(now, None);
         let bytes = packet * symbols.len() as u64;
         let rate = self.rate.rate();
         self.pacer.sent(now, bytes, rate);
@@ -195,10 +239,12 @@ impl Sender {
             if block >= self.gate {
                 return self.waiting_at_gate();
             }
-            if block.0 >= self.floor.stored_below.0.saturating_add(WINDOW_BLOCKS) {
+            if self.is_window_closed() {
                 return self.slowest_storer();
             }
             if !self.ready.contains(&block) {
+                // Planned only after the reading had passed it, perhaps.
+                self.ask(block);
                 return Some((None, LimitedBy::Sender));
             }
             let count = self.symbols(block);
@@ -209,13 +255,20 @@ impl Sender {
             }
             self.cursor = (block, symbol);
             if symbol >= count {
-                self.ends
-                    .push_back(Sequence(self.sequence.saturating_sub(1)));
-                self.cursor = (block.next(), 0);
+                let last = Sequence(self.sequence.saturating_sub(1));
+                self.ends.insert(block, last);
+                self.cursor = (self.planned_from(block.next()), 0);
+                self.ahead = self.ahead.saturating_sub(1);
                 self.issue_reads();
             }
         }
         None
+    }
+
+    /// Whether the cursor is as far ahead of the slowest receiver as it may be.
+    fn is_window_closed(&self) -> bool {
+        let (block, _) = self.cursor;
+        block < self.gate && block.0 >= self.floor.stored_below.0.saturating_add(WINDOW_BLOCKS)
     }
 
     fn waiting_at_gate(&self) -> Obstacle {
@@ -228,9 +281,7 @@ impl Sender {
 
     /// Whose buffer is full of packets that it did not process.
     fn slowest_hearer(&self) -> Obstacle {
-        let slowest = self
-            .live()
-            .min_by_key(|peer| peer.highest.0.saturating_add(peer.credit))?;
+        let slowest = self.live().min_by_key(|peer| peer.credit_end())?;
         let cause = if slowest.store_backlog >= BACKLOG_BUSY {
             LimitedBy::Disk
         } else {
@@ -242,14 +293,18 @@ impl Sender {
     /// Whose store is behind.
     fn slowest_storer(&self) -> Obstacle {
         let slowest = self.live().min_by_key(|peer| peer.stored_below)?;
-        let cause = if slowest.store_backlog >= BACKLOG_BUSY {
+        Some((Some(slowest.id), Self::cause(slowest)))
+    }
+
+    /// What holds this receiver back, as far as its reports tell.
+    pub(super) fn cause(peer: &Peer) -> LimitedBy {
+        if peer.store_backlog >= BACKLOG_BUSY {
             LimitedBy::Disk
-        } else if slowest.ring_permille >= RING_BUSY_PERMILLE {
+        } else if peer.ring_permille >= RING_BUSY_PERMILLE {
             LimitedBy::Host
         } else {
             LimitedBy::Network
-        };
-        Some((Some(slowest.id), cause))
+        }
     }
 
     /// Puts a beat out.

@@ -6,22 +6,28 @@
 mod blame;
 mod flow;
 mod peer;
+mod probe;
 mod reports;
 mod roster;
+mod stragglers;
+mod turns;
 mod waiting;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::blame::Blame;
 use self::flow::Obstacle;
 use self::peer::Peer;
+use self::probe::Probing;
+use self::stragglers::Held;
+use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, symbols_in};
 use crate::limits::{PEER_SILENCE_MAX, PEERS_MAX};
 use crate::rate::{Pacer, RateControl, RateLimits};
 use crate::repair::RepairLedger;
 use crate::seal::KEY_LEN;
-use crate::session::{Expectation, NodeOutcome};
+use crate::session::{Expectation, NodeOutcome, Straggler};
 use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
 use crate::wire::control::{ToReceiver, ToSender};
 use crate::wire::data::{Beat, HEADER_LEN, TAG_LEN};
@@ -39,6 +45,8 @@ pub struct SenderSetup {
     pub expectation: Expectation,
     /// How long to wait for them.
     pub wait: Duration,
+    /// What becomes of a receiver that is far slower than the others.
+    pub straggler: Straggler,
     /// Bounds of the rate.
     pub rate: RateLimits,
     /// Packets that fit one train of the driver's socket.
@@ -65,6 +73,8 @@ pub enum Input<'a> {
     Datagram(&'a [u8]),
     /// A block asked for by [`Job::Read`] is in memory.
     BlockReady(BlockIndex),
+    /// A block asked for by [`Job::Hash`] is hashed.
+    BlockHashed(BlockIndex),
     /// The digests object asked for by [`Job::Digests`] is in memory and has this hash.
     DigestsReady {
         /// BLAKE3 of the digests object.
@@ -83,6 +93,8 @@ pub enum Input<'a> {
 pub enum Job {
     /// Read a block into memory, hashing content on the way; keep it until [`Output::Forget`].
     Read(BlockIndex),
+    /// Read a block of content that nobody needs, only to hash it.
+    Hash(BlockIndex),
     /// All content was read: form the digests object.
     Digests,
 }
@@ -110,6 +122,8 @@ pub enum Output {
     Welcome(PeerId),
     /// Send a control message.
     Control(PeerId, ToReceiver),
+    /// Send the manifest on the control channel.
+    Manifest(PeerId),
     /// Close a control connection once everything before was sent.
     Close(PeerId),
     /// Do some work.
@@ -129,6 +143,14 @@ pub enum Output {
 pub enum Event {
     /// A receiver joined.
     Joined(String),
+    /// A receiver joined after the copy had begun.
+    JoinedLate(String),
+    /// A receiver is served apart from now on, for this reason.
+    Demoted(String, String),
+    /// A receiver that was served apart, or came late, goes with the others from here on.
+    Returned(String),
+    /// So many receivers get what they still lack.
+    Apart(usize),
     /// A receiver was turned away or declined.
     Refused(String, String),
     /// Content flows to so many receivers.
@@ -181,16 +203,23 @@ pub struct Sender {
     cursor: (BlockIndex, u16),
     /// Blocks before this one may be sent.
     gate: BlockIndex,
+    /// What is sent in this pass: what one of its receivers lacks.
+    plan: BlockSet,
+    /// The number of the last turn given to a receiver.
+    turns: u32,
+    alive_at: Time,
     /// Blocks in the driver's memory, and blocks asked for.
     ready: BTreeSet<BlockIndex>,
     reading: BTreeSet<BlockIndex>,
     /// Reads were issued for every block before this one.
     read_ahead: BlockIndex,
-    content_read: u32,
+    /// Blocks of the plan between the cursor and `read_ahead`.
+    ahead: u32,
+    /// Content that was read at least once.
+    hashed: BlockSet,
     digests: Digests,
-    /// Number of the last packet of each block's first sending, from block `ends_from` on.
-    ends: VecDeque<Sequence>,
-    ends_from: BlockIndex,
+    /// Number of the last packet of each block's first sending in this pass.
+    ends: BTreeMap<BlockIndex, Sequence>,
     sequence: u64,
     packets_repair: u64,
     repairs: VecDeque<(BlockIndex, SymbolIndex)>,
@@ -204,6 +233,8 @@ pub struct Sender {
     floor: Floor,
     /// How many live receivers there are.
     receivers: usize,
+    held: Held,
+    probing: Probing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,13 +265,16 @@ impl Sender {
             cancelled: None,
             cursor: (BlockIndex(0), 0),
             gate: BlockIndex(0),
+            plan: BlockSet::new(),
+            turns: 0,
+            alive_at: now,
             ready: BTreeSet::new(),
             reading: BTreeSet::new(),
             read_ahead: BlockIndex(0),
-            content_read: 0,
+            ahead: 0,
+            hashed: BlockSet::new(),
             digests: Digests::Unread,
-            ends: VecDeque::new(),
-            ends_from: BlockIndex(0),
+            ends: BTreeMap::new(),
             // Zero in a report means that nothing was heard yet.
             sequence: 1,
             packets_repair: 0,
@@ -257,6 +291,8 @@ impl Sender {
                 credit_end: 0,
             },
             receivers: 0,
+            held: Held::new(now),
+            probing: Probing::new(now),
             setup,
         }
     }
@@ -276,6 +312,7 @@ impl Sender {
             Input::Left(peer, reason) => self.left(peer, reason, now),
             Input::Datagram(bytes) => self.datagram(bytes, now),
             Input::BlockReady(block) => self.block_ready(block),
+            Input::BlockHashed(block) => self.block_hashed(block),
             Input::DigestsReady { hash, copy } => self.digests_ready(hash, copy),
             Input::Stalled(gap) => {
                 for peer in &mut self.peers {
@@ -311,7 +348,7 @@ impl Sender {
             stored_blocks: blocks(self.floor.stored_below),
             sent_blocks: blocks(self.cursor.0),
             content_blocks: content.end.0 - content.start.0,
-            receivers: self.live().count(),
+            receivers: self.present().count(),
             rate: self.rate.leaving().bytes_per_second(),
         }
     }
@@ -339,12 +376,14 @@ impl Sender {
             .map_or(0, |place| symbols_in(place.len(), self.setup.symbol_size))
     }
 
+    /// Those who take part in the present pass.
     fn live(&self) -> impl Iterator<Item = &Peer> {
         self.peers.iter().filter(|peer| peer.is_live())
     }
 
-    fn live_ids(&self) -> Vec<PeerId> {
-        self.live().map(|peer| peer.id).collect()
+    /// Those who take part in the session.
+    fn present(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(|peer| peer.is_present())
     }
 
     fn peer_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
@@ -360,9 +399,7 @@ impl Sender {
 
     fn wake_at(&self, now: Time) -> Time {
         let silence = self
-            .peers
-            .iter()
-            .filter(|peer| !peer.has_ended())
+            .present()
             .map(|peer| peer.heard_at + PEER_SILENCE_MAX)
             .min()
             .unwrap_or(Time::NEVER);
@@ -384,7 +421,11 @@ impl Sender {
                 };
                 let pace = self.pacer.ready_at();
                 let pace = if pace > now { pace } else { Time::NEVER };
-                silence.min(self.beat_at).min(patience).min(pace)
+                silence
+                    .min(self.beat_at)
+                    .min(patience)
+                    .min(pace)
+                    .min(self.alive_at)
             }
         }
     }

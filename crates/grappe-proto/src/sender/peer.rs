@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::content::block_set::BlockSet;
 use crate::limits::PEER_SILENCE_MAX;
 use crate::seal::SealKey;
-use crate::session::NodeState;
-use crate::units::{BlockIndex, PeerId, Sequence, Time};
+use crate::session::{LimitedBy, NodeState};
+use crate::units::{BlockIndex, PeerId, Rate, Sequence, Time};
 use crate::wire::control::Done;
 
 /// A receiver that reports but hears nothing for so long is out of the group's reach. Beats always come,
@@ -15,6 +16,9 @@ const DEAF_MAX: Duration = Duration::from_secs(15);
 /// A receiver that hears but stores nothing for so long never will: longer than disks flush.
 const STUCK_MAX: Duration = Duration::from_secs(60);
 
+/// Time over which deliveries are counted: longer than packets wait in queues.
+const DELIVERY_TIME: Duration = Duration::from_millis(400);
+
 /// One receiver, from its greeting to its end.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -23,17 +27,32 @@ pub(super) struct Peer {
     pub(super) stage: Stage,
     /// Whether it heard the group once, whatever became of it since.
     pub(super) has_joined: bool,
+    pub(super) role: Role,
+    /// The turn that it was given last, and whether it has begun it.
+    pub(super) turn: u32,
+    pub(super) in_turn: bool,
+    /// Where its turn began.
+    pub(super) from: BlockIndex,
+    /// What it had stored when it last said so.
+    pub(super) have: BlockSet,
+    /// Sent apart from the others at least once.
+    pub(super) apart: Option<Apart>,
     pub(super) report_key: SealKey,
     /// Number of its latest report; older ones are stale or replayed.
     pub(super) report_last: Option<Sequence>,
     pub(super) heard_at: Time,
     pub(super) highest: Sequence,
     pub(super) received: u64,
+    /// The rate at which packets reach it, over the last second or so, and the count that it began with.
+    pub(super) delivered: Option<Rate>,
+    delivered_from: (Time, u64),
     /// When `highest` grew last.
     pub(super) hearing_at: Time,
     pub(super) stored_below: BlockIndex,
     /// When `stored_below` grew last.
     pub(super) storing_at: Time,
+    /// Packets before this one count as processed: it was not meant to hear them.
+    pub(super) base: Sequence,
     /// Packets that may be on the way to it.
     pub(super) credit: u64,
     pub(super) store_backlog: u16,
@@ -57,6 +76,28 @@ pub(super) enum Stage {
     },
 }
 
+/// A receiver's part in the present pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Takes part.
+    Member,
+    /// Waits for a turn.
+    Waiting,
+    /// Has everything and verifies or places it, while another pass is on.
+    Finishing,
+}
+
+/// Why and since when a receiver is served apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Apart {
+    pub(super) cause: LimitedBy,
+    pub(super) since: Time,
+    /// How often so far.
+    pub(super) times: u32,
+    /// The rate that it takes, where its link was the cause.
+    pub(super) knee: Option<Rate>,
+}
+
 impl Peer {
     pub(super) fn new(id: PeerId, name: String, report_key: SealKey, now: Time) -> Self {
         Self {
@@ -64,23 +105,69 @@ impl Peer {
             name,
             stage: Stage::Greeted,
             has_joined: false,
+            role: Role::Member,
+            turn: 0,
+            in_turn: true,
+            from: BlockIndex(0),
+            have: BlockSet::new(),
+            apart: None,
             report_key,
             report_last: None,
             heard_at: now,
             highest: Sequence(0),
             received: 0,
+            delivered: None,
+            delivered_from: (now, 0),
             hearing_at: now,
             stored_below: BlockIndex(0),
             storing_at: now,
+            base: Sequence(0),
             credit: 0,
             store_backlog: 0,
             ring_permille: 0,
         }
     }
 
-    /// Hears the group and has not ended.
-    pub(super) fn is_live(&self) -> bool {
+    /// Takes note of how many packets it has received in all.
+    pub(super) fn note_delivery(&mut self, now: Time, received: u64, packet_bytes: u64) {
+        self.received = received;
+        let (since, before) = self.delivered_from;
+        let elapsed = now.since(since);
+        if elapsed >= DELIVERY_TIME {
+            let bytes = (received - before).saturating_mul(packet_bytes) as f64;
+            let rate = bytes / elapsed.as_secs_f64();
+            self.delivered = Some(Rate::from_bytes_per_second(rate as u64));
+            self.delivered_from = (now, received);
+        }
+    }
+
+    /// Has joined and has not ended.
+    pub(super) fn is_present(&self) -> bool {
         matches!(self.stage, Stage::Joined | Stage::Ready)
+    }
+
+    /// Takes part in the present pass.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_present() && self.role == Role::Member
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_present() && self.role == Role::Waiting
+    }
+
+    /// The packet up to which it needs no more room.
+    pub(super) fn heard(&self) -> Sequence {
+        self.highest.max(self.base)
+    }
+
+    /// Packets before this number may leave without overrunning its buffer.
+    pub(super) fn credit_end(&self) -> u64 {
+        self.heard().0.saturating_add(self.credit)
+    }
+
+    /// What held it back when it was sent apart.
+    pub(super) fn apart_for(&self) -> Option<LimitedBy> {
+        self.apart.map(|apart| apart.cause)
     }
 
     /// Why this receiver keeps the others waiting in vain, if it does.
@@ -118,8 +205,14 @@ impl Peer {
         }
     }
 
-    pub(super) fn is_ready(&self) -> bool {
+    /// Has the manifest and room for the content.
+    pub(super) fn is_prepared(&self) -> bool {
         self.stage == Stage::Ready
+    }
+
+    /// Can take part in the content of the present pass.
+    pub(super) fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready && self.in_turn
     }
 
     pub(super) fn has_ended(&self) -> bool {

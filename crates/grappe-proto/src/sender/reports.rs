@@ -21,7 +21,7 @@ impl Sender {
         let Some(peer) = self.peers.get_mut(header.peer.as_usize()) else {
             return;
         };
-        if !peer.is_live() || peer.report_last.is_some_and(|last| header.sequence <= last) {
+        if !peer.is_present() || peer.report_last.is_some_and(|last| header.sequence <= last) {
             return;
         }
         let mut body = [0; REPORT_LEN_MAX];
@@ -42,7 +42,7 @@ impl Sender {
             // Nobody can have seen what was not sent; such a report can be about nothing true.
             return;
         }
-        let cursor = self.cursor.0;
+        let (cursor, end) = (self.cursor.0, self.end());
         let Some(peer) = self.peers.get_mut(id.as_usize()) else {
             return;
         };
@@ -54,15 +54,25 @@ impl Sender {
             let reason = "broke the protocol: its reports contradict each other".into();
             return self.ended(id, NodeState::Failed, reason, now);
         }
-        peer.received = report.received;
+        let packet = super::packet_bytes(self.setup.symbol_size);
+        peer.note_delivery(now, report.received, packet);
         let before = Floor {
             stored_below: peer.stored_below,
-            highest: peer.highest,
-            credit_end: peer.highest.0.saturating_add(peer.credit),
+            highest: peer.heard(),
+            credit_end: peer.credit_end(),
         };
         peer.heard_at = now;
+        peer.store_backlog = report.store_backlog;
+        peer.ring_permille = report.ring_permille;
         if report.highest > peer.highest {
             (peer.highest, peer.hearing_at) = (report.highest, now);
+        }
+        if !peer.is_live() {
+            return self.report_apart(id, report, now);
+        }
+        if report.turn != peer.turn {
+            // From before its turn: of no meaning in this one.
+            return;
         }
         // May go back: a receiver that found a wrong hash asks again.
         let stored_below = report.stored_below.min(cursor);
@@ -70,22 +80,26 @@ impl Sender {
             peer.storing_at = now;
         }
         peer.stored_below = stored_below;
-        peer.store_backlog = report.store_backlog;
-        peer.ring_permille = report.ring_permille;
-        let highest = peer.highest;
+        let highest = peer.heard();
+        let is_back = peer.highest > peer.base;
         let retreats = peer.stored_below < self.floor.stored_below;
-        self.rate.observe(
-            now,
-            id,
-            Observation {
-                highest: report.highest,
-                received: report.received,
-                dropped: report.dropped,
-            },
-            next,
-        );
+        // What went by before it came back to the group is not lost.
+        if is_back && !self.probing.excuses(id) {
+            self.rate.observe(
+                now,
+                id,
+                Observation {
+                    highest: report.highest,
+                    received: report.received,
+                    dropped: report.dropped,
+                },
+                next,
+            );
+        }
         for lack in &report.lacks {
             if lack.block < cursor {
+                // Not planned where a block that was there before differs from the sender's.
+                self.plan.insert(lack.block);
                 let symbols = self.symbols(lack.block);
                 self.ledger.lack(now, lack, highest, symbols);
             }
@@ -96,16 +110,16 @@ impl Sender {
         if was_slowest || retreats {
             self.refresh_floor();
         }
+        if stored_below >= end {
+            self.turn_is_over(id);
+        }
+        self.probe(now);
     }
 
     /// Whether every live receiver has processed packets sent after the last of `block`'s first sending.
     pub(super) fn heard_by_all(&self, block: BlockIndex) -> bool {
-        if block < self.ends_from {
-            return true;
-        }
-        let index = (block.0 - self.ends_from.0) as usize;
         self.ends
-            .get(index)
-            .is_some_and(|end| self.floor.highest >= *end)
+            .get(&block)
+            .is_none_or(|end| self.floor.highest >= *end)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::peer::{Peer, Stage};
+use super::peer::{Peer, Role, Stage};
 use super::{Digests, Event, Floor, Output, Phase, Sender, Summary};
 use crate::limits::PEERS_MAX;
 use crate::seal::{KEY_LEN, SealKey};
 use crate::session::{Expectation, LimitedBy, NodeOutcome, NodeState};
 use crate::units::{BlockIndex, PeerId, Time};
-use crate::wire::control::{Done, ToReceiver, ToSender};
+use crate::wire::control::{Done, MANIFEST_BY_CONTROL_MAX, ToReceiver, ToSender};
 
 #[cfg(test)]
 mod tests;
@@ -61,7 +61,9 @@ impl Sender {
         match (message, &peer.stage) {
             (_, Stage::Ended { .. }) => {}
             (ToSender::Joined { buffer_bytes }, Stage::Greeted) => self.joined(id, buffer_bytes),
-            (ToSender::Ready, Stage::Joined) => peer.stage = Stage::Ready,
+            (ToSender::Ready { turn, have }, Stage::Joined | Stage::Ready) => {
+                self.ready_for(id, turn, have, now);
+            }
             (ToSender::Done(done), Stage::Ready) => self.done(id, done, now),
             (ToSender::Refused { reason }, _) => self.ended(id, NodeState::Refused, reason, now),
             (ToSender::Failed { reason }, _) => self.ended(id, NodeState::Failed, reason, now),
@@ -129,18 +131,14 @@ impl Sender {
         let receivers = self.live().count();
         self.outputs
             .push_back(Output::Event(Event::Started(receivers)));
-        self.phase = Phase::Manifest;
         self.started_at = now;
-        self.beat_at = now;
-        self.gate = self.setup.stream.manifest_blocks().end;
-        for peer in &mut self.peers {
-            (peer.hearing_at, peer.storing_at) = (now, now);
-        }
+        self.begin_pass(now);
     }
 
     /// Tells every receiver that the copy is broken off, and ends.
     pub(super) fn abort(&mut self, reason: &str, now: Time) {
-        for id in self.live_ids() {
+        let present: Vec<PeerId> = self.present().map(|peer| peer.id).collect();
+        for id in present {
             self.outputs.push_back(Output::Control(
                 id,
                 ToReceiver::Abort {
@@ -192,10 +190,8 @@ impl Sender {
         };
         let floor = self.live().fold(nobody, |floor, peer| Floor {
             stored_below: floor.stored_below.min(peer.stored_below),
-            highest: floor.highest.min(peer.highest),
-            credit_end: floor
-                .credit_end
-                .min(peer.highest.0.saturating_add(peer.credit)),
+            highest: floor.highest.min(peer.heard()),
+            credit_end: floor.credit_end.min(peer.credit_end()),
         });
         self.floor = floor;
         self.receivers = self.live().count();
@@ -203,12 +199,22 @@ impl Sender {
     }
 
     fn reason_to_decline(&self, name: &str) -> Option<String> {
-        if !self.is_joining() {
-            return Some("the copy has begun; the next one is open again".into());
-        }
         if self.peers.len() >= PEERS_MAX {
             return Some(format!(
                 "{PEERS_MAX} receivers are the most that a session takes"
+            ));
+        }
+        let has_all = |peer: &Peer| {
+            let complete = NodeState::Complete;
+            matches!(&peer.stage, Stage::Ended { state, .. } if *state == complete)
+        };
+        if self
+            .peers
+            .iter()
+            .any(|peer| peer.name == name && has_all(peer))
+        {
+            return Some(format!(
+                "a receiver named `{name}` has the whole copy already"
             ));
         }
         if let Expectation::Names(names) = &self.setup.expectation {
@@ -259,15 +265,27 @@ impl Sender {
 
     fn joined(&mut self, id: PeerId, buffer_bytes: u64) {
         let packet = super::packet_bytes(self.setup.symbol_size);
+        let is_joining = self.is_joining();
         let Some(peer) = self.peers.get_mut(id.as_usize()) else {
             return;
         };
         peer.stage = Stage::Joined;
         peer.has_joined = true;
+        if !is_joining {
+            peer.role = Role::Waiting;
+            peer.in_turn = false;
+        }
         // One train must always fit, or nothing would ever move.
         peer.credit = (buffer_bytes / packet).max(self.setup.burst_packets_max as u64);
         let name = peer.name.clone();
-        self.outputs.push_back(Output::Event(Event::Joined(name)));
+        self.outputs.push_back(Output::Event(if is_joining {
+            Event::Joined(name)
+        } else {
+            Event::JoinedLate(name)
+        }));
+        if !is_joining && self.setup.stream.manifest_len() <= MANIFEST_BY_CONTROL_MAX {
+            self.outputs.push_back(Output::Manifest(id));
+        }
         self.refresh_floor();
     }
 
@@ -356,28 +374,29 @@ impl Sender {
             bytes: done.bytes,
             elapsed: at.since(self.started_at),
             repaired: done.repaired,
-            limited_by: if peer.has_joined {
-                self.blame.verdict(peer.id)
-            } else {
+            limited_by: if !peer.has_joined {
                 // What held the copy back did not reach it.
                 LimitedBy::Network
+            } else {
+                peer.apart_for()
+                    .unwrap_or_else(|| self.blame.verdict(peer.id))
             },
+            apart: peer.apart.is_some(),
         })
     }
 
     /// Forgets the blocks that every live receiver has stored.
     fn forget_stored(&mut self) {
         let below = self.floor.stored_below.min(self.cursor.0);
-        if self.ready.first().is_none_or(|first| *first >= below) && self.ends_from >= below {
+        let is_forgotten = |first: Option<&BlockIndex>| first.is_none_or(|first| *first >= below);
+        if is_forgotten(self.ready.first()) && is_forgotten(self.ends.keys().next()) {
             return;
         }
         self.ready = self.ready.split_off(&below);
         // What waited to be sent again is needed no more, and the driver drops its bytes now.
         self.repairs.retain(|(block, _)| *block >= below);
         self.ledger.forget_below(below);
-        while self.ends_from < below && self.ends.pop_front().is_some() {
-            self.ends_from = BlockIndex(self.ends_from.0 + 1);
-        }
+        self.ends = self.ends.split_off(&below);
         self.outputs.push_back(Output::Forget(below));
     }
 }
@@ -392,6 +411,7 @@ fn never_came(name: &str) -> NodeOutcome {
         elapsed: Duration::ZERO,
         repaired: 0,
         limited_by: LimitedBy::Network,
+        apart: false,
     }
 }
 
@@ -399,7 +419,7 @@ fn kind(message: &ToSender) -> &'static str {
     match message {
         ToSender::Hello { .. } => "greeting",
         ToSender::Joined { .. } => "`joined`",
-        ToSender::Ready => "`ready`",
+        ToSender::Ready { .. } => "`ready`",
         ToSender::Refused { .. } => "`refused`",
         ToSender::Done(_) => "`done`",
         ToSender::Failed { .. } => "`failed`",

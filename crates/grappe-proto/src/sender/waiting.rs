@@ -79,12 +79,13 @@ mod tests {
 
     use super::super::{Input, Job, Output, SenderSetup};
     use super::*;
+    use crate::content::block_set::BlockSet;
     use crate::content::layout::Layout;
     use crate::content::manifest::{Entry, Kind, Manifest};
     use crate::content::stream::Stream;
     use crate::rate::RateLimits;
     use crate::seal::SealKey;
-    use crate::session::Expectation;
+    use crate::session::{Expectation, Straggler};
     use crate::units::{BlockIndex, Digest, PeerId, Sequence, Time};
     use crate::wire::control::ToSender;
     use crate::wire::data::{HEADER_LEN, TAG_LEN};
@@ -115,6 +116,7 @@ mod tests {
             expectation: Expectation::Count(1),
             wait: WAIT,
             rate: RateLimits::default(),
+            straggler: Straggler::Wait,
             burst_packets_max: 44,
         };
         Sender::new(setup, Time::ZERO)
@@ -153,6 +155,7 @@ mod tests {
     fn report(machine: &mut Sender, number: u64, stored_below: u32, now: Time) {
         let sent = machine.packets_sent();
         let report = Report {
+            turn: 0,
             highest: Sequence(sent),
             received: sent,
             echo: now,
@@ -191,7 +194,10 @@ mod tests {
         flow(&mut machine, &mut now);
         assert_eq!(machine.waiting_for(), "node7 to prepare for the files");
 
-        machine.handle(Input::Control(PEER, ToSender::Ready), now);
+        let mut have = BlockSet::new();
+        have.insert(BlockIndex(0));
+        let ready = ToSender::Ready { turn: 0, have };
+        machine.handle(Input::Control(PEER, ready), now);
         report(&mut machine, 1, 1, now);
         flow(&mut machine, &mut now);
         assert_eq!(machine.waiting_for(), disk(1));

@@ -38,6 +38,18 @@ impl Expectation {
     }
 }
 
+/// What becomes of a receiver that is far slower than the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Straggler {
+    /// All go at its pace.
+    Wait,
+    /// The others go on, and it is served apart.
+    #[default]
+    Demote,
+    /// It is given up.
+    Drop,
+}
+
 /// How a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeState {
@@ -110,6 +122,8 @@ pub struct NodeOutcome {
     pub repaired: u64,
     /// What held this node, or with it the copy, back.
     pub limited_by: LimitedBy,
+    /// Whether some of it was sent to this node apart from the others.
+    pub apart: bool,
 }
 
 #[cfg(test)]

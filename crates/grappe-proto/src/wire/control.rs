@@ -2,11 +2,16 @@
 //!
 //! A receiver of another minor version skips fields that it does not know. Framing and encryption of
 //! the channel are the driver's.
+//!
+//! A receiver takes part in turns, numbered by the sender: the first is turn 0, from the first block on.
+//! One that was sent apart ([`ToReceiver::Pause`]), or came late, is given another turn later.
 
 use minicbor::{Decode, Encode};
 
 use super::WireError;
+use crate::content::block_set::BlockSet;
 use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
+use crate::units::BlockIndex;
 
 /// Bytes of the longest control message.
 pub const CONTROL_BYTES_MAX: usize = 1 << 20;
@@ -37,9 +42,16 @@ pub enum ToSender {
         #[n(0)]
         buffer_bytes: u64,
     },
-    /// The manifest is there and can be stored.
+    /// The manifest is there and can be stored, or a turn has begun.
     #[n(2)]
-    Ready,
+    Ready {
+        /// The turn that this receiver takes part in.
+        #[n(0)]
+        turn: u32,
+        /// The blocks that it has stored already.
+        #[n(1)]
+        have: BlockSet,
+    },
     /// This node does not take part, for a reason known before content flowed.
     #[n(3)]
     Refused {
@@ -109,7 +121,37 @@ pub enum ToReceiver {
         #[n(0)]
         reason: String,
     },
+    /// A turn begins: listen to the group, and say what is there.
+    #[n(5)]
+    Turn {
+        /// Its number; never used before.
+        #[n(0)]
+        number: u32,
+        /// What came before this block is not sent in this turn.
+        #[n(1)]
+        from: BlockIndex,
+        /// The number of the last packet sent before it: packets up to this one, which may still be on
+        /// the way, say nothing of what went by in this turn.
+        #[n(2)]
+        base: u64,
+    },
+    /// The others go on without this receiver: leave the group and wait for a turn.
+    #[n(6)]
+    Pause,
+    /// The sender is there, for a receiver that does not hear the group.
+    #[n(7)]
+    Alive,
+    /// The whole encoded manifest, for a receiver that came late; at most [`MANIFEST_BY_CONTROL_MAX`].
+    #[n(8)]
+    Manifest {
+        /// It hashes to what the welcome said.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
 }
+
+/// Bytes of the longest manifest that travels on the control channel; longer ones are multicast.
+pub const MANIFEST_BY_CONTROL_MAX: u64 = CONTROL_BYTES_MAX as u64 / 2;
 
 /// What a receiver must know to take part.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -232,6 +274,20 @@ mod tests {
             digests_hash: [1; 32],
         };
         assert_eq!(decode_to_receiver(&encode(&finish)), Ok(finish));
+        let turn = ToReceiver::Turn {
+            number: 3,
+            from: BlockIndex(70_000),
+            base: 1 << 40,
+        };
+        assert_eq!(decode_to_receiver(&encode(&turn)), Ok(turn));
+        let manifest = ToReceiver::Manifest {
+            bytes: vec![1, 2, 3],
+        };
+        assert_eq!(decode_to_receiver(&encode(&manifest)), Ok(manifest));
+        let mut have = BlockSet::new();
+        have.insert_range(BlockIndex(2)..BlockIndex(900));
+        let ready = ToSender::Ready { turn: 1, have };
+        assert_eq!(decode_to_sender(&encode(&ready)), Ok(ready));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::units::{BlockIndex, PeerId, Sequence, Time};
 pub const LACKS_MAX: usize = 40;
 
 const LACK_BYTES_MAX: usize = 4 + 1 + 1 + 32;
-const FIXED_LEN: usize = 8 + 8 + 8 + 4 + 4 + 4 + 2 + 2 + 1;
+const FIXED_LEN: usize = 4 + 8 + 8 + 8 + 4 + 4 + 4 + 2 + 2 + 1;
 
 /// Bytes of the longest report, header and tag included.
 pub const REPORT_LEN_MAX: usize = HEADER_LEN + FIXED_LEN + LACKS_MAX * LACK_BYTES_MAX + TAG_LEN;
@@ -85,6 +85,8 @@ pub struct Lack {
 /// The body of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
+    /// The receiver's turn that `stored_below` and the lacks belong to; see `control`.
+    pub turn: u32,
     /// The highest sequence number among the packets processed.
     pub highest: Sequence,
     /// Packets of the sender processed, each counted once.
@@ -93,7 +95,7 @@ pub struct Report {
     pub echo: Time,
     /// Microseconds between that beat's arrival and this report.
     pub echo_age_us: u32,
-    /// Every block before this one is stored.
+    /// Every block of the turn before this one is stored.
     pub stored_below: BlockIndex,
     /// Reads' worth of packets that the receiving socket dropped for want of room since the session
     /// began; a train of packets counts as one.
@@ -116,6 +118,7 @@ impl Report {
     pub fn read(body: &[u8]) -> Result<Self, WireError> {
         let mut fields = Fields::of(body);
         let mut report = Self {
+            turn: fields.u32()?,
             highest: Sequence(fields.u64()?),
             received: fields.u64()?,
             echo: Time::from_nanos(fields.u64()?),
@@ -139,6 +142,7 @@ impl Report {
 
     /// Appends the body's bytes, to be sealed. Lacks beyond [`LACKS_MAX`] are left out.
     pub fn emit(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.turn.to_be_bytes());
         bytes.extend_from_slice(&self.highest.0.to_be_bytes());
         bytes.extend_from_slice(&self.received.to_be_bytes());
         bytes.extend_from_slice(&self.echo.as_nanos().to_be_bytes());
@@ -227,10 +231,11 @@ mod tests {
     proptest! {
         #[test]
         fn report_survives_the_wire(
-            highest: u64, received: u64, echo: u64, ages: [u32; 3], small: [u16; 2],
+            turn: u32, highest: u64, received: u64, echo: u64, ages: [u32; 3], small: [u16; 2],
             lacks in proptest::collection::vec(lack(), 0..=LACKS_MAX),
         ) {
             let report = Report {
+                turn,
                 highest: Sequence(highest),
                 received,
                 echo: Time::from_nanos(echo),

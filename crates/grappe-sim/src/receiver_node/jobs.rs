@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use grappe_proto::fec::SymbolSet;
-use grappe_proto::receiver::{Input, Job};
+use grappe_proto::receiver::{Input, Job, Prepared};
 use grappe_proto::units::{BlockIndex, Time};
 use grappe_proto::wire::control::Done;
 
@@ -30,6 +30,7 @@ impl ReceiverNode {
             done_at,
             Event::ReceiverJob {
                 node: self.node,
+                life: outside.lives[self.node],
                 job,
             },
         );
@@ -40,10 +41,14 @@ impl ReceiverNode {
         let Some(machine) = &self.machine else { return };
         let stream = machine.stream().clone();
         let input = match job {
-            Job::Prepare => Input::Prepared(match &mut self.store {
-                Some(store) => store.prepare(&stream),
-                None => Ok(outside.content.stream.clone()),
-            }),
+            Job::Prepare => {
+                let prepared = match &mut self.store {
+                    Some(store) => store.prepare(&stream),
+                    None => Ok(outside.content.stream.clone()),
+                };
+                let have = self.journal.clone();
+                Input::Prepared(prepared.map(|stream| Prepared { stream, have }))
+            }
             Job::Store { block, .. } => {
                 self.maybe_spoil(block, outside);
                 Input::Stored(block)

@@ -9,9 +9,10 @@ mod packets;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::receiver::{Failure, Input, Output, Receiver};
 use grappe_proto::seal::SealKey;
-use grappe_proto::units::{BlockIndex, PeerId, Time};
+use grappe_proto::units::{BlockIndex, Time};
 use grappe_proto::wire::control::Done;
 
 use crate::disk::Disk;
@@ -30,6 +31,10 @@ const OUTPUTS_MAX: u32 = 100_000;
 pub(crate) struct ReceiverNode {
     node: usize,
     machine: Option<Receiver>,
+    /// What is stored from a life before.
+    journal: BlockSet,
+    /// Whether it is a member of the group.
+    hears: bool,
     report_key: SealKey,
     random: Random,
     pub(crate) disk: Disk,
@@ -56,6 +61,8 @@ impl ReceiverNode {
         Self {
             node,
             machine: None,
+            journal: BlockSet::new(),
+            hears: true,
             report_key: SealKey::new(&outside.keys.reports[node]),
             random,
             disk: Disk::new(scenario.store_rate),
@@ -92,6 +99,45 @@ impl ReceiverNode {
             },
             outside,
         );
+        if self
+            .journal
+            .covers(outside.content.stream.manifest_blocks())
+        {
+            self.input(now, Input::ManifestKnown, outside);
+        }
+    }
+
+    /// A process begins, with what the one before has stored.
+    pub(crate) fn live(&mut self) {
+        if let Some(machine) = self.machine.take() {
+            self.journal = machine.have().clone();
+        }
+        self.hears = true;
+        self.wake_at = Time::NEVER;
+    }
+
+    /// The sender was gone before it came.
+    pub(crate) fn too_late(&mut self, now: Time, outside: &mut Outside) {
+        self.ended(
+            now,
+            End::Failed(Failure::SenderGone("nobody is there".into())),
+            outside,
+        );
+    }
+
+    /// The content that a copy before has stored.
+    pub(crate) fn resume(&mut self, percent: u32, outside: &Outside) {
+        let stream = &outside.content.stream;
+        let content = stream.content_blocks();
+        let count = u64::from(content.end.0 - content.start.0) * u64::from(percent) / 100;
+        let end = BlockIndex(content.start.0 + count as u32);
+        self.journal.insert_range(stream.manifest_blocks());
+        self.journal.insert_range(content.start..end);
+        if let Some(store) = &mut self.store {
+            for block in (0..end.0).map(BlockIndex) {
+                store.keep(block, outside.content.block(block));
+            }
+        }
     }
 
     pub(crate) fn crash(&mut self, now: Time, silent: bool, outside: &mut Outside) {
@@ -127,8 +173,19 @@ impl ReceiverNode {
                 Output::Wait(at) => return self.wait(now, at, outside),
                 Output::Report(packet) => self.report(now, packet, outside),
                 Output::Control(message) => {
-                    let mail = Mail::Control(PeerId(self.node as u16), message);
+                    let mail = Mail::Control(outside.now_living(self.node), message);
                     outside.control_to_sender(now, self.node, mail);
+                }
+                Output::Hear(hears) => {
+                    self.hears = hears;
+                    if let (true, Some(machine)) = (hears, &self.machine) {
+                        outside.stored_below[self.node] = machine.progress().0;
+                    }
+                }
+                Output::Discard => {
+                    if let Some(store) = &mut self.store {
+                        store.discard();
+                    }
                 }
                 Output::Job(job) => self.begin(now, job, outside),
                 Output::Finished(result) => self.finished(now, result, outside),
@@ -192,7 +249,7 @@ impl ReceiverNode {
         outside.control_to_sender(
             now,
             self.node,
-            Mail::Left(PeerId(self.node as u16), reason.into()),
+            Mail::Left(outside.now_living(self.node), reason.into()),
         );
     }
 }

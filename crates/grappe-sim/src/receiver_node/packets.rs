@@ -32,6 +32,9 @@ impl ReceiverNode {
         outside: &mut Outside,
     ) {
         self.waiting_bytes = 0;
+        if !self.hears {
+            return;
+        }
         if self.dropped != self.told_dropped {
             self.told_dropped = self.dropped;
             self.input(

@@ -12,10 +12,11 @@ use grappe_proto::receiver;
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Event as Told, Input, Job, Output, Sender, SenderSetup, Summary};
 use grappe_proto::session::Expectation;
-use grappe_proto::units::{BlockIndex, Sequence, Time};
+use grappe_proto::units::{BlockIndex, PeerId, Sequence, Time};
+use grappe_proto::wire::control::ToReceiver;
 
 use crate::disk::Disk;
-use crate::event::{Event, Mail};
+use crate::event::{Event, Mail, Node};
 use crate::network::Uplink;
 use crate::outside::Outside;
 use crate::scenario::Scenario;
@@ -32,6 +33,8 @@ pub(crate) struct SenderNode {
     disk: Disk,
     payload: bool,
     inbox: VecDeque<Mail>,
+    /// Who is behind each connection.
+    connections: Vec<Node>,
     /// Blocks read and not forgotten, with their bytes where there are any.
     memory: BTreeMap<BlockIndex, Vec<u8>>,
     /// Blocks before this one were sent, in part at least.
@@ -51,8 +54,9 @@ impl SenderNode {
             tag: outside.keys.tag,
             stream: outside.content.stream.clone(),
             symbol_size: SYMBOL_SIZE,
-            expectation: Expectation::Count(scenario.receivers),
+            expectation: Expectation::Count(scenario.expected()),
             wait: Duration::from_secs(2),
+            straggler: scenario.straggler,
             rate: RateLimits {
                 cap: scenario.rate_cap,
                 ..RateLimits::default()
@@ -66,6 +70,7 @@ impl SenderNode {
             disk: Disk::new(scenario.read_rate),
             payload: scenario.payload,
             inbox: VecDeque::new(),
+            connections: Vec::new(),
             memory: BTreeMap::new(),
             begun: BlockIndex(0),
             next: Sequence(1),
@@ -155,8 +160,10 @@ impl SenderNode {
 
     fn handle(&mut self, now: Time, mail: Mail) {
         match mail {
-            Mail::Hello(peer, report_key) => {
-                let name = format!("node{:04}", peer.0);
+            Mail::Hello(node, report_key) => {
+                let peer = PeerId(self.connections.len() as u16);
+                self.connections.push(node);
+                let name = format!("node{:04}", node.node);
                 self.machine.handle(
                     Input::Hello {
                         peer,
@@ -166,13 +173,22 @@ impl SenderNode {
                     now,
                 );
             }
-            Mail::Control(peer, message) => self.machine.handle(Input::Control(peer, message), now),
-            Mail::Left(peer, reason) => self.machine.handle(Input::Left(peer, reason), now),
+            Mail::Control(node, message) => {
+                if let Some(peer) = self.peer_of(node) {
+                    self.machine.handle(Input::Control(peer, message), now);
+                }
+            }
+            Mail::Left(node, reason) => {
+                if let Some(peer) = self.peer_of(node) {
+                    self.machine.handle(Input::Left(peer, reason), now);
+                }
+            }
             Mail::Report(packet) => self.machine.handle(Input::Datagram(&packet), now),
             Mail::BlockRead(block, bytes) => {
                 self.memory.insert(block, bytes);
                 self.machine.handle(Input::BlockReady(block), now);
             }
+            Mail::BlockHashed(block) => self.machine.handle(Input::BlockHashed(block), now),
             Mail::DigestsFormed { hash, copy } => {
                 self.machine.handle(Input::DigestsReady { hash, copy }, now);
             }
@@ -187,18 +203,31 @@ impl SenderNode {
                 block,
                 beat,
             } => self.beat(now, sequence, block, beat, outside),
-            Output::Welcome(peer) => outside.welcome(now, peer.as_usize()),
+            Output::Welcome(peer) => {
+                if let Some(node) = self.reached(peer, outside) {
+                    outside.peers[node] = peer;
+                    outside.welcome(now, node);
+                }
+            }
             Output::Control(peer, message) => {
-                outside.control_to_receiver(
-                    now,
-                    peer.as_usize(),
-                    receiver::Input::Control(message),
-                );
+                if let Some(node) = self.reached(peer, outside) {
+                    if message == ToReceiver::Pause {
+                        outside.stored_below[node] = u32::MAX;
+                    }
+                    outside.control_to_receiver(now, node, receiver::Input::Control(message));
+                }
+            }
+            Output::Manifest(peer) => {
+                if let Some(node) = self.reached(peer, outside) {
+                    outside.control_to_receiver(now, node, receiver::Input::ManifestKnown);
+                }
             }
             Output::Close(peer) => {
                 let closed = receiver::Input::Closed("the sender closed the connection".into());
-                outside.stored_below[peer.as_usize()] = u32::MAX;
-                outside.control_to_receiver(now, peer.as_usize(), closed);
+                if let Some(node) = self.reached(peer, outside) {
+                    outside.stored_below[node] = u32::MAX;
+                    outside.control_to_receiver(now, node, closed);
+                }
             }
             Output::Job(job) => self.job(now, job, outside),
             Output::Forget(below) => self.memory = self.memory.split_off(&below),
@@ -206,6 +235,17 @@ impl SenderNode {
             Output::Event(_) | Output::Wait(_) => {}
             Output::Finished(summary) => self.summary = Some((summary, now)),
         }
+    }
+
+    fn peer_of(&self, node: Node) -> Option<PeerId> {
+        let at = self.connections.iter().rposition(|known| *known == node)?;
+        Some(PeerId(at as u16))
+    }
+
+    /// The receiver at the other end of a connection, if it still lives.
+    fn reached(&self, peer: PeerId, outside: &Outside) -> Option<usize> {
+        let node = self.connections.get(peer.as_usize())?;
+        (outside.lives[node.node] == node.life).then_some(node.node)
     }
 
     fn job(&mut self, now: Time, job: Job, outside: &mut Outside) {
@@ -221,6 +261,10 @@ impl SenderNode {
                     Mail::BlockRead(block, bytes),
                 )
             }
+            Job::Hash(block) => (
+                self.disk.work(now, u64::from(BLOCK_SIZE)),
+                Mail::BlockHashed(block),
+            ),
             Job::Digests => {
                 let (hash, copy) = (outside.content.digests_hash, outside.content.copy);
                 (

@@ -90,6 +90,19 @@ impl Display {
                 self.has_joined = true;
                 self.line(format_args!("joined: {name}"));
             }
+            Event::JoinedLate(name) => {
+                self.has_joined = true;
+                self.line(format_args!("joined late: {name}"));
+            }
+            Event::Demoted(name, reason) => {
+                self.line(format_args!(
+                    "apart from the others from now on: {name}: {reason}"
+                ));
+            }
+            Event::Returned(name) => self.line(format_args!("with the others again: {name}")),
+            Event::Apart(count) => {
+                self.line(format_args!("sending what {count} receiver(s) still lack"));
+            }
             Event::Refused(name, reason) => self.turn_away("refused", name, reason),
             Event::Started(count) => self.line(format_args!("sending to {count} receiver(s)")),
             Event::Complete(name) => self.line(format_args!("complete: {name}")),

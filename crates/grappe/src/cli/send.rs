@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use grappe::nodeset::NodeSet;
-use grappe::send::{SendOptions, SendReport, send};
+use grappe::send::{self, SendOptions, SendReport, send};
 use grappe_proto::limits::PEERS_MAX;
 use grappe_proto::session::{Expectation, NodeState};
 use grappe_proto::units::Rate;
@@ -28,7 +28,7 @@ Exit code: 0 every expected receiver is complete and verified; 1 some are not, o
 sent whole, or the copy was broken off; 2 usage or configuration; 3 nobody joined.
 
 The object of --json: session, bytes, files, seconds, blake3, nodes (each with name, state, bytes, \
-seconds, rate, repaired, limited_by, and reason where there is one), skipped, missing, cancelled (null, \
+seconds, rate, repaired, limited_by, and where it is so apart and reason), skipped, missing, cancelled (null, \
 or why the copy was broken off). It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
 
 /// Send files and directories to every node that listens
@@ -52,6 +52,10 @@ pub(crate) struct Arguments {
     /// Send at most this much: 900mbit, 80MB/s [default: as much as network and nodes take]
     #[arg(long, value_parser = parse_rate)]
     rate: Option<Rate>,
+    /// A node far slower than the others: wait, all go at its pace; demote, they go on and it is served
+    /// apart; drop, it is given up
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "demote")]
+    straggler: Straggler,
     /// Port of this node, TCP and UDP, that receivers connect and report to; to open in a firewall
     /// [default: any free one]
     #[arg(long, value_name = "PORT")]
@@ -59,6 +63,24 @@ pub(crate) struct Arguments {
     /// Print one JSON object on standard output at the end
     #[arg(long)]
     json: bool,
+}
+
+/// The choices of `--straggler`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Straggler {
+    Wait,
+    Demote,
+    Drop,
+}
+
+impl From<Straggler> for send::Straggler {
+    fn from(straggler: Straggler) -> Self {
+        match straggler {
+            Straggler::Wait => Self::Wait,
+            Straggler::Demote => Self::Demote,
+            Straggler::Drop => Self::Drop,
+        }
+    }
 }
 
 /// Runs `grappe send`.
@@ -78,6 +100,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         network,
         expectation: expectation.clone(),
         wait: arguments.wait,
+        straggler: arguments.straggler.into(),
         rate: arguments.rate,
         control_port: arguments.control_port.unwrap_or(0),
     };

@@ -50,6 +50,9 @@ struct Node<'a> {
     /// Bytes that came by repair.
     repaired: u64,
     limited_by: &'static str,
+    /// Whether some of it was sent apart from the others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    apart: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
 }
@@ -70,6 +73,7 @@ pub(crate) fn json(report: &SendReport) -> String {
         rate: round(rate(node.bytes, node.elapsed), 1.0),
         repaired: repaired_bytes(node),
         limited_by: node.limited_by.as_str(),
+        apart: node.apart,
         reason: node.reason.as_deref(),
     });
     let skipped = report.skipped.iter().map(|skipped| Skipped {
@@ -136,11 +140,13 @@ fn row(node: &NodeOutcome) -> [String; COLUMNS.len()] {
         if_known(is_complete, rate),
         if_known(is_complete, show_bytes(repaired_bytes(node))),
         // That a node never joined is the network's doing as far as anybody here can know.
-        if_known(
-            is_complete || !node.joined,
-            node.limited_by.as_str().to_owned(),
-        ),
+        if_known(is_complete || !node.joined, limited_by(node)),
     ]
+}
+
+fn limited_by(node: &NodeOutcome) -> String {
+    let apart = if node.apart { ", apart" } else { "" };
+    format!("{}{apart}", node.limited_by.as_str())
 }
 
 fn aligned(rows: &[[String; COLUMNS.len()]]) -> String {

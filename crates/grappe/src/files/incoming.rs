@@ -3,7 +3,7 @@
 //! Nothing appears under a final name here (`place` does that), and nobody judges hashes here: they are
 //! handed to the caller, who knows what they must be.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -18,14 +18,16 @@ use grappe_proto::limits::BLOCK_SIZE;
 use grappe_proto::units::Digest;
 
 use super::error::is_full;
+use super::journal::Journal;
 use super::open_files::OpenFiles;
 use super::place::{self, Placed};
+use super::resume::Earlier;
 use super::staging::Staging;
 use super::{SinkError, metadata};
 
 /// A copy on its way into a directory. Shared by the threads that write.
 ///
-/// Dropped before [`Incoming::finalize`], it leaves nothing behind.
+/// Dropped before [`Incoming::finalize`], it leaves nothing behind, unless [`Incoming::keep`] was called.
 #[derive(Debug)]
 pub struct Incoming {
     pub(super) directory: Arc<Directory>,
@@ -39,18 +41,22 @@ pub struct Incoming {
     large: OpenFiles,
     /// The large files that exist in the staging folder.
     created: Mutex<HashSet<u32>>,
+    journal: Journal,
+    /// What an earlier attempt left: blocks, and the hashes of their pieces.
+    earlier: BTreeMap<u32, Vec<Digest>>,
 }
 
 impl Incoming {
     pub(super) fn new(
-        directory: Arc<Directory>,
-        path: PathBuf,
+        (directory, path): (Arc<Directory>, PathBuf),
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
         staging: Staging,
         needed: u64,
+        journal: Journal,
+        earlier: Earlier,
     ) -> Self {
-        let (large, created) = (OpenFiles::default(), Mutex::default());
+        let (large, created) = (OpenFiles::default(), Mutex::new(earlier.entries));
         Self {
             directory,
             path,
@@ -60,7 +66,22 @@ impl Incoming {
             needed,
             large,
             created,
+            journal,
+            earlier: earlier.blocks,
         }
+    }
+
+    /// The blocks that an earlier attempt left, each with the numbers and hashes of its pieces.
+    pub fn earlier(&self) -> impl Iterator<Item = (u32, Vec<(u32, Digest)>)> {
+        self.earlier.iter().map(|(block, digests)| {
+            let numbers = self.layout.pieces(*block).map(|piece| piece.number);
+            (*block, numbers.zip(digests.iter().copied()).collect())
+        })
+    }
+
+    /// Leaves what is there for another attempt at the same copy, when this value goes.
+    pub fn keep(&self) {
+        self.staging.keep();
     }
 
     /// Hashes the pieces of content block `block` and writes them, so that the bytes are fetched from
@@ -89,6 +110,13 @@ impl Incoming {
             self.write_piece(&piece, content)
                 .map_err(|error| self.write_error(&piece, error))?;
         }
+        self.journal.add(block, &digests).map_err(|error| {
+            let pieces = &mut self.layout.pieces(block);
+            match pieces.next() {
+                Some(piece) => self.write_error(&piece, error),
+                None => SinkError::io("write", &self.path, error),
+            }
+        })?;
         Ok(digests)
     }
 

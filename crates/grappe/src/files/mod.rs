@@ -5,10 +5,12 @@
 
 mod error;
 mod incoming;
+mod journal;
 mod metadata;
 mod open_files;
 mod parents;
 mod place;
+mod resume;
 mod root;
 mod sink;
 mod source;

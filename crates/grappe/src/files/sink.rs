@@ -10,12 +10,13 @@ use std::sync::Arc;
 use grappe_os::file::{self, Directory, FileError};
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
-use grappe_proto::units::SessionId;
+use grappe_proto::units::Digest;
 
 use super::incoming::{Incoming, file_size};
+use super::journal::Journal;
 use super::parents::Parents;
 use super::staging::{self, Staging};
-use super::{SinkError, metadata};
+use super::{SinkError, metadata, resume};
 
 /// What a file takes on most file systems is a multiple of this.
 const FILE_BYTES_STEP: u64 = 4096;
@@ -55,8 +56,8 @@ impl Sink {
         &self.path
     }
 
-    /// Prepares for the copy `session` of `manifest`: checks that it fits, that nothing is in its way,
-    /// and makes its staging folder.
+    /// Prepares for the copy of `manifest`, which has that hash: checks that it fits and that nothing is
+    /// in its way, and makes its staging folder or takes over the one of an earlier attempt.
     ///
     /// # Errors
     ///
@@ -65,46 +66,70 @@ impl Sink {
     /// the same directory.
     pub fn begin(
         &self,
-        session: SessionId,
+        manifest_hash: Digest,
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
     ) -> Result<Incoming, SinkError> {
         // Whoever decoded it has checked it as well. But a receiver may be root, and everything below
         // relies on paths that stay in the tree.
         manifest.validate()?;
-        let needed = space_needed(&manifest);
-        self.check_space(needed)?;
-        self.check_conflicts(session, &manifest)?;
+        self.check_conflicts(manifest_hash, &manifest)?;
         let path = self.path.clone();
-        let folder = metadata::display_path(&path, &staging::name(session));
-        let staging = match Staging::create(&self.directory, session) {
+        let folder = metadata::display_path(&path, &staging::name(manifest_hash));
+        let staging = match Staging::create(&self.directory, manifest_hash) {
             Ok(Some(staging)) => staging,
             Ok(None) => return Err(SinkError::InUse { path: folder }),
             Err(error) => return Err(SinkError::io("create", &folder, error)),
         };
-        let directory = Arc::clone(&self.directory);
+        let failed = |error| SinkError::io("prepare", &folder, error);
+        let earlier =
+            resume::find(staging.directory(), manifest_hash, &manifest, &layout).map_err(failed)?;
+        let needed = space_needed(&manifest);
+        let there = earlier
+            .blocks
+            .keys()
+            .map(|block| u64::from(layout.block_len(*block)));
+        if let Err(error) = self.check_space(needed.saturating_sub(there.sum()), needed) {
+            if !earlier.blocks.is_empty() {
+                staging.keep();
+            }
+            return Err(error);
+        }
+        let journal =
+            Journal::begin(staging.directory(), manifest_hash, &earlier.blocks).map_err(failed)?;
+        let into = (Arc::clone(&self.directory), path);
         Ok(Incoming::new(
-            directory, path, manifest, layout, staging, needed,
+            into, manifest, layout, staging, needed, journal, earlier,
         ))
     }
 
-    fn check_space(&self, needed: u64) -> Result<(), SinkError> {
+    /// Checks that there is room for `missing` bytes more, of `needed` in all; broken-off copies make way.
+    fn check_space(&self, missing: u64, needed: u64) -> Result<(), SinkError> {
         let path = self.path.clone();
-        match self.directory.available_bytes() {
-            Ok(available) if available < needed => Err(SinkError::NoSpace {
-                path,
+        let available = || {
+            let available = self.directory.available_bytes();
+            available.map_err(|error| SinkError::io("ask for the space in", &path, error.into()))
+        };
+        if available()? >= missing {
+            return Ok(());
+        }
+        // The folder of this copy is locked, and stays.
+        staging::remove_kept(&self.directory)
+            .map_err(|error| SinkError::io("list", &path, error))?;
+        match available()? {
+            available if available < missing => Err(SinkError::NoSpace {
+                path: path.clone(),
                 needed,
                 available,
             }),
-            Ok(_) => Ok(()),
-            Err(error) => Err(SinkError::io("ask for the space in", &path, error.into())),
+            _ => Ok(()),
         }
     }
 
     /// Looks for what stands in the way of any entry. What is not there at all has nothing in it, so
     /// that a copy of a new tree costs one look for each of its tops.
-    fn check_conflicts(&self, session: SessionId, manifest: &Manifest) -> Result<(), SinkError> {
-        let staging_name = staging::name(session);
+    fn check_conflicts(&self, manifest_hash: Digest, manifest: &Manifest) -> Result<(), SinkError> {
+        let staging_name = staging::name(manifest_hash);
         let mut parents = Parents::new(Arc::clone(&self.directory));
         let mut present: HashSet<&[u8]> = HashSet::from([&b""[..]]);
         let device = self

@@ -1,7 +1,8 @@
 //! The folder inside the destination in which a copy grows until it is whole.
 //!
-//! It is locked while it is in use, so that what a killed receiver left behind can be told from the
-//! work of a receiver that runs, and removed. Which files are in it is decided in `incoming`.
+//! It is named after the copy's manifest, so that the same copy finds what an earlier attempt left. It is
+//! locked while it is in use, so that what a killed receiver left behind can be told from the work of a
+//! receiver that runs. Which files are in it is decided in `incoming`.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -9,13 +10,15 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use grappe_os::file::{Access, Directory};
-use grappe_proto::units::SessionId;
+use grappe_proto::units::Digest;
+
+use super::journal;
 
 const NAME_PREFIX: &str = ".grappe-";
-const LOCK_NAME: &[u8] = b"lock";
+pub(super) const LOCK_NAME: &[u8] = b"lock";
 
 /// Attempts to make the folder. Other receivers, just starting, may take it for a stale one in the
 /// instant before it is locked, and lock it themselves as long as they remove it.
@@ -24,7 +27,10 @@ const ATTEMPTS_MAX: u32 = 32;
 /// Between two attempts: more than the removal of an empty folder takes.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// A staging folder of this process. It disappears with this value.
+/// A broken-off copy that nobody goes on with is removed after so long.
+const KEPT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A staging folder of this process. It disappears with this value, unless it is kept.
 #[derive(Debug)]
 pub(super) struct Staging {
     parent: Arc<Directory>,
@@ -33,6 +39,7 @@ pub(super) struct Staging {
     /// Locked as long as it is open.
     _lock: File,
     removed: AtomicBool,
+    kept: AtomicBool,
 }
 
 /// What came of an attempt to make a staging folder.
@@ -46,40 +53,60 @@ enum Made {
 enum Stale {
     Removed,
     InUse,
+    /// A copy that was broken off, and may be gone on with.
+    Kept,
 }
 
-/// The name of the staging folder of `session`.
-pub(super) fn name(session: SessionId) -> Vec<u8> {
-    format!("{NAME_PREFIX}{session}").into_bytes()
+/// The name of the staging folder of the copy whose manifest has this hash.
+pub(super) fn name(manifest_hash: Digest) -> Vec<u8> {
+    let mut name = NAME_PREFIX.to_owned();
+    for byte in &manifest_hash.0[..16] {
+        name.push_str(&format!("{byte:02x}"));
+    }
+    name.into_bytes()
 }
 
-/// Removes the staging folders in `parent` that no receiver uses any more.
+/// Removes the staging folders in `parent` that no receiver uses any more and that no copy can go on
+/// with, or that were left alone for a week.
 ///
 /// What cannot be removed, such as another user's, stays: that is no reason not to copy.
 pub(super) fn remove_stale(parent: &Directory) -> io::Result<()> {
+    remove_unused(parent, KEPT_MAX)
+}
+
+/// Removes all staging folders in `parent` that no receiver uses, for the space.
+pub(super) fn remove_kept(parent: &Directory) -> io::Result<()> {
+    remove_unused(parent, Duration::ZERO)
+}
+
+fn remove_unused(parent: &Directory, kept_max: Duration) -> io::Result<()> {
     for name in parent.entries()? {
         if is_staging_name(&name) {
-            let _ = remove_if_stale(parent, &name);
+            let _ = remove_if_stale(parent, &name, kept_max);
         }
     }
     Ok(())
 }
 
 impl Staging {
-    /// Makes and locks the folder of `session` in `parent`; `None` when another receiver uses it.
-    pub(super) fn create(parent: &Arc<Directory>, session: SessionId) -> io::Result<Option<Self>> {
-        let name = name(session);
+    /// Makes and locks the folder of a copy in `parent`, or takes over what an earlier attempt left;
+    /// `None` when another receiver uses it.
+    pub(super) fn create(
+        parent: &Arc<Directory>,
+        manifest_hash: Digest,
+    ) -> io::Result<Option<Self>> {
+        let name = name(manifest_hash);
         let mut in_use = false;
         for _ in 0..ATTEMPTS_MAX {
             match make(parent, &name) {
                 Ok(Made::Folder(directory, lock)) => {
-                    let (parent, removed) = (Arc::clone(parent), AtomicBool::new(false));
                     return Ok(Some(Self {
-                        parent,
+                        parent: Arc::clone(parent),
                         name,
                         directory,
                         _lock: lock,
-                        removed,
+                        removed: AtomicBool::new(false),
+                        kept: AtomicBool::new(false),
                     }));
                 }
                 Ok(Made::InUse) => in_use = true,
@@ -102,6 +129,11 @@ impl Staging {
         &self.directory
     }
 
+    /// Leaves the folder where it is, for another attempt.
+    pub(super) fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+
     /// Removes the folder and all in it.
     pub(super) fn remove(&self) -> io::Result<()> {
         if self.removed.swap(true, Ordering::Relaxed) {
@@ -113,19 +145,21 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // Nobody is left to tell; the next receiver in this directory tries again.
-        let _ = self.remove();
+        if !self.kept.load(Ordering::Relaxed) {
+            // Nobody is left to tell; the next receiver in this directory tries again.
+            let _ = self.remove();
+        }
     }
 }
 
-/// Makes, opens and locks the folder `name`, after removing a stale one.
+/// Makes, opens and locks the folder `name`, or locks the one that is there.
 ///
 /// Fails as [`is_lost_race`] knows it when another receiver took the new folder for a stale one.
 fn make(parent: &Directory, name: &[u8]) -> io::Result<Made> {
     match parent.create_directory(name, 0o700) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if remove_if_stale(parent, name)? == Stale::InUse {
-                return Ok(Made::InUse);
+            if let Some(made) = take_over(parent, name)? {
+                return Ok(made);
             }
             parent.create_directory(name, 0o700)?;
         }
@@ -133,6 +167,23 @@ fn make(parent: &Directory, name: &[u8]) -> io::Result<Made> {
     }
     let directory = parent.open_beneath(name)?;
     let lock = directory.create_exclusive(LOCK_NAME, 0o600)?;
+    locked(directory, lock)
+}
+
+/// Locks the folder `name` that is there. An empty one is removed.
+fn take_over(parent: &Directory, name: &[u8]) -> io::Result<Option<Made>> {
+    let directory = parent.open_beneath(name)?;
+    match directory.open_file(LOCK_NAME, Access::ReadWrite) {
+        // Made and not yet locked, or emptied and not yet removed. Only an empty folder goes.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            parent.remove_directory(name)?;
+            Ok(None)
+        }
+        lock => locked(directory, lock?).map(Some),
+    }
+}
+
+fn locked(directory: Directory, lock: File) -> io::Result<Made> {
     match lock.try_lock() {
         // Removed between its creation and its locking, the lock would guard nothing.
         Ok(()) if lock.metadata()?.nlink() == 0 => Err(io::ErrorKind::NotFound.into()),
@@ -142,8 +193,8 @@ fn make(parent: &Directory, name: &[u8]) -> io::Result<Made> {
     }
 }
 
-/// Removes the staging folder `name` unless its lock is held.
-fn remove_if_stale(parent: &Directory, name: &[u8]) -> io::Result<Stale> {
+/// Removes the staging folder `name` unless its lock is held, or its journal is younger than `kept_max`.
+fn remove_if_stale(parent: &Directory, name: &[u8], kept_max: Duration) -> io::Result<Stale> {
     let directory = parent.open_beneath(name)?;
     let lock = match directory.open_file(LOCK_NAME, Access::ReadWrite) {
         // Made and not yet locked, or emptied and not yet removed. Only an empty folder goes.
@@ -158,8 +209,23 @@ fn remove_if_stale(parent: &Directory, name: &[u8]) -> io::Result<Stale> {
         Err(TryLockError::WouldBlock) => return Ok(Stale::InUse),
         Err(TryLockError::Error(error)) => return Err(error),
     }
+    if let Ok(journal) = directory.metadata(journal::NAME)
+        && age(journal.mtime_seconds) < kept_max
+    {
+        return Ok(Stale::Kept);
+    }
     remove_folder(parent, name, &directory)?;
     Ok(Stale::Removed)
+}
+
+/// How long ago that was; nothing when it is to come, by another clock.
+fn age(unix_seconds: i64) -> Duration {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    now.saturating_sub(Duration::from_secs(
+        u64::try_from(unix_seconds).unwrap_or(0),
+    ))
 }
 
 /// Removes the files of a staging folder, its lock last, and the folder.

@@ -15,7 +15,7 @@ use grappe_os::udp::MulticastReceiver;
 use grappe_proto::content::stream::symbols_in;
 use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::receiver::{Admission, Failure, Input, Job, Output, Receiver as Machine};
-use grappe_proto::units::{BlockIndex, Digest, SessionId, SymbolIndex, Time};
+use grappe_proto::units::{BlockIndex, Digest, SymbolIndex, Time};
 use grappe_proto::wire::control::{Done, ToReceiver, ToSender, Welcome};
 use grappe_proto::wire::data::Header;
 use tokio::sync::mpsc;
@@ -46,7 +46,6 @@ pub(super) enum Happening {
 
 /// What a session needs from outside.
 pub(super) struct Setup {
-    pub(super) session: SessionId,
     pub(super) welcome: Welcome,
     pub(super) socket: MulticastReceiver,
     pub(super) sender: SocketAddr,
@@ -67,8 +66,11 @@ pub(super) struct Carrier {
     ring: Arc<Ring>,
     capacity: u64,
     work: Option<Sender<Work>>,
+    /// Whether this node's user ended the session.
+    stopped: bool,
     /// Set when the session is over: what is queued is not begun any more.
     over: Arc<AtomicBool>,
+    store: Arc<Store>,
     sink: Arc<Sink>,
     notes: SessionNotes,
     left_behind: Arc<LeftBehind>,
@@ -87,7 +89,6 @@ impl Carrier {
     /// In words, when the session cannot be held.
     pub(super) fn start(setup: Setup) -> Result<(Self, Sender<Happening>), String> {
         let Setup {
-            session,
             welcome,
             socket,
             sender,
@@ -111,14 +112,14 @@ impl Carrier {
         let hash = Digest(welcome.manifest_hash);
         let store = Store::new(
             Arc::clone(&sink),
-            session,
             welcome.manifest_len,
             hash,
             welcome.content_bytes,
             notes.clone(),
         );
         let over = Arc::new(AtomicBool::new(false));
-        let doer = workers::doer(store);
+        let store = Arc::new(store);
+        let doer = workers::doer(Arc::clone(&store));
         let mut threads =
             workers::start(&doer, &jobs, &over, &happened, Happening::Worked).map_err(text)?;
         let ring = Ring::new();
@@ -142,7 +143,9 @@ impl Carrier {
             ring,
             capacity,
             work: Some(work),
+            stopped: false,
             over,
+            store,
             sink,
             notes,
             left_behind,
@@ -177,8 +180,25 @@ impl Carrier {
                 output => self.carry_out(output),
             }
         };
+        if self.is_worth_keeping(&result) {
+            let bytes = self.store.keep_for_later();
+            if bytes > 0 {
+                self.notes.tell(format_args!(
+                    "{bytes} bytes of it are kept for a week; the same copy goes on from there"
+                ));
+            }
+        }
         self.wind_up();
         result
+    }
+
+    /// Whether another attempt at the same copy could end better.
+    fn is_worth_keeping(&self, result: &Result<Done, Failure>) -> bool {
+        match result {
+            Ok(_) | Err(Failure::Refused(_)) => false,
+            Err(Failure::SenderGone(_)) => true,
+            Err(Failure::Failed(_)) => self.stopped,
+        }
     }
 
     fn now(&self) -> Time {
@@ -197,9 +217,20 @@ impl Carrier {
             Happening::Packets(Err(error)) => {
                 Input::Failed(format!("cannot hear the group: {error}"))
             }
+            Happening::Control(ToReceiver::Manifest { bytes }) => {
+                if self.store.take_manifest(bytes) {
+                    Input::ManifestKnown
+                } else {
+                    let text = "the manifest that came is not the one the sender described";
+                    Input::Failed(text.into())
+                }
+            }
             Happening::Control(message) => Input::Control(message),
             Happening::Closed(reason) => Input::Closed(reason),
-            Happening::Stop(reason) => Input::Failed(reason),
+            Happening::Stop(reason) => {
+                self.stopped = true;
+                Input::Failed(reason)
+            }
             Happening::Worked(Worked::Prepared(prepared)) => Input::Prepared(prepared),
             Happening::Worked(Worked::Stored(block, buffer)) => {
                 if self.spare.len() < SPARE_BUFFERS {
@@ -299,6 +330,13 @@ impl Carrier {
                     // A closed channel is reported by its reader.
                     let _closed = outbox.send(message);
                 }
+            }
+            Output::Hear(hearing) => self.ring.hear(hearing),
+            Output::Discard => {
+                let room = SPARE_BUFFERS.saturating_sub(self.spare.len());
+                let discarded = std::mem::take(&mut self.blocks).into_values();
+                self.spare
+                    .extend(discarded.take(room).map(|buffer| buffer.data));
             }
             Output::Job(job) => {
                 let work = match job {

@@ -37,6 +37,9 @@ const GATHER: Duration = Duration::from_millis(1);
 /// The socket must hold what arrives meanwhile, at 10 Gbit/s twice over.
 const GATHER_BUFFER_MIN: usize = 4 << 20;
 
+/// How often a thread that has left the group looks whether it is to come back.
+const AWAY: Duration = Duration::from_millis(2);
+
 /// How often an idle thread looks whether it is still wanted.
 const IDLE: Duration = Duration::from_millis(20);
 
@@ -92,6 +95,8 @@ pub(super) struct Ring {
     queued: AtomicUsize,
     dropped: AtomicU32,
     wanted: AtomicBool,
+    /// Whether the group is to be heard.
+    hearing: AtomicBool,
 }
 
 impl Ring {
@@ -102,6 +107,7 @@ impl Ring {
             queued: AtomicUsize::new(0),
             dropped: AtomicU32::new(0),
             wanted: AtomicBool::new(true),
+            hearing: AtomicBool::new(true),
         })
     }
 
@@ -125,6 +131,11 @@ impl Ring {
     /// Reads that the socket had no room for.
     pub(super) fn dropped(&self) -> u32 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether to hear the group, or to leave it for a while.
+    pub(super) fn hear(&self, hearing: bool) {
+        self.hearing.store(hearing, Ordering::Relaxed);
     }
 
     /// Ends the receiving thread.
@@ -161,6 +172,7 @@ pub(super) fn capacity(socket: &MulticastReceiver) -> u64 {
 trait Ear {
     fn receive_train(&self, buffer: &mut [u8], wait: Wait) -> io::Result<Option<Train>>;
     fn rejoin(&self) -> io::Result<()>;
+    fn leave(&self) -> io::Result<()>;
 }
 
 impl Ear for MulticastReceiver {
@@ -170,6 +182,10 @@ impl Ear for MulticastReceiver {
 
     fn rejoin(&self) -> io::Result<()> {
         self.rejoin()
+    }
+
+    fn leave(&self) -> io::Result<()> {
+        self.leave()
     }
 }
 
@@ -212,6 +228,14 @@ fn fill<M>(
     let mut outage = Outage::new("hear the group");
     let mut joined_at = Some(Instant::now());
     while ring.wanted.load(Ordering::Relaxed) {
+        if !ring.hearing.load(Ordering::Relaxed) {
+            if joined_at.take().is_some() {
+                // When the membership is lost already, so much the better.
+                let _ = socket.leave();
+            }
+            thread::sleep(AWAY);
+            continue;
+        }
         let Some(mut chunk) = ring.take_free() else {
             // Everything is queued; meanwhile the socket's own buffer fills.
             thread::sleep(GATHER);

@@ -231,7 +231,6 @@ fn start(
         )
     })?;
     Carrier::start(Setup {
-        session: heard.session,
         welcome,
         socket,
         sender: SocketAddr::V4(heard.control),

@@ -4,13 +4,15 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::digest::Digests;
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::content::stream::{Place, Stream};
 use grappe_proto::fec::{Code, SymbolSet};
 use grappe_proto::limits::SYMBOL_SIZE;
-use grappe_proto::units::{BlockIndex, Digest, SessionId, SymbolIndex};
+use grappe_proto::receiver;
+use grappe_proto::units::{BlockIndex, Digest, SymbolIndex};
 use grappe_proto::wire::control::Done;
 
 use super::notes::SessionNotes;
@@ -31,7 +33,6 @@ pub(super) struct BlockBuffer {
 /// One session's store, shared by its workers.
 pub(super) struct Store {
     sink: Arc<Sink>,
-    session: SessionId,
     manifest_len: u64,
     manifest_hash: Digest,
     content_bytes: u64,
@@ -56,12 +57,13 @@ struct Prepared {
     incoming: Incoming,
     /// Hash of each piece stored.
     pieces: Mutex<Vec<Digest>>,
+    /// The content blocks stored, counted from the first of the content.
+    stored: Mutex<BlockSet>,
 }
 
 impl Store {
     pub(super) fn new(
         sink: Arc<Sink>,
-        session: SessionId,
         manifest_len: u64,
         manifest_hash: Digest,
         content_bytes: u64,
@@ -69,7 +71,6 @@ impl Store {
     ) -> Self {
         Self {
             sink,
-            session,
             manifest_len,
             manifest_hash,
             content_bytes,
@@ -103,8 +104,33 @@ impl Store {
         }
     }
 
-    /// The manifest's blocks are there: reads it and makes ready for the content.
-    pub(super) fn prepare(&self) -> Result<Stream, String> {
+    /// Takes the whole manifest, which came by the control channel; says whether it is the right one.
+    pub(super) fn take_manifest(&self, bytes: Vec<u8>) -> bool {
+        let is_right = *blake3::hash(&bytes).as_bytes() == self.manifest_hash.0;
+        if is_right {
+            self.objects().manifest = bytes;
+        }
+        is_right
+    }
+
+    /// Leaves what is stored for another attempt at the same copy; says how many bytes that are.
+    pub(super) fn keep_for_later(&self) -> u64 {
+        let Some(prepared) = self.prepared.get() else {
+            return 0;
+        };
+        let stored = prepared
+            .stored
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !stored.is_empty() {
+            prepared.incoming.keep();
+        }
+        prepared.bytes(&stored)
+    }
+
+    /// The manifest's blocks are there: reads it, makes ready for the content, and finds what an earlier
+    /// attempt left.
+    pub(super) fn prepare(&self) -> Result<receiver::Prepared, String> {
         let bytes = std::mem::take(&mut self.objects().manifest);
         if *blake3::hash(&bytes).as_bytes() != self.manifest_hash.0 {
             return Err("the manifest that arrived is not the one the sender described".into());
@@ -123,20 +149,49 @@ impl Store {
         let (manifest, layout) = (Arc::new(manifest), Arc::new(layout));
         let incoming = self
             .sink
-            .begin(self.session, Arc::clone(&manifest), Arc::clone(&layout))
+            .begin(
+                self.manifest_hash,
+                Arc::clone(&manifest),
+                Arc::clone(&layout),
+            )
             .map_err(|error| error.to_string())?;
-        let pieces = Mutex::new(vec![Digest::default(); layout.piece_count() as usize]);
+        let mut pieces = vec![Digest::default(); layout.piece_count() as usize];
+        let (mut stored, mut have) = (BlockSet::new(), BlockSet::new());
+        for (block, digests) in incoming.earlier() {
+            for (number, digest) in digests {
+                if let Some(piece) = pieces.get_mut(number as usize) {
+                    *piece = digest;
+                }
+            }
+            stored.insert(BlockIndex(block));
+            if let Some(block) = stream.content_block(block) {
+                have.insert(block);
+            }
+        }
         let prepared = Prepared {
             manifest,
             layout,
             stream: stream.clone(),
             incoming,
-            pieces,
+            pieces: Mutex::new(pieces),
+            stored: Mutex::new(stored),
         };
+        let there = prepared.bytes(
+            &prepared
+                .stored
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        if there > 0 {
+            self.notes.tell(format_args!(
+                "goes on from an earlier attempt: {there} of {} bytes are there",
+                self.content_bytes
+            ));
+        }
         self.prepared
             .set(prepared)
             .map_err(|_| "the manifest came twice")?;
-        Ok(stream)
+        Ok(receiver::Prepared { stream, have })
     }
 
     /// Compares everything stored with the digests object, which must hash to `digests_hash`. Answers
@@ -248,7 +303,17 @@ impl Prepared {
                 .get_mut(number as usize)
                 .ok_or_else(|| format!("the manifest has no piece {number}"))? = digest;
         }
+        drop(pieces);
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.insert(BlockIndex(block));
         Ok(())
+    }
+
+    fn bytes(&self, stored: &BlockSet) -> u64 {
+        let blocks = stored.runs().flat_map(|run| run.start.0..run.end.0);
+        blocks
+            .map(|block| u64::from(self.layout.block_len(block)))
+            .sum()
     }
 
     fn differing(&self, digests: &Digests) -> Vec<BlockIndex> {

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
-use grappe_proto::content::stream::Stream;
 use grappe_proto::fec::SymbolSet;
+use grappe_proto::receiver::Prepared;
 use grappe_proto::units::{BlockIndex, Digest};
 use grappe_proto::wire::control::Done;
 
@@ -35,7 +35,7 @@ pub(super) enum Work {
 /// What became of it.
 #[derive(Debug)]
 pub(super) enum Worked {
-    Prepared(Result<Stream, String>),
+    Prepared(Result<Prepared, String>),
     Stored(BlockIndex, BlockBuffer),
     Verified(Vec<BlockIndex>),
     Placed(Done),
@@ -46,7 +46,7 @@ pub(super) enum Worked {
 pub(super) type Doer = Arc<dyn Fn(Work) -> Worked + Send + Sync>;
 
 /// The one who does it with `store`.
-pub(super) fn doer(store: Store) -> Doer {
+pub(super) fn doer(store: Arc<Store>) -> Doer {
     Arc::new(move |job| run(&store, job))
 }
 

@@ -158,6 +158,7 @@ impl Carrier {
             expectation: options.expectation,
             wait: options.wait,
             rate: limits(options.rate),
+            straggler: options.straggler,
             burst_packets_max: TRAIN_PACKETS_MAX,
         };
         Ok(Self {
@@ -246,6 +247,7 @@ impl Carrier {
                 self.blocks.insert(block, buffer);
                 self.machine.handle(Input::BlockReady(block), now);
             }
+            Happening::Hashed(block) => self.machine.handle(Input::BlockHashed(block), now),
             Happening::Digests { hash, copy } => {
                 self.hash = Some(copy);
                 self.machine.handle(Input::DigestsReady { hash, copy }, now);
@@ -317,6 +319,10 @@ impl Carrier {
             }
             Output::Welcome(peer) => self.welcome(peer),
             Output::Control(peer, message) => self.tell(peer, message),
+            Output::Manifest(peer) => {
+                let bytes = self.content.manifest_bytes.clone();
+                self.tell(peer, ToReceiver::Manifest { bytes });
+            }
             Output::Close(peer) => {
                 if let Some(peer) = self.peers.get_mut(peer.as_usize()) {
                     peer.outbox = None;
@@ -331,7 +337,7 @@ impl Carrier {
             }
             Output::Event(event) => {
                 if let (Event::Started(_), Some(control)) = (&event, &mut self.control) {
-                    control.stop_announcing();
+                    control.announce_rarely();
                 }
                 notice(Notice::Event(&event));
             }
@@ -371,6 +377,7 @@ impl Carrier {
     fn request(&mut self, job: Job) {
         let request = match job {
             Job::Read(block) => Request::Block(block, self.spare.pop().unwrap_or_default()),
+            Job::Hash(block) => Request::Hash(block),
             Job::Digests => Request::Digests,
         };
         if let Some(requests) = &self.requests {

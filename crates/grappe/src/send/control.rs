@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Happening;
 use super::outage::{Outage, QUEUE_FULL, Verdict};
-use crate::announce::{ANNOUNCE_INTERVAL, Announcer};
+use crate::announce::{ANNOUNCE_INTERVAL, ANNOUNCE_INTERVAL_LATE, Announcer};
 use crate::control::{ChannelReader, ChannelWriter, ControlError, Endpoint};
 use crate::trust::{PublicKey, TrustFile};
 
@@ -46,7 +46,7 @@ pub(super) struct Connection(u64);
 /// The running control plane.
 pub(super) struct ControlPlane {
     thread: JoinHandle<()>,
-    stop_announcing: Option<oneshot::Sender<()>>,
+    flow_begins: Option<oneshot::Sender<()>>,
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -73,30 +73,29 @@ impl ControlPlane {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (stop_announcing, announcing_stopped) = oneshot::channel();
+        let (flow_begins, flow_began) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("control".into())
             .spawn(move || {
-                runtime.block_on(serve(setup, happenings, announcing_stopped, stopped));
+                runtime.block_on(serve(setup, happenings, flow_began, stopped));
                 // A name server that does not answer must not hold the copy's end.
                 runtime.shutdown_background();
             })?;
         Ok(Self {
             thread,
-            stop_announcing: Some(stop_announcing),
+            flow_begins: Some(flow_begins),
             stop: Some(stop),
         })
     }
 
-    /// Nobody can join any more.
-    pub(super) fn stop_announcing(&mut self) {
-        self.stop_announcing = None;
+    /// Who comes now comes late, and is not waited for.
+    pub(super) fn announce_rarely(&mut self) {
+        self.flow_begins = None;
     }
 
     /// Ends the thread once the last messages have left.
     pub(super) fn stop(mut self) {
-        self.stop_announcing = None;
         self.stop = None;
         if self.thread.join().is_err() {
             debug_assert!(false, "the control thread panicked");
@@ -107,7 +106,7 @@ impl ControlPlane {
 async fn serve(
     setup: Setup,
     happenings: Sender<Happening>,
-    announcing_stopped: oneshot::Receiver<()>,
+    flow_began: oneshot::Receiver<()>,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let Setup {
@@ -135,13 +134,7 @@ async fn serve(
         next: AtomicU64::new(0),
         closed,
     });
-    let mut announcing = tokio::spawn(announce(
-        announcer,
-        nodes,
-        port,
-        happenings,
-        announcing_stopped,
-    ));
+    let mut announcing = tokio::spawn(announce(announcer, nodes, port, happenings, flow_began));
     let mut connections = JoinSet::new();
     let connections_max = connections_max();
     loop {
@@ -168,7 +161,7 @@ async fn announce(
     nodes: Vec<String>,
     port: u16,
     happenings: Sender<Happening>,
-    mut stopped: oneshot::Receiver<()>,
+    mut flow_began: oneshot::Receiver<()>,
 ) {
     let (found, mut lookups) = mpsc::unbounded_channel();
     for node in nodes {
@@ -187,11 +180,16 @@ async fn announce(
     let mut ticks = tokio::time::interval(ANNOUNCE_INTERVAL);
     // What was missed is not made up for: nobody would be reached sooner.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut flows = false;
     let announcer = Arc::new(announcer);
     let mut outage = Outage::without_end("cannot announce to the group");
     loop {
         tokio::select! {
-            _ = &mut stopped => return,
+            _ = &mut flow_began, if !flows => {
+                flows = true;
+                ticks = tokio::time::interval(ANNOUNCE_INTERVAL_LATE);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            }
             Some(address) = lookups.recv() => if let IpAddr::V4(address) = address { addresses.push(address) },
             _ = ticks.tick() => {
                 // A full queue blocks for a while, and connections must not wait for it.

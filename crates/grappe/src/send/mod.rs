@@ -23,6 +23,7 @@ use grappe_os::udp::{InterfaceError, MulticastSender, SenderOptions};
 use grappe_proto::content::stream::StreamError;
 use grappe_proto::rate::RateLimits;
 pub use grappe_proto::sender::{Event, Progress};
+pub use grappe_proto::session::Straggler;
 use grappe_proto::session::{Expectation, NodeOutcome};
 use grappe_proto::units::{BlockIndex, Digest, Rate, SessionId};
 use grappe_proto::wire::control::ToSender;
@@ -53,6 +54,8 @@ pub struct SendOptions {
     pub expectation: Expectation,
     /// How long to wait for them.
     pub wait: Duration,
+    /// What becomes of receivers that are far slower than the others.
+    pub straggler: Straggler,
     /// The most to send, in bytes per second.
     pub rate: Option<Rate>,
     /// Port of this node for control connections (TCP) and for reports (UDP); 0 leaves both to the
@@ -185,6 +188,7 @@ enum Happening {
     Left(Connection, SocketAddr, String),
     Report(Box<[u8]>),
     Block(BlockIndex, Vec<u8>),
+    Hashed(BlockIndex),
     Digests {
         hash: Digest,
         copy: Digest,

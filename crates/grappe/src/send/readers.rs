@@ -40,6 +40,8 @@ struct Hashes {
 pub(super) enum Request {
     /// A block, into this buffer.
     Block(BlockIndex, Vec<u8>),
+    /// The hashes of a block that is not to be sent, as every receiver has it.
+    Hash(BlockIndex),
     /// The digests object, all content having been read.
     Digests,
 }
@@ -124,6 +126,10 @@ impl Content {
         match request {
             Request::Block(block, mut buffer) => match guarded(|| self.read(block, &mut buffer)) {
                 Ok(()) => Happening::Block(block, buffer),
+                Err(panic) => defect(format_args!("reading block {block}"), &panic),
+            },
+            Request::Hash(block) => match guarded(|| self.read(block, &mut Vec::new())) {
+                Ok(()) => Happening::Hashed(block),
                 Err(panic) => defect(format_args!("reading block {block}"), &panic),
             },
             Request::Digests => match guarded(|| self.form_digests()) {

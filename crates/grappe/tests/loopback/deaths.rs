@@ -1,6 +1,7 @@
 //! Ends that nobody planned, and those that somebody asked for: every side says what became of the
 //! copy, and nothing half stands under a final name.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -16,6 +17,19 @@ const LONG: usize = 8_000_000;
 /// An orderly end takes no longer, even on a busy machine.
 const PROMPT: Duration = Duration::from_secs(8);
 
+/// What a receiver says that goes on with an earlier attempt.
+const RESUMED: &str = "goes on from an earlier attempt";
+
+/// Nothing stands under a final name, and what is kept for another attempt is in one folder.
+#[track_caller]
+fn assert_only_kept(folder: &Path) {
+    let left = names(folder);
+    assert!(
+        left.len() == 1 && left[0].starts_with(".grappe-"),
+        "only a staging folder: {left:?}"
+    );
+}
+
 #[test]
 fn a_killed_receiver_is_lost_and_the_others_get_their_copy() {
     let stage = Stage::new();
@@ -29,16 +43,56 @@ fn a_killed_receiver_is_lost_and_the_others_get_their_copy() {
     assert_eq!(node(&report, "other")["state"], "complete");
     assert_same(&file, &stage.path("other/data"));
     drop(killed);
-    let left = names(&stage.path("killed"));
-    assert!(
-        left.len() == 1 && left[0].starts_with(".grappe-"),
-        "only a staging folder: {left:?}"
-    );
-    let _restarted = stage.receiver("killed");
-    assert!(
-        names(&stage.path("killed")).is_empty(),
-        "the staging folder is gone"
-    );
+    assert_only_kept(&stage.path("killed"));
+    let restarted = stage.receiver("killed");
+    assert_only_kept(&stage.path("killed"));
+    Running::start(stage.send(&[&file]).args(["--to", "killed"]))
+        .end()
+        .with_code(0);
+    restarted.wait_for(RESUMED);
+    assert_same(&file, &stage.path("killed/data"));
+    assert_eq!(names(&stage.path("killed")), ["data"]);
+}
+
+#[test]
+fn a_receiver_that_is_started_again_in_the_middle_finishes_with_the_others() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(5, LONG));
+    let (killed, _other) = (stage.receiver("killed"), stage.receiver("other"));
+    let sender = Running::start(stage.send_to(2, &[&file]).args(SLOW));
+    sender.wait_for(" % at ");
+    killed.signal(Signal::KILL);
+    sender.wait_for("gone: killed");
+    drop(killed);
+    let restarted = stage.receiver("killed");
+    let report = sender
+        .end()
+        .with_code(0)
+        .saying("joined late: killed")
+        .report();
+    restarted.wait_for(RESUMED);
+    assert_eq!(node(&report, "killed")["state"], "complete");
+    assert_same(&file, &stage.path("killed/data"));
+    assert_eq!(names(&stage.path("killed")), ["data"]);
+}
+
+#[test]
+fn a_receiver_that_comes_late_gets_everything() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(6, LONG));
+    let _other = stage.receiver("other");
+    let sender = Running::start(stage.send_to(1, &[&file]).args(SLOW));
+    sender.wait_for(" % at ");
+    let _late = stage.receiver("late");
+    let report = sender
+        .end()
+        .with_code(0)
+        .saying("joined late: late")
+        .report();
+    for name in ["other", "late"] {
+        assert_eq!(node(&report, name)["state"], "complete");
+        assert_same(&file, &stage.path(format!("{name}/data")));
+    }
 }
 
 #[test]
@@ -50,14 +104,13 @@ fn a_killed_sender_is_noticed_and_the_next_copy_works() {
     sender.wait_for(" % at ");
     sender.signal(Signal::KILL);
     receiver.wait_for("the copy ended at the sender");
-    assert!(
-        names(&stage.path("node")).is_empty(),
-        "neither a half file nor a staging folder"
-    );
+    assert_only_kept(&stage.path("node"));
     Running::start(&mut stage.send_to(1, &[&file]))
         .end()
         .with_code(0);
+    receiver.wait_for(RESUMED);
     assert_same(&file, &stage.path("node/data"));
+    assert_eq!(names(&stage.path("node")), ["data"]);
 }
 
 #[test]
@@ -70,10 +123,7 @@ fn a_stopped_sender_is_noticed_too() {
     // Its connection stays open: only its silence tells.
     sender.signal(Signal::STOP);
     receiver.wait_for("nothing heard from the sender for 10 s");
-    assert!(
-        names(&stage.path("node")).is_empty(),
-        "neither a half file nor a staging folder"
-    );
+    assert_only_kept(&stage.path("node"));
     sender.signal(Signal::CONT);
     let report = sender.end().with_code(1).report();
     assert_ne!(node(&report, "node")["state"], "complete");
@@ -107,10 +157,7 @@ fn a_receiver_in_the_middle_of_a_copy_ends_cleanly_on_sigterm() {
             .contains("SIGTERM"),
         "{report}"
     );
-    assert!(
-        names(&stage.path("node")).is_empty(),
-        "neither a half file nor a staging folder"
-    );
+    assert_only_kept(&stage.path("node"));
 }
 
 #[test]
@@ -127,10 +174,7 @@ fn an_interrupted_sender_tells_its_receivers() {
         .saying("broken off: stopped by SIGINT");
     assert_eq!(node(&ended.report(), "node")["state"], "failed");
     receiver.wait_for("the copy ended at the sender: stopped by SIGINT");
-    assert!(
-        names(&stage.path("node")).is_empty(),
-        "neither a half file nor a staging folder"
-    );
+    assert_only_kept(&stage.path("node"));
 }
 
 #[test]

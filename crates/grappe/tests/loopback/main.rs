@@ -10,6 +10,7 @@ mod demo;
 mod directories;
 mod joining;
 mod keys;
+mod kills;
 mod merging;
 mod mounts;
 mod ports;

@@ -7,6 +7,7 @@ use crate::content::stream::Stream;
 use crate::limits::SYMBOL_SIZE;
 use crate::rate::RateLimits;
 use crate::sender::{Input, SenderSetup};
+use crate::session::Straggler;
 
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -25,6 +26,7 @@ impl Session {
             expectation,
             wait: WAIT,
             rate: RateLimits::default(),
+            straggler: Straggler::Wait,
             burst_packets_max: 16,
         };
         Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
 
-use super::{SESSION, Stage, all_whole, begin, carry};
+use super::{COPY, Stage, all_whole, begin, carry};
 use crate::files::SinkError;
 
 fn entry(path: &[u8], kind: Kind) -> Entry {
@@ -115,7 +115,7 @@ fn special_bits_of_a_mode_are_not_set() {
 #[test]
 fn a_copy_cannot_write_into_its_own_staging_folder() {
     let stage = Stage::new();
-    let name = format!(".grappe-{SESSION}").into_bytes();
+    let name = crate::files::staging::name(COPY);
     let manifest = Arc::new(Manifest {
         entries: vec![entry(&name, Kind::Directory)],
     });

@@ -5,6 +5,7 @@
 mod changing;
 mod hostile;
 mod placing;
+mod resuming;
 mod round_trip;
 mod space;
 mod staging;
@@ -22,12 +23,12 @@ use grappe_proto::content::digest::FileState;
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::limits::BLOCK_SIZE;
-use grappe_proto::units::SessionId;
+use grappe_proto::units::Digest;
 use tempfile::TempDir;
 
 use super::{Incoming, Placed, Sink, SinkError, Source};
 
-const SESSION: SessionId = SessionId([0xab; 16]);
+const COPY: Digest = Digest([0xab; 32]);
 const BLOCK: usize = BLOCK_SIZE as usize;
 
 /// A directory to send from and one to copy into.
@@ -80,7 +81,7 @@ impl Stage {
 
 fn begin(into: &Path, manifest: &Arc<Manifest>) -> Result<Incoming, SinkError> {
     let layout = Arc::new(Layout::new(manifest));
-    Sink::open(into)?.begin(SESSION, Arc::clone(manifest), layout)
+    Sink::open(into)?.begin(COPY, Arc::clone(manifest), layout)
 }
 
 /// Carries every block across, and checks that both ends hash alike.

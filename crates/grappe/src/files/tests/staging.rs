@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Manifest;
-use grappe_proto::units::SessionId;
+use grappe_proto::units::Digest;
 
-use super::{SESSION, Stage, begin, carry, content, staging_folders};
-use crate::files::{Sink, SinkError};
+use super::{COPY, Stage, begin, carry, content, staging_folders};
+use crate::files::{Sink, SinkError, staging};
 
-fn name(session: SessionId) -> String {
-    format!(".grappe-{session}")
+fn name(copy: Digest) -> String {
+    String::from_utf8(staging::name(copy)).unwrap()
 }
 
 /// A staging folder as a killed receiver leaves it.
-fn leave_stale(into: &Path, session: SessionId) {
-    let folder = into.join(name(session));
+fn leave_stale(into: &Path, copy: Digest) {
+    let folder = into.join(name(copy));
     fs::create_dir(&folder).unwrap();
     for file in ["lock", "0", "17"] {
         fs::write(folder.join(file), b"x").unwrap();
@@ -31,7 +31,7 @@ fn a_copy_that_is_given_up_leaves_nothing() {
     let source = stage.source();
     let incoming = stage.begin(&source).unwrap();
     carry(&source, &incoming);
-    assert_eq!(staging_folders(stage.into.path()), [name(SESSION)]);
+    assert_eq!(staging_folders(stage.into.path()), [name(COPY)]);
     drop(incoming);
     assert_eq!(fs::read_dir(stage.into.path()).unwrap().count(), 0);
 }
@@ -40,8 +40,8 @@ fn a_copy_that_is_given_up_leaves_nothing() {
 fn what_a_killed_receiver_left_is_removed_and_nothing_else() {
     let stage = Stage::new();
     let into = stage.into.path();
-    leave_stale(into, SessionId([1; 16]));
-    let empty = name(SessionId([2; 16]));
+    leave_stale(into, Digest([1; 32]));
+    let empty = name(Digest([2; 32]));
     let others = [".grappe-notes", ".grappe-0123", "file"];
     fs::create_dir(into.join(&empty)).unwrap();
     for other in others {
@@ -58,22 +58,22 @@ fn a_folder_in_use_is_left_alone() {
     let manifest = Arc::default();
     let incoming = begin(stage.into.path(), &manifest).unwrap();
     let sink = Sink::open(stage.into.path()).unwrap();
-    assert_eq!(staging_folders(stage.into.path()), [name(SESSION)]);
+    assert_eq!(staging_folders(stage.into.path()), [name(COPY)]);
     let layout = Arc::new(Layout::new(&manifest));
-    let second = sink.begin(SESSION, Arc::clone(&manifest), Arc::clone(&layout));
+    let second = sink.begin(COPY, Arc::clone(&manifest), Arc::clone(&layout));
     assert!(matches!(second.unwrap_err(), SinkError::InUse { .. }));
     drop(incoming);
-    sink.begin(SESSION, manifest, layout).unwrap();
+    sink.begin(COPY, manifest, layout).unwrap();
 }
 
 #[test]
 fn a_stale_folder_of_the_same_session_is_taken_over() {
     let stage = Stage::new();
     let sink = Sink::open(stage.into.path()).unwrap();
-    leave_stale(stage.into.path(), SESSION);
+    leave_stale(stage.into.path(), COPY);
     let manifest = Arc::<Manifest>::default();
     let layout = Arc::new(Layout::new(&manifest));
-    let incoming = sink.begin(SESSION, manifest, layout).unwrap();
+    let incoming = sink.begin(COPY, manifest, layout).unwrap();
     drop(incoming);
     stage.assert_no_staging();
 }
@@ -86,12 +86,12 @@ fn many_receivers_start_in_one_directory_at_once() {
         for receiver in 0..8 {
             scope.spawn(move || {
                 for round in 0..50 {
-                    let session = SessionId([receiver * 25 + round % 25; 16]);
+                    let copy = Digest([receiver * 25 + round % 25; 32]);
                     let manifest = Arc::<Manifest>::default();
                     let layout = Arc::new(Layout::new(&manifest));
                     let sink = Sink::open(into).unwrap();
-                    let incoming = sink.begin(session, manifest, layout).unwrap();
-                    assert!(into.join(name(session)).join("lock").exists());
+                    let incoming = sink.begin(copy, manifest, layout).unwrap();
+                    assert!(into.join(name(copy)).join("lock").exists());
                     incoming.finalize(&[]).unwrap();
                 }
             });

@@ -34,6 +34,10 @@ impl Ear for Script<'_> {
         }))
     }
 
+    fn leave(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn rejoin(&self) -> io::Result<()> {
         self.rejoined.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -74,6 +78,10 @@ struct Deaf;
 impl Ear for Deaf {
     fn receive_train(&self, _buffer: &mut [u8], _wait: Wait) -> io::Result<Option<Train>> {
         Err(Errno::NETDOWN.into())
+    }
+
+    fn leave(&self) -> io::Result<()> {
+        Ok(())
     }
 
     fn rejoin(&self) -> io::Result<()> {

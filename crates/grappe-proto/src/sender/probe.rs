@@ -1,0 +1,147 @@
+//! Whether the receiver that limits the rate is alone in that: now and then its losses are left out of
+//! account for a moment. When the others take far more, it is sent apart; else the rate goes back.
+//!
+//! Receivers whose disk or processor is behind are found in `stragglers`: they close the window, and do
+//! not set the rate.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Phase, Sender};
+use crate::session::{LimitedBy, Straggler};
+use crate::units::{PeerId, Rate, Sequence, Time};
+
+/// A receiver counts among those that limit for so long after it last did.
+const LIMITS: Duration = Duration::from_secs(1);
+
+/// The rate has found its knee when it was not lowered for so long: longer than packets wait in queues.
+const SETTLED: Duration = Duration::from_millis(400);
+
+/// Between two probes, at first; doubled after each one in vain.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Enough for the rate to rise to [`FAR_SLOWER`].
+const LASTING: Duration = Duration::from_millis(400);
+
+/// The others take at least this many times what the slow ones take. Served apart, the slow ones end
+/// later by the others' time: with this by two fifths of their own at most.
+const FAR_SLOWER: f64 = 2.5;
+
+/// The probing of one pass.
+#[derive(Debug)]
+pub(super) struct Probing {
+    /// Who has limited the rate, when last, and whether its own socket lost the packets.
+    limiters: BTreeMap<PeerId, (Time, bool)>,
+    running: Option<Probe>,
+    /// The rate when it was looked at last, and when it was lowered last.
+    rate: Rate,
+    lowered_at: Time,
+    next_at: Time,
+    pause: Duration,
+}
+
+/// A moment in which some do not count.
+#[derive(Debug)]
+struct Probe {
+    excused: Vec<(PeerId, bool)>,
+    rate_before: Rate,
+    until: Time,
+}
+
+impl Probing {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            limiters: BTreeMap::new(),
+            running: None,
+            rate: Rate::from_bytes_per_second(0),
+            lowered_at: now,
+            next_at: now,
+            pause: PAUSE,
+        }
+    }
+
+    /// Whether the losses of `peer` do not count at present.
+    pub(super) fn excuses(&self, peer: PeerId) -> bool {
+        let probe = self.running.as_ref();
+        probe.is_some_and(|probe| probe.excused.iter().any(|(excused, _)| *excused == peer))
+    }
+}
+
+impl Sender {
+    /// Takes note of who limits the rate; begins and ends probes. To be called after each report.
+    pub(super) fn probe(&mut self, now: Time) {
+        if self.setup.straggler == Straggler::Wait || self.phase != Phase::Content {
+            return;
+        }
+        match self.probing.running.take() {
+            Some(probe) => self.go_on_probing(probe, now),
+            None => self.think_of_probing(now),
+        }
+    }
+
+    fn think_of_probing(&mut self, now: Time) {
+        let limiters = &mut self.probing.limiters;
+        if let Some((peer, at_host)) = self.rate.limited_by() {
+            limiters.insert(peer, (now, at_host));
+        }
+        let rate = self.rate.rate();
+        if rate < std::mem::replace(&mut self.probing.rate, rate) {
+            self.probing.lowered_at = now;
+        }
+        let is_settled = now.since(self.probing.lowered_at) >= SETTLED;
+        if !is_settled || now < self.probing.next_at || limiters.is_empty() {
+            return;
+        }
+        limiters.retain(|_, (last, _)| now.since(*last) < LIMITS);
+        let excused: Vec<(PeerId, bool)> = limiters
+            .iter()
+            .map(|(peer, (_, at_host))| (*peer, *at_host))
+            .collect();
+        if excused.is_empty() || excused.len() * 2 > self.live().count() {
+            // Nobody, or so many that the others are rather fast than they slow.
+            return;
+        }
+        let rate_before = rate;
+        self.rate.look_again();
+        self.probing.running = Some(Probe {
+            excused,
+            rate_before,
+            until: now + LASTING,
+        });
+    }
+
+    fn go_on_probing(&mut self, probe: Probe, now: Time) {
+        if self.rate.leaving() >= probe.rate_before.scaled(FAR_SLOWER) {
+            for (peer, at_host) in probe.excused {
+                let cause = if at_host {
+                    LimitedBy::Host
+                } else {
+                    LimitedBy::Network
+                };
+                if self
+                    .peers
+                    .get(peer.as_usize())
+                    .is_some_and(|it| it.is_live())
+                {
+                    self.part_with(peer, cause, now);
+                }
+            }
+            self.probing = Probing::new(now);
+            return;
+        }
+        // Somebody else loses packets as well: there is nothing to be gained.
+        let is_vain = self.rate.limited_by().is_some();
+        if now < probe.until && !is_vain {
+            self.probing.running = Some(probe);
+            return;
+        }
+        self.rate
+            .go_back_to(probe.rate_before, Sequence(self.sequence));
+        let pause = self.probing.pause;
+        self.probing = Probing {
+            next_at: now + pause,
+            pause: pause * 2,
+            ..Probing::new(now)
+        };
+    }
+}

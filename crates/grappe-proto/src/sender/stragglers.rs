@@ -1,0 +1,201 @@
+//! Who is far slower than the others, and what becomes of it: it is served apart, or given up.
+//!
+//! A receiver is far slower when it holds all others more than half of the time. One whose disk or
+//! processor stood still comes back as soon as it has caught up, at most every so often.
+
+use std::time::Duration;
+
+use super::peer::{Apart, Peer, Role};
+use super::{Event, Output, Sender};
+use crate::limits::WINDOW_BLOCKS;
+use crate::session::{LimitedBy, NodeState, Straggler};
+use crate::units::{PeerId, Time};
+use crate::wire::control::ToReceiver;
+use crate::wire::report::Report;
+
+/// For so long, on balance, some may hold the others. A buffer that is full for a moment is no more
+/// than a process that was not scheduled.
+const WINDOW_PATIENCE: Duration = Duration::from_millis(100);
+const BUFFER_PATIENCE: Duration = Duration::from_millis(250);
+const PREPARE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A receiver that has caught up comes back after so long the first time, four times as long the next.
+const APART_MIN: Duration = Duration::from_millis(200);
+const APART_MAX: Duration = Duration::from_secs(60);
+
+/// What a receiver that holds the others has not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Processed the packets in its buffer.
+    Buffer,
+    /// Stored the blocks of its window.
+    Window,
+    /// Prepared for the files.
+    Prepare,
+}
+
+impl Hold {
+    const fn patience(self) -> Duration {
+        match self {
+            Self::Buffer => BUFFER_PATIENCE,
+            Self::Window => WINDOW_PATIENCE,
+            Self::Prepare => PREPARE_PATIENCE,
+        }
+    }
+}
+
+/// How often it is looked at, at most: a look goes through all receivers.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How long some have held the others: grows while they do, falls while they do not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    level: Duration,
+    at: Time,
+    by: Option<Hold>,
+    /// When it was looked at last whether most wait for some, and whether they did.
+    looked: Option<(Time, bool)>,
+}
+
+impl Held {
+    pub(super) const fn new(now: Time) -> Self {
+        Self {
+            level: Duration::ZERO,
+            at: now,
+            by: None,
+            looked: None,
+        }
+    }
+
+    /// Takes note of what holds the others from `now` on; says what has held them for too long.
+    pub(super) fn note(&mut self, now: Time, by: Option<Hold>) -> Option<Hold> {
+        let passed = now.since(self.at);
+        match self.by {
+            Some(hold) => self.level = (self.level + passed).min(hold.patience()),
+            None => self.level = self.level.saturating_sub(passed),
+        }
+        let held = self.by.filter(|hold| self.level >= hold.patience());
+        (self.at, self.by) = (now, by);
+        held.filter(|hold| by == Some(*hold))
+    }
+}
+
+impl Sender {
+    /// Takes note of what holds the sender, and parts with those who have held all others too long.
+    pub(super) fn note_held(&mut self, now: Time, by: Option<Hold>) {
+        if self.setup.straggler == Straggler::Wait {
+            return;
+        }
+        let by = by.filter(|hold| self.do_most_wait(*hold, now));
+        let Some(hold) = self.held.note(now, by) else {
+            return;
+        };
+        let holds = |peer: &&Peer| self.holds(peer, hold);
+        let slow: Vec<PeerId> = self.live().filter(holds).map(|peer| peer.id).collect();
+        if slow.len() * 2 > self.live().count() {
+            return;
+        }
+        for id in slow {
+            let cause = self.cause_at(id);
+            self.part_with(id, cause, now);
+        }
+    }
+
+    /// Whether most receivers have nothing to do but wait for some. When they are all alike, each holds
+    /// the others now and then, and nobody is slow.
+    fn do_most_wait(&mut self, hold: Hold, now: Time) -> bool {
+        if let Some((looked, did)) = self.held.looked
+            && now.since(looked) < LOOK
+        {
+            return did;
+        }
+        let (mut all, mut waiting) = (0, 0);
+        for peer in self.live() {
+            all += 1;
+            waiting += usize::from(self.waits(peer, hold));
+        }
+        let do_most = waiting * 2 >= all && waiting < all;
+        self.held.looked = Some((now, do_most));
+        do_most
+    }
+
+    fn waits(&self, peer: &Peer, hold: Hold) -> bool {
+        match hold {
+            Hold::Buffer => peer.credit_end().saturating_sub(self.sequence) >= peer.credit / 4 * 3,
+            Hold::Window | Hold::Prepare => !self.holds(peer, hold),
+        }
+    }
+
+    fn holds(&self, peer: &Peer, hold: Hold) -> bool {
+        match hold {
+            Hold::Buffer => peer.credit_end().saturating_sub(self.sequence) < peer.credit / 2,
+            Hold::Window => peer.stored_below.0 + WINDOW_BLOCKS / 2 <= self.cursor.0.0,
+            Hold::Prepare => !peer.is_ready(),
+        }
+    }
+
+    /// Serves a receiver apart from now on, or gives it up, as the user wants.
+    pub(super) fn part_with(&mut self, id: PeerId, cause: LimitedBy, now: Time) {
+        let reason = format!("far slower than the others ({})", cause.as_str());
+        if self.setup.straggler == Straggler::Drop {
+            let told = ToReceiver::Abort {
+                reason: reason.clone(),
+            };
+            self.outputs.push_back(Output::Control(id, told));
+            return self.ended(id, NodeState::Failed, reason, now);
+        }
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+            return;
+        };
+        peer.role = Role::Waiting;
+        let knee = peer.delivered.filter(|_| cause == LimitedBy::Network);
+        peer.apart = Some(Apart {
+            cause,
+            since: now,
+            times: peer.apart.map_or(0, |apart| apart.times) + 1,
+            knee,
+        });
+        let name = peer.name.clone();
+        self.outputs
+            .push_back(Output::Control(id, ToReceiver::Pause));
+        self.outputs
+            .push_back(Output::Event(Event::Demoted(name, reason)));
+        self.rate.forget(id);
+        self.refresh_floor();
+    }
+
+    /// A report of a receiver that has no part in the pass.
+    pub(super) fn report_apart(&mut self, id: PeerId, report: &Report, now: Time) {
+        let end = self.end();
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+            return;
+        };
+        match peer.role {
+            Role::Finishing if report.turn == peer.turn && report.stored_below < end => {
+                // It found a block that differs.
+                peer.role = Role::Waiting;
+            }
+            Role::Waiting if has_caught_up(peer, now) => self.try_to_admit(id, now),
+            _ => {}
+        }
+    }
+
+    /// The slowest receivers' cause, as far as its reports tell.
+    fn cause_at(&self, id: PeerId) -> LimitedBy {
+        self.peers
+            .get(id.as_usize())
+            .map_or(LimitedBy::Network, Self::cause)
+    }
+}
+
+fn has_caught_up(peer: &Peer, now: Time) -> bool {
+    let Some(apart) = peer.apart else {
+        return false;
+    };
+    let rest = APART_MIN * 4_u32.saturating_pow(apart.times.saturating_sub(1).min(8));
+    apart.cause != LimitedBy::Network
+        && peer.is_prepared()
+        && peer.store_backlog == 0
+        && peer.ring_permille == 0
+        && now.since(apart.since) >= rest.min(APART_MAX)
+}

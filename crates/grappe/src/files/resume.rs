@@ -1,0 +1,110 @@
+//! Going on with a copy that was broken off: which of the blocks in its journal are there.
+//!
+//! What is not sure to be there counts as missing, and is sent again.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use grappe_os::file::{Access, Directory};
+use grappe_proto::content::digest::piece_digest;
+use grappe_proto::content::layout::{Layout, Piece};
+use grappe_proto::content::manifest::Manifest;
+use grappe_proto::units::Digest;
+
+use super::incoming::{file_size, staged_name};
+use super::journal::{self, Records};
+
+/// What an earlier attempt left.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    /// The blocks that are there, with the hashes of their pieces.
+    pub(super) blocks: BTreeMap<u32, Vec<Digest>>,
+    /// The entries that have a file in the staging folder.
+    pub(super) entries: HashSet<u32>,
+}
+
+/// Finds out what is there of the copy, and removes everything else from its staging folder.
+pub(super) fn find(
+    staging: &Directory,
+    manifest_hash: Digest,
+    manifest: &Manifest,
+    layout: &Layout,
+) -> io::Result<Earlier> {
+    let mut earlier = Earlier::default();
+    if let Some(records) = journal::read(staging, manifest_hash, layout)? {
+        let mut search = Search {
+            staging,
+            manifest,
+            same_boot: records.same_boot,
+            files: HashMap::new(),
+            buffer: Vec::new(),
+        };
+        earlier = search.run(records, layout);
+    }
+    let wanted: HashSet<Vec<u8>> = earlier.entries.iter().map(|it| staged_name(*it)).collect();
+    for name in staging.entries()? {
+        let is_own = name == journal::NAME || name == super::staging::LOCK_NAME;
+        if !is_own && !wanted.contains(&name) {
+            staging.remove_file(&name)?;
+        }
+    }
+    Ok(earlier)
+}
+
+struct Search<'a> {
+    staging: &'a Directory,
+    manifest: &'a Manifest,
+    same_boot: bool,
+    /// The staged file of an entry, where it is there with its full length. Only the last one looked at
+    /// stays open.
+    files: HashMap<u32, bool>,
+    buffer: Vec<u8>,
+}
+
+impl Search<'_> {
+    fn run(&mut self, records: Records, layout: &Layout) -> Earlier {
+        let mut earlier = Earlier::default();
+        let mut open = None;
+        for (block, digests) in records.blocks {
+            let pieces: Vec<Piece> = layout.pieces(block).collect();
+            let are_there = pieces
+                .iter()
+                .zip(&digests)
+                .all(|(piece, digest)| self.is_there(piece, digest, &mut open));
+            if are_there {
+                earlier
+                    .entries
+                    .extend(pieces.iter().map(|piece| piece.entry));
+                earlier.blocks.insert(block, digests);
+            }
+        }
+        earlier
+    }
+
+    fn is_there(&mut self, piece: &Piece, digest: &Digest, open: &mut Option<(u32, File)>) -> bool {
+        let Some(entry) = self.manifest.entries.get(piece.entry as usize) else {
+            return false;
+        };
+        let (size, name) = (file_size(entry), staged_name(piece.entry));
+        let is_long_enough = *self.files.entry(piece.entry).or_insert_with(|| {
+            let found = self.staging.metadata(&name);
+            found.is_ok_and(|found| found.size == size)
+        });
+        if !is_long_enough || self.same_boot {
+            return is_long_enough;
+        }
+        if open.as_ref().is_none_or(|(entry, _)| *entry != piece.entry) {
+            *open = match self.staging.open_file(&name, Access::Read) {
+                Ok(file) => Some((piece.entry, file)),
+                Err(_) => return false,
+            };
+        }
+        let Some((_, file)) = open else { return false };
+        self.buffer.resize(piece.len as usize, 0);
+        file.read_exact_at(&mut self.buffer, piece.file_offset)
+            .is_ok()
+            && piece_digest(size, piece.file_offset, &self.buffer) == *digest
+    }
+}

@@ -1,0 +1,117 @@
+//! Copies that were broken off and gone on with.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use grappe_proto::content::layout::Layout;
+use grappe_proto::units::Digest;
+
+use super::{BLOCK, Stage, begin, carry, content, staging_folders, things};
+use crate::files::{Incoming, Source};
+
+/// Three blocks of one file, and two small files in a fourth.
+fn stage() -> Stage {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("large"), content(3 * BLOCK)).unwrap();
+    fs::write(stage.tree().join("one"), content(100)).unwrap();
+    fs::write(stage.tree().join("two"), content(200)).unwrap();
+    stage
+}
+
+/// Carries only `blocks`, then gives up but keeps what is there.
+fn carry_some(stage: &Stage, source: &Source, blocks: &[u32]) {
+    let incoming = stage.begin(source).unwrap();
+    let layout = Layout::new(source.manifest());
+    let mut buffer = Vec::new();
+    for block in blocks {
+        source.read_block(&layout, *block, &mut buffer);
+        incoming.hash_and_write(*block, &buffer).unwrap();
+    }
+    incoming.keep();
+}
+
+fn earlier(incoming: &Incoming) -> BTreeMap<u32, Vec<(u32, Digest)>> {
+    incoming.earlier().collect()
+}
+
+#[test]
+fn the_same_copy_finds_what_is_there_and_ends_as_if_nothing_had_happened() {
+    let stage = stage();
+    let source = stage.source();
+    let layout = Layout::new(source.manifest());
+    carry_some(&stage, &source, &[0, 2, 3]);
+    let incoming = stage.begin(&source).unwrap();
+    let found = earlier(&incoming);
+    assert!(found.keys().eq(&[0, 2, 3]));
+    let mut buffer = Vec::new();
+    for (block, digests) in &found {
+        let read = source.read_block(&layout, *block, &mut buffer);
+        assert_eq!(read.digests, *digests);
+    }
+    source.read_block(&layout, 1, &mut buffer);
+    incoming.hash_and_write(1, &buffer).unwrap();
+    incoming.finalize(&source.finish()).unwrap();
+    assert_eq!(things(&stage.tree()), things(&stage.copied()));
+    stage.assert_no_staging();
+}
+
+#[test]
+fn what_is_not_there_any_more_counts_as_missing() {
+    let stage = stage();
+    let source = stage.source();
+    carry_some(&stage, &source, &[0, 1, 3]);
+    let folder = stage
+        .into
+        .path()
+        .join(&staging_folders(stage.into.path())[0]);
+    // Entry 0 is the folder `tree`, entry 1 the large file.
+    fs::remove_file(folder.join("1")).unwrap();
+    fs::write(folder.join("77"), "of nobody").unwrap();
+    let incoming = stage.begin(&source).unwrap();
+    assert!(earlier(&incoming).keys().eq(&[3]));
+    assert!(!folder.join("77").exists());
+    carry(&source, &incoming);
+    incoming.finalize(&source.finish()).unwrap();
+    assert_eq!(things(&stage.tree()), things(&stage.copied()));
+}
+
+#[test]
+fn after_a_start_of_the_machine_only_what_hashes_right_is_believed() {
+    let stage = stage();
+    let source = stage.source();
+    carry_some(&stage, &source, &[0, 1, 3]);
+    let folder = stage
+        .into
+        .path()
+        .join(&staging_folders(stage.into.path())[0]);
+    let journal = folder.join("journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    // In the identifier of the machine's start, behind 17 bytes of magic and 32 of hash.
+    bytes[50] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    let large = folder.join("1");
+    let mut bytes = fs::read(&large).unwrap();
+    bytes[BLOCK + 5] ^= 1;
+    fs::write(&large, bytes).unwrap();
+    let incoming = stage.begin(&source).unwrap();
+    assert!(earlier(&incoming).keys().eq(&[0, 3]));
+}
+
+#[test]
+fn another_copy_does_not_find_it() {
+    let stage = stage();
+    carry_some(&stage, &stage.source(), &[0]);
+    fs::write(stage.tree().join("one"), content(101)).unwrap();
+    // The same name of the folder, which only a malicious manifest could have.
+    let source = stage.source();
+    let folder = stage
+        .into
+        .path()
+        .join(&staging_folders(stage.into.path())[0]);
+    let mut bytes = fs::read(folder.join("journal")).unwrap();
+    bytes[40] ^= 1;
+    fs::write(folder.join("journal"), bytes).unwrap();
+    let incoming = begin(stage.into.path(), source.manifest()).unwrap();
+    assert!(earlier(&incoming).is_empty());
+    assert!(!folder.join("1").exists(), "and it makes way");
+}
