@@ -101,6 +101,11 @@ impl Incoming {
             let reason = format!("block {block} has {} bytes", bytes.len());
             return Err(SinkError::Mismatch { reason });
         }
+        let journal_error = |error| match self.layout.pieces(block).next() {
+            Some(piece) => self.write_error(&piece, error),
+            None => SinkError::io("write", &self.path, error),
+        };
+        self.journal.take_back(block).map_err(journal_error)?;
         let mut digests = Vec::new();
         for piece in self.layout.pieces(block) {
             let start = piece.block_offset as usize;
@@ -110,13 +115,7 @@ impl Incoming {
             self.write_piece(&piece, content)
                 .map_err(|error| self.write_error(&piece, error))?;
         }
-        self.journal.add(block, &digests).map_err(|error| {
-            let pieces = &mut self.layout.pieces(block);
-            match pieces.next() {
-                Some(piece) => self.write_error(&piece, error),
-                None => SinkError::io("write", &self.path, error),
-            }
-        })?;
+        self.journal.add(block, &digests).map_err(journal_error)?;
         Ok(digests)
     }
 

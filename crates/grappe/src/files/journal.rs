@@ -9,17 +9,19 @@
 //! The file: [`MAGIC`], the manifest's hash (32 bytes), the identifier of the machine's start (36 bytes,
 //! `/proc/sys/kernel/random/boot_id`, proc(5)); then records, each of a block (4 bytes, little-endian),
 //! a number of pieces (2 bytes, little-endian), as many hashes (32 bytes) and the first 4 bytes of the
-//! BLAKE3 hash of all before in the record.
+//! BLAKE3 hash of all before in the record. A record without hashes takes back those before it of its
+//! block, which is about to be written again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use grappe_os::file::{Access, Directory};
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::layout::Layout;
-use grappe_proto::units::Digest;
+use grappe_proto::units::{BlockIndex, Digest};
 
 pub(super) const NAME: &[u8] = b"journal";
 
@@ -42,8 +44,15 @@ pub(super) struct Records {
 /// A journal that is being written.
 #[derive(Debug)]
 pub(super) struct Journal {
-    /// And where its end is.
-    file: Mutex<(File, u64)>,
+    written: Mutex<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    file: File,
+    end: u64,
+    /// The blocks that have a record.
+    blocks: BlockSet,
 }
 
 impl Journal {
@@ -64,19 +73,48 @@ impl Journal {
         let file = staging.create_exclusive(NEW_NAME, 0o600)?;
         file.write_all_at(&bytes, 0)?;
         staging.rename_into(NEW_NAME, staging, NAME)?;
+        let mut recorded = BlockSet::new();
+        for block in blocks.keys() {
+            recorded.insert(BlockIndex(*block));
+        }
         Ok(Self {
-            file: Mutex::new((file, bytes.len() as u64)),
+            written: Mutex::new(Written {
+                file,
+                end: bytes.len() as u64,
+                blocks: recorded,
+            }),
         })
+    }
+
+    /// To be called before `block` is written: what is said of its bytes is not true any more.
+    pub(super) fn take_back(&self, block: u32) -> io::Result<()> {
+        let mut written = self.lock();
+        if !written.blocks.contains(BlockIndex(block)) {
+            return Ok(());
+        }
+        written.append(&record(block, &[]))?;
+        written.blocks.remove(BlockIndex(block));
+        Ok(())
     }
 
     /// Notes that `block` is stored.
     pub(super) fn add(&self, block: u32, digests: &[(u32, Digest)]) -> io::Result<()> {
         let digests: Vec<Digest> = digests.iter().map(|(_, digest)| *digest).collect();
-        let record = record(block, &digests);
-        let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, end) = &mut *guard;
-        file.write_all_at(&record, *end)?;
-        *end += record.len() as u64;
+        let mut written = self.lock();
+        written.append(&record(block, &digests))?;
+        written.blocks.insert(BlockIndex(block));
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Written {
+    fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(record, self.end)?;
+        self.end += record.len() as u64;
         Ok(())
     }
 }
@@ -114,12 +152,16 @@ fn parse(
         same_boot: boot_found == boot && boot != [0; BOOT_LEN],
     };
     while let Some((block, digests, after)) = read_record(rest) {
-        if digests.len() != layout.pieces(block).count() || digests.is_empty() {
+        rest = after;
+        if digests.is_empty() {
+            records.blocks.remove(&block);
+            continue;
+        }
+        if digests.len() != layout.pieces(block).count() {
             break;
         }
         // A block that was stored again counts as it was last.
         records.blocks.insert(block, digests);
-        rest = after;
     }
     Some(records)
 }
@@ -213,6 +255,17 @@ mod tests {
         let unknown = head(HASH, [0; BOOT_LEN]);
         let unknown = parse(&unknown, HASH, &layout(), [0; BOOT_LEN]).unwrap();
         assert!(!unknown.same_boot);
+    }
+
+    #[test]
+    fn what_was_taken_back_is_not_there_until_it_is_written_again() {
+        let mut bytes = written(&[1, 2]);
+        bytes.extend(record(1, &[]));
+        let records = parse(&bytes, HASH, &layout(), BOOT).unwrap();
+        assert_eq!(blocks(&records), [2]);
+        bytes.extend(record(1, &[Digest([9; 32])]));
+        let records = parse(&bytes, HASH, &layout(), BOOT).unwrap();
+        assert_eq!(records.blocks[&1], [Digest([9; 32])]);
     }
 
     #[test]

@@ -110,14 +110,15 @@ impl Carrier {
         let (happened, happenings) = unbounded();
         let (work, jobs) = unbounded();
         let hash = Digest(welcome.manifest_hash);
+        let over = Arc::new(AtomicBool::new(false));
         let store = Store::new(
             Arc::clone(&sink),
             welcome.manifest_len,
             hash,
             welcome.content_bytes,
             notes.clone(),
+            Arc::clone(&over),
         );
-        let over = Arc::new(AtomicBool::new(false));
         let store = Arc::new(store);
         let doer = workers::doer(Arc::clone(&store));
         let mut threads =

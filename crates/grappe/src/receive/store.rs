@@ -2,7 +2,10 @@
 //!
 //! Worker threads run them; the carrier hands blocks over and takes results back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::digest::Digests;
@@ -10,15 +13,20 @@ use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::content::stream::{Place, Stream};
 use grappe_proto::fec::{Code, SymbolSet};
-use grappe_proto::limits::SYMBOL_SIZE;
+use grappe_proto::limits::{SENDER_SILENCE_MAX, SYMBOL_SIZE};
 use grappe_proto::receiver;
 use grappe_proto::units::{BlockIndex, Digest, SymbolIndex};
 use grappe_proto::wire::control::Done;
 
 use super::notes::SessionNotes;
 use crate::copy_hash::copy_hash;
-use crate::files::{Incoming, Sink, Skipped};
+use crate::files::{Incoming, Sink, SinkError, Skipped};
 use crate::gf_kernel::MachineKernel;
+
+/// How long an earlier attempt at the same copy is waited for: it ends within the silence that proves its
+/// sender's end.
+const EARLIER_ENDS_MAX: Duration = SENDER_SILENCE_MAX.saturating_add(Duration::from_secs(3));
+const EARLIER_LOOK: Duration = Duration::from_millis(50);
 
 /// Entries named to the user of those that were not placed, by either side's fault; the rest is counted.
 const NAMED_MAX: usize = 20;
@@ -42,6 +50,8 @@ pub(super) struct Store {
     /// What the sender said became of each entry, once verified.
     verified: OnceLock<Digests>,
     notes: SessionNotes,
+    /// Set when the session is over.
+    over: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +78,7 @@ impl Store {
         manifest_hash: Digest,
         content_bytes: u64,
         notes: SessionNotes,
+        over: Arc<AtomicBool>,
     ) -> Self {
         Self {
             sink,
@@ -78,6 +89,7 @@ impl Store {
             prepared: OnceLock::new(),
             verified: OnceLock::new(),
             notes,
+            over,
         }
     }
 
@@ -147,14 +159,7 @@ impl Store {
             .and_then(|stream| stream.with_content(&layout, digests_len))
             .map_err(|error| error.to_string())?;
         let (manifest, layout) = (Arc::new(manifest), Arc::new(layout));
-        let incoming = self
-            .sink
-            .begin(
-                self.manifest_hash,
-                Arc::clone(&manifest),
-                Arc::clone(&layout),
-            )
-            .map_err(|error| error.to_string())?;
+        let incoming = self.begin(&manifest, &layout)?;
         let mut pieces = vec![Digest::default(); layout.piece_count() as usize];
         let (mut stored, mut have) = (BlockSet::new(), BlockSet::new());
         for (block, digests) in incoming.earlier() {
@@ -192,6 +197,23 @@ impl Store {
             .set(prepared)
             .map_err(|_| "the manifest came twice")?;
         Ok(receiver::Prepared { stream, have })
+    }
+
+    /// Begins the copy in the sink. An attempt whose sender vanished holds the folder until its silence is
+    /// noticed, and the user may be quicker.
+    fn begin(&self, manifest: &Arc<Manifest>, layout: &Arc<Layout>) -> Result<Incoming, String> {
+        let deadline = Instant::now() + EARLIER_ENDS_MAX;
+        loop {
+            let (manifest, layout) = (Arc::clone(manifest), Arc::clone(layout));
+            match self.sink.begin(self.manifest_hash, manifest, layout) {
+                Err(SinkError::InUse { .. })
+                    if Instant::now() < deadline && !self.over.load(Ordering::Acquire) =>
+                {
+                    thread::sleep(EARLIER_LOOK);
+                }
+                begun => return begun.map_err(|error| error.to_string()),
+            }
+        }
     }
 
     /// Compares everything stored with the digests object, which must hash to `digests_hash`. Answers

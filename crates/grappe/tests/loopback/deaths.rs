@@ -77,6 +77,22 @@ fn a_receiver_that_is_started_again_in_the_middle_finishes_with_the_others() {
 }
 
 #[test]
+fn the_same_copy_may_begin_before_the_end_of_its_silent_sender_is_noticed() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(7, LONG));
+    let receiver = stage.receiver("node");
+    let sender = Running::start(stage.send_to(1, &[&file]).args(SLOW));
+    sender.wait_for(" % at ");
+    // As a machine without power: its connection stays open.
+    sender.signal(Signal::STOP);
+    Running::start(&mut stage.send_to(1, &[&file]))
+        .end()
+        .with_code(0);
+    receiver.wait_for(RESUMED);
+    assert_same(&file, &stage.path("node/data"));
+}
+
+#[test]
 fn a_receiver_that_comes_late_gets_everything() {
     let stage = Stage::new();
     let file = stage.file("data", noise(6, LONG));
