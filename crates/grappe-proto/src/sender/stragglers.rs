@@ -23,6 +23,9 @@ const PREPARE_PATIENCE: Duration = Duration::from_secs(3);
 const APART_MIN: Duration = Duration::from_millis(200);
 const APART_MAX: Duration = Duration::from_secs(60);
 
+/// So many reports at least must say it: in a large group they are seldom.
+const REPORTS: u32 = 4;
+
 /// What a receiver that holds the others has not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
@@ -67,14 +70,16 @@ impl Held {
         }
     }
 
-    /// Takes note of what holds the others from `now` on; says what has held them for too long.
-    pub(super) fn note(&mut self, now: Time, by: Option<Hold>) -> Option<Hold> {
+    /// Takes note of what holds the others from `now` on; says what has held them for too long, at least
+    /// for `least`.
+    pub(super) fn note(&mut self, now: Time, by: Option<Hold>, least: Duration) -> Option<Hold> {
         let passed = now.since(self.at);
+        let patience = |hold: Hold| hold.patience().max(least);
         match self.by {
-            Some(hold) => self.level = (self.level + passed).min(hold.patience()),
+            Some(hold) => self.level = (self.level + passed).min(patience(hold)),
             None => self.level = self.level.saturating_sub(passed),
         }
-        let held = self.by.filter(|hold| self.level >= hold.patience());
+        let held = self.by.filter(|hold| self.level >= patience(*hold));
         (self.at, self.by) = (now, by);
         held.filter(|hold| by == Some(*hold))
     }
@@ -87,7 +92,9 @@ impl Sender {
             return;
         }
         let by = by.filter(|hold| self.do_most_wait(*hold, now));
-        let Some(hold) = self.held.note(now, by) else {
+        // Who has not reported yet is not slow for that.
+        let least = self.report_interval() * REPORTS;
+        let Some(hold) = self.held.note(now, by, least) else {
             return;
         };
         let holds = |peer: &&Peer| self.holds(peer, hold);
