@@ -26,7 +26,12 @@ const BUDDHIST_ERA: u32 = 543;
 ///
 /// `order` is what is known of the place. The currency tells of another calendar.
 #[must_use]
-pub(crate) fn date(parts: [u32; 3], separator: char, order: Option<DateOrder>, currency: Option<&str>) -> Option<Date> {
+pub(crate) fn date(
+    parts: [u32; 3],
+    separator: char,
+    order: Option<DateOrder>,
+    currency: Option<&str>,
+) -> Option<Date> {
     let [first, second, third] = parts;
     let gregorian = |year: u32| match (currency, year) {
         (Some("THB"), 2500..=2700) => Some(year - BUDDHIST_ERA),
@@ -59,7 +64,9 @@ pub(crate) fn date(parts: [u32; 3], separator: char, order: Option<DateOrder>, c
         Some(DateOrder::DayFirst) => day(2000 + third, second, first),
         Some(DateOrder::MonthFirst) => day(2000 + third, first, second),
         Some(DateOrder::YearFirst) => day(2000 + first, second, third),
-        None if third > 31 || first == third => day(2000 + third, second, first).filter(|_| first > 12),
+        None if third > 31 || first == third => {
+            day(2000 + third, second, first).filter(|_| first > 12)
+        }
         None => None,
     }
 }
@@ -68,12 +75,20 @@ pub(crate) fn date(parts: [u32; 3], separator: char, order: Option<DateOrder>, c
 #[must_use]
 pub(crate) fn month(word: &str) -> Option<u32> {
     const STEMS: [&[&str]; 12] = [
-        &["jan", "janv", "ene", "gen", "yanv", "styc", "sich", "led", "oca"],
+        &[
+            "jan", "janv", "ene", "gen", "yanv", "styc", "sich", "led", "oca",
+        ],
         &["feb", "febr", "fev", "fevr", "fevral", "lut", "unor", "sub"],
         &["mar", "mars", "marz", "maerz", "mart", "berez", "brez"],
-        &["apr", "april", "avr", "avril", "abr", "kwie", "kvit", "dub", "nis"],
-        &["may", "mai", "mei", "mag", "maj", "mayo", "maya", "trav", "kvet"],
-        &["jun", "june", "juni", "juin", "giu", "cerv", "czer", "cherv", "haz", "iyun"],
+        &[
+            "apr", "april", "avr", "avril", "abr", "kwie", "kvit", "dub", "nis",
+        ],
+        &[
+            "may", "mai", "mei", "mag", "maj", "mayo", "maya", "trav", "kvet",
+        ],
+        &[
+            "jun", "june", "juni", "juin", "giu", "cerv", "czer", "cherv", "haz", "iyun",
+        ],
         &["jul", "july", "juli", "juil", "lug", "lip", "iyul", "tem"],
         &["aug", "aout", "ago", "sier", "serp", "srp", "avg"],
         &["sep", "sept", "set", "sent", "wrz", "ver", "zari", "eyl"],
@@ -82,20 +97,87 @@ pub(crate) fn month(word: &str) -> Option<u32> {
         &["dec", "dez", "dic", "dek", "grud", "pros", "ara"],
     ];
     const WHOLE: [&[&str]; 12] = [
-        &["january", "januar", "janvier", "enero", "gennaio", "yanvarya", "stycznia", "sichnya", "ledna", "janeiro", "ocak"],
-        &["february", "februar", "fevrier", "febrero", "febbraio", "fevralya", "lutego", "unora", "fevereiro", "subat"],
-        &["march", "marts", "marzo", "marta", "marca", "bereznya", "brezna", "marco", "maart"],
-        &["aprile", "abril", "aprilya", "kwietnia", "kvitnya", "dubna", "nisan"],
+        &[
+            "january", "januar", "janvier", "enero", "gennaio", "yanvarya", "stycznia", "sichnya",
+            "ledna", "janeiro", "ocak",
+        ],
+        &[
+            "february",
+            "februar",
+            "fevrier",
+            "febrero",
+            "febbraio",
+            "fevralya",
+            "lutego",
+            "unora",
+            "fevereiro",
+            "subat",
+        ],
+        &[
+            "march", "marts", "marzo", "marta", "marca", "bereznya", "brezna", "marco", "maart",
+        ],
+        &[
+            "aprile", "abril", "aprilya", "kwietnia", "kvitnya", "dubna", "nisan",
+        ],
         &["maggio", "maja", "travnya", "kvetna", "maio", "mayis"],
-        &["giugno", "junio", "iyunya", "czerwca", "chervnya", "cervna", "junho", "haziran"],
-        &["juillet", "luglio", "julio", "iyulya", "lipca", "lipnya", "cervence", "julho", "temmuz"],
-        &["august", "agosto", "avgusta", "sierpnia", "serpnya", "srpna", "agustus", "augustus", "agustos"],
-        &["september", "septembre", "septiembre", "settembre", "sentyabrya", "wrzesnia", "veresnya", "setembro", "eylul"],
-        &["october", "oktober", "octobre", "octubre", "ottobre", "oktyabrya", "pazdziernika", "zhovtnya", "outubro", "ekim"],
-        &["november", "novembre", "noviembre", "noyabrya", "listopada", "novembro", "kasim"],
-        &["december", "dezember", "decembre", "diciembre", "dicembre", "dekabrya", "grudnia", "dezembro", "desember", "aralik"],
+        &[
+            "giugno", "junio", "iyunya", "czerwca", "chervnya", "cervna", "junho", "haziran",
+        ],
+        &[
+            "juillet", "luglio", "julio", "iyulya", "lipca", "lipnya", "cervence", "julho",
+            "temmuz",
+        ],
+        &[
+            "august", "agosto", "avgusta", "sierpnia", "serpnya", "srpna", "agustus", "augustus",
+            "agustos",
+        ],
+        &[
+            "september",
+            "septembre",
+            "septiembre",
+            "settembre",
+            "sentyabrya",
+            "wrzesnia",
+            "veresnya",
+            "setembro",
+            "eylul",
+        ],
+        &[
+            "october",
+            "oktober",
+            "octobre",
+            "octubre",
+            "ottobre",
+            "oktyabrya",
+            "pazdziernika",
+            "zhovtnya",
+            "outubro",
+            "ekim",
+        ],
+        &[
+            "november",
+            "novembre",
+            "noviembre",
+            "noyabrya",
+            "listopada",
+            "novembro",
+            "kasim",
+        ],
+        &[
+            "december",
+            "dezember",
+            "decembre",
+            "diciembre",
+            "dicembre",
+            "dekabrya",
+            "grudnia",
+            "dezembro",
+            "desember",
+            "aralik",
+        ],
     ];
-    let index = (0..12).find(|&index| STEMS[index].contains(&word) || WHOLE[index].contains(&word))?;
+    let index =
+        (0..12).find(|&index| STEMS[index].contains(&word) || WHOLE[index].contains(&word))?;
     u32::try_from(index + 1).ok()
 }
 
@@ -105,7 +187,12 @@ pub(crate) fn day(year: u32, month: u32, day: u32) -> Option<Date> {
     if !YEARS.contains(&year) {
         return None;
     }
-    Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+    Date::new(
+        i16::try_from(year).ok()?,
+        i8::try_from(month).ok()?,
+        i8::try_from(day).ok()?,
+    )
+    .ok()
 }
 
 #[cfg(test)]
@@ -124,7 +211,10 @@ mod tests {
         assert_eq!(told([2026, 4, 3], '/').as_deref(), Some("2026-04-03"));
         assert_eq!(told([1, 1, 2022], '-').as_deref(), Some("2022-01-01"));
         let thai = date([15, 6, 2569], '/', None, Some("THB"));
-        assert_eq!(thai.map(|day| day.to_string()).as_deref(), Some("2026-06-15"));
+        assert_eq!(
+            thai.map(|day| day.to_string()).as_deref(),
+            Some("2026-06-15")
+        );
     }
 
     #[test]
@@ -135,6 +225,9 @@ mod tests {
         assert_eq!(told([31, 2, 2026], '.'), None);
         assert_eq!(told([1, 12, 2099], '.'), None);
         let known = date([4, 3, 16], '/', Some(DateOrder::DayFirst), None);
-        assert_eq!(known.map(|day| day.to_string()).as_deref(), Some("2016-03-04"));
+        assert_eq!(
+            known.map(|day| day.to_string()).as_deref(),
+            Some("2016-03-04")
+        );
     }
 }

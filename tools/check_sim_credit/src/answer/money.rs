@@ -79,7 +79,6 @@ const STRONG: &[(&str, Option<&str>)] = &[
     ("rublya", Some("RUB")),
     ("rublei", Some("RUB")),
     ("rublej", Some("RUB")),
-    ("rublej", Some("RUB")),
     ("rubley", Some("RUB")),
     ("₽", Some("RUB")),
     ("grn", Some("UAH")),
@@ -207,12 +206,15 @@ STN SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV 
 ZMW ZWL";
 
 /// ISO codes that are words of some language and therefore count in capitals only.
-const CODES_THAT_ARE_WORDS: &[&str] = &["ALL", "TOP", "TRY", "CUP", "MAD", "COP", "LAK", "PEN", "DOP", "SOS", "BAM"];
+const CODES_THAT_ARE_WORDS: &[&str] = &[
+    "ALL", "TOP", "TRY", "CUP", "MAD", "COP", "LAK", "PEN", "DOP", "SOS", "BAM",
+];
 
 /// Whether `character` is a currency sign of its own.
 #[must_use]
 pub(crate) fn is_sign(character: char) -> bool {
-    matches!(character, '$' | '€' | '£' | '¥' | '¢' | '฿' | '৳' | '֏') || ('\u{20a0}'..='\u{20cf}').contains(&character)
+    matches!(character, '$' | '€' | '£' | '¥' | '¢' | '฿' | '৳' | '֏')
+        || ('\u{20a0}'..='\u{20cf}').contains(&character)
 }
 
 /// The currency that a word beside a number means; `folded` is the same word folded.
@@ -220,18 +222,29 @@ pub(crate) fn is_sign(character: char) -> bool {
 pub(crate) fn currency(written: &str, folded: &str, place: Place) -> Option<Currency> {
     for (sign, wanted, code) in WEAK {
         if *sign == written && *wanted == place {
-            return Some(Currency { code: *code, weak: true });
+            return Some(Currency {
+                code: *code,
+                weak: true,
+            });
         }
     }
     if let Some((_, code)) = STRONG.iter().find(|(sign, _)| *sign == folded) {
-        return Some(Currency { code: *code, weak: false });
+        return Some(Currency {
+            code: *code,
+            weak: false,
+        });
     }
     let upper = folded.to_uppercase();
-    let code = (upper.len() == 3).then(|| CODES.split(' ').find(|code| *code == upper)).flatten()?;
+    let code = (upper.len() == 3)
+        .then(|| CODES.split(' ').find(|code| *code == upper))
+        .flatten()?;
     if CODES_THAT_ARE_WORDS.contains(&code) && written != code {
         return None;
     }
-    Some(Currency { code: Some(code), weak: false })
+    Some(Currency {
+        code: Some(code),
+        weak: false,
+    })
 }
 
 /// Whether these letters, glued to digits that follow, are a currency and not a part of a name.
@@ -263,13 +276,20 @@ pub(crate) fn worth(written: &str, code: Option<&str>, dot_is_decimal: bool) -> 
             separator => separates_decimals(separator, code)?,
         };
         return if decimal {
-            if last.len() > 6 { None } else { format!("{first}.{last}").parse().ok() }
+            if last.len() > 6 {
+                None
+            } else {
+                format!("{first}.{last}").parse().ok()
+            }
         } else {
             grouped(&parts).and_then(|digits| digits.parse().ok())
         };
     }
     let group_separator = *earlier.first()?;
-    if earlier.iter().any(|&separator| separator != group_separator) {
+    if earlier
+        .iter()
+        .any(|&separator| separator != group_separator)
+    {
         return None;
     }
     if last_separator == group_separator {
@@ -286,7 +306,9 @@ fn grouped(parts: &[&str]) -> Option<String> {
     let (first, rest) = parts.split_first()?;
     let (last, middle) = rest.split_last()?;
     let western = middle.iter().all(|part| part.len() == 3) && (1..=3).contains(&first.len());
-    let indian = !middle.is_empty() && middle.iter().all(|part| part.len() == 2) && (1..=2).contains(&first.len());
+    let indian = !middle.is_empty()
+        && middle.iter().all(|part| part.len() == 2)
+        && (1..=2).contains(&first.len());
     let sound = last.len() == 3 && (western || indian) && !first.starts_with('0');
     sound.then(|| parts.concat())
 }
@@ -296,8 +318,11 @@ fn separates_decimals(separator: char, code: Option<&str>) -> Option<bool> {
     match (code?, separator) {
         // No coins worth naming, groups by dots.
         ("IDR" | "VND" | "COP" | "CLP" | "PYG", '.') => Some(false),
-        ("JPY" | "KRW" | "UGX" | "TZS" | "RWF" | "IRR" | "MMK" | "NGN" | "KES" | "PHP" | "THB" | "INR" | "BDT"
-        | "PKR" | "LKR" | "NPR" | "GBP" | "GHS", ',') => Some(false),
+        (
+            "JPY" | "KRW" | "UGX" | "TZS" | "RWF" | "IRR" | "MMK" | "NGN" | "KES" | "PHP" | "THB"
+            | "INR" | "BDT" | "PKR" | "LKR" | "NPR" | "GBP" | "GHS",
+            ',',
+        ) => Some(false),
         ("KWD" | "BHD" | "OMR" | "JOD", '.') => Some(true),
         ("INR" | "BDT" | "PKR" | "LKR" | "NPR" | "GBP", '.') => Some(true),
         _ => None,

@@ -62,7 +62,12 @@ const MONEY_DIGITS_MAX: usize = 9;
 #[must_use]
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let characters: Vec<char> = text.chars().map(plain_character).collect();
-    let mut scanner = Scanner { characters: &characters, at: 0, glued: false, tokens: Vec::new() };
+    let mut scanner = Scanner {
+        characters: &characters,
+        at: 0,
+        glued: false,
+        tokens: Vec::new(),
+    };
     scanner.run();
     scanner.tokens
 }
@@ -80,7 +85,11 @@ impl Scanner<'_> {
             match character {
                 '\n' | '\r' => {
                     self.at += 1;
-                    if self.tokens.last().is_some_and(|last| last.kind != Kind::Newline) {
+                    if self
+                        .tokens
+                        .last()
+                        .is_some_and(|last| last.kind != Kind::Newline)
+                    {
                         self.push(Kind::Newline, "");
                     }
                     self.glued = false;
@@ -111,19 +120,29 @@ impl Scanner<'_> {
     fn push(&mut self, kind: Kind, written: &str) {
         let capital = !written.chars().next().is_some_and(char::is_lowercase);
         let glued = self.glued;
-        self.tokens.push(Token { kind, glued, capital, written: written.to_owned() });
+        self.tokens.push(Token {
+            kind,
+            glued,
+            capital,
+            written: written.to_owned(),
+        });
         self.glued = true;
     }
 
     fn digits_from(&self, ahead: usize) -> usize {
         let rest = self.characters.get(self.at + ahead..).unwrap_or_default();
-        rest.iter().take_while(|character| character.is_ascii_digit()).count()
+        rest.iter()
+            .take_while(|character| character.is_ascii_digit())
+            .count()
     }
 
     /// `*111#`, `#100#`, `*181*7#`, `*111`.
     fn code(&mut self) -> bool {
         let rest = &self.characters[self.at..];
-        let length = rest.iter().take_while(|c| matches!(c, '*' | '#' | '0'..='9')).count();
+        let length = rest
+            .iter()
+            .take_while(|c| matches!(c, '*' | '#' | '0'..='9'))
+            .count();
         if !rest[..length].iter().any(char::is_ascii_digit) {
             return false;
         }
@@ -137,12 +156,23 @@ impl Scanner<'_> {
         let mut end = start + self.digits_from(0);
         loop {
             let separator = self.characters.get(end).copied();
-            let digits_follow = self.characters.get(end + 1).is_some_and(char::is_ascii_digit);
-            if !digits_follow || !matches!(separator, Some('.' | ',' | '\'' | '/' | ':' | '-' | '\u{a0}')) {
+            let digits_follow = self
+                .characters
+                .get(end + 1)
+                .is_some_and(char::is_ascii_digit);
+            if !digits_follow
+                || !matches!(
+                    separator,
+                    Some('.' | ',' | '\'' | '/' | ':' | '-' | '\u{a0}')
+                )
+            {
                 break;
             }
             end += 1;
-            end += self.characters[end..].iter().take_while(|c| c.is_ascii_digit()).count();
+            end += self.characters[end..]
+                .iter()
+                .take_while(|c| c.is_ascii_digit())
+                .count();
         }
         let run: String = self.characters[start..end].iter().collect();
         self.at = end;
@@ -171,7 +201,8 @@ impl Scanner<'_> {
             return false;
         };
         let year: String = year.chars().take_while(char::is_ascii_digit).collect();
-        let (Ok(month_number), Ok(year_number)) = (month.parse::<u32>(), year.parse::<u32>()) else {
+        let (Ok(month_number), Ok(year_number)) = (month.parse::<u32>(), year.parse::<u32>())
+        else {
             return false;
         };
         if run.len() > 2 || month.len() > 2 || year.len() != 4 {
@@ -192,11 +223,18 @@ impl Scanner<'_> {
         let digits_follow = self.characters.get(end).is_some_and(char::is_ascii_digit);
         if digits_follow && !money::may_stand_before(&letters) {
             // A name with a digit in it, or a number with a letter glued to it.
-            while self.characters.get(end).is_some_and(|&c| {
-                is_letter(c) || c.is_ascii_digit() || matches!(c, '.' | ',')
-            }) {
+            while self
+                .characters
+                .get(end)
+                .is_some_and(|&c| is_letter(c) || c.is_ascii_digit() || matches!(c, '.' | ','))
+            {
                 let separates = matches!(self.characters[end], '.' | ',');
-                if separates && !self.characters.get(end + 1).is_some_and(char::is_ascii_digit) {
+                if separates
+                    && !self
+                        .characters
+                        .get(end + 1)
+                        .is_some_and(char::is_ascii_digit)
+                {
                     break;
                 }
                 end += 1;
@@ -251,7 +289,11 @@ fn number_kind(run: &str) -> Kind {
     {
         return Kind::Date(date, *one);
     }
-    if separators.iter().all(|c| matches!(c, '.' | ',' | '\'' | '\u{a0}')) && run.len() <= 20 {
+    if separators
+        .iter()
+        .all(|c| matches!(c, '.' | ',' | '\'' | '\u{a0}'))
+        && run.len() <= 20
+    {
         return Kind::Number(run.replace('\u{a0}', "'"));
     }
     Kind::Odd
@@ -264,7 +306,11 @@ fn date_parts(first: &str, second: &str, third: &str) -> Option<[u32; 3]> {
     if !year_first && !year_last {
         return None;
     }
-    Some([first.parse().ok()?, second.parse().ok()?, third.parse().ok()?])
+    Some([
+        first.parse().ok()?,
+        second.parse().ok()?,
+        third.parse().ok()?,
+    ])
 }
 
 #[cfg(test)]
@@ -283,8 +329,14 @@ mod tests {
 
     #[test]
     fn a_currency_glued_to_its_number_is_a_word_of_its_own() {
-        assert_eq!(kinds("R49.96"), [Kind::Word("r".into()), Kind::Number("49.96".into())]);
-        assert_eq!(kinds("7777Ft"), [Kind::Number("7777".into()), Kind::Word("ft".into())]);
+        assert_eq!(
+            kinds("R49.96"),
+            [Kind::Word("r".into()), Kind::Number("49.96".into())]
+        );
+        assert_eq!(
+            kinds("7777Ft"),
+            [Kind::Number("7777".into()), Kind::Word("ft".into())]
+        );
     }
 
     #[test]

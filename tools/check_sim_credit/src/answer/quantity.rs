@@ -1,0 +1,417 @@
+//! Quantities: numbers of an answer together with their unit: money, messages, minutes, data.
+//!
+//! Says what stands beside a number, not whether it is the number looked for; that is `generic.rs`.
+
+use rust_decimal::Decimal;
+
+use super::money::{self, Place};
+use super::token::{Kind, Token};
+use super::words;
+
+/// A number's unit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Unit {
+    Money {
+        /// `None` where the number's form leaves its value open.
+        value: Option<Decimal>,
+        code: Option<&'static str>,
+        weak: bool,
+        /// Why the figure must not be taken, however well it is labelled.
+        doubt: Option<&'static str>,
+    },
+    Messages(u64),
+    Minutes(u64),
+    DataKb(u64),
+    /// A figure that is none of these, or not readable: it separates what is around it.
+    Other,
+}
+
+/// A quantity and the tokens it takes up.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Quantity {
+    pub(crate) unit: Unit,
+    /// Its first token: a sign or a currency before the number, or the number.
+    pub(crate) start: usize,
+    /// The first token that is not part of it any more.
+    pub(crate) end: usize,
+}
+
+/// All quantities in the order of the text.
+#[must_use]
+pub(crate) fn quantities(tokens: &[Token]) -> Vec<Quantity> {
+    let dot_is_decimal = tokens.iter().any(|token| {
+        matches!(&token.kind, Kind::Number(written)
+            if written.starts_with("0.") && written.len() == 5)
+    });
+    let mut found: Vec<Quantity> = Vec::new();
+    for index in 0..tokens.len() {
+        let taken = found.last().map_or(0, |quantity| quantity.end);
+        if index < taken {
+            continue;
+        }
+        match &tokens[index].kind {
+            Kind::Number(written) => {
+                let unit = counted(tokens, index, written)
+                    .or_else(|| priced(tokens, index, written, taken, dot_is_decimal));
+                found.push(unit.unwrap_or(Quantity {
+                    unit: Unit::Other,
+                    start: index,
+                    end: index + 1,
+                }));
+            }
+            Kind::Clock(written) => {
+                let minutes = unit_word(tokens, index)
+                    .filter(|&word| is_one_of(tokens, word, words::MINUTES));
+                let whole = written
+                    .split_once(':')
+                    .filter(|(_, rest)| !rest.contains(':'));
+                let unit = match (minutes, whole.and_then(|(whole, _)| whole.parse().ok())) {
+                    (Some(word), Some(count)) => (Unit::Minutes(count), word + 1),
+                    _ => continue,
+                };
+                found.push(Quantity {
+                    unit: unit.0,
+                    start: index,
+                    end: unit.1,
+                });
+            }
+            Kind::Odd => found.push(Quantity {
+                unit: Unit::Other,
+                start: index,
+                end: index + 1,
+            }),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// `25 SMS`, `20 MORE Weekend minutes`, `SMS: 25`, `500Mo`.
+fn counted(tokens: &[Token], index: usize, written: &str) -> Option<Quantity> {
+    let count: Option<u64> = written.parse().ok();
+    if let Some(word) = unit_word(tokens, index) {
+        if let Some((_, kb)) = words::DATA
+            .iter()
+            .find(|(unit, _)| *unit == tokens[word].word())
+        {
+            if word != index + 1 || speed_follows(tokens, word + 1) {
+                return None;
+            }
+            let unit = data_kb(written, *kb).map_or(Unit::Other, Unit::DataKb);
+            return Some(Quantity {
+                unit,
+                start: index,
+                end: word + 1,
+            });
+        }
+        let unit = if is_one_of(tokens, word, words::MESSAGES) {
+            Unit::Messages
+        } else {
+            Unit::Minutes
+        };
+        let priced = tokens
+            .get(word + 1)
+            .is_some_and(|next| next.is_mark('=') || next.is_mark('/'));
+        return match count {
+            Some(count) if !priced => Some(Quantity {
+                unit: unit(count),
+                start: index,
+                end: word + 1,
+            }),
+            _ => Some(Quantity {
+                unit: Unit::Other,
+                start: index,
+                end: word + 1,
+            }),
+        };
+    }
+    // The name before the figure: "SMS: 25".
+    let colon = index
+        .checked_sub(1)
+        .filter(|&colon| tokens[colon].is_mark(':'))?;
+    let name = colon.checked_sub(1)?;
+    let alone = tokens
+        .get(index + 1)
+        .is_none_or(|next| matches!(next.kind, Kind::Mark(_) | Kind::Newline));
+    let slash = tokens
+        .get(index + 1)
+        .is_some_and(|next| next.is_mark('/') || next.is_mark('%'));
+    if !alone || slash {
+        return None;
+    }
+    let unit = if is_one_of(tokens, name, words::MESSAGES) {
+        Unit::Messages(count?)
+    } else if is_one_of(tokens, name, words::MINUTES) {
+        Unit::Minutes(count?)
+    } else {
+        return None;
+    };
+    Some(Quantity {
+        unit,
+        start: name,
+        end: index + 1,
+    })
+}
+
+/// The unit after a number, at most two plain words away: `20 MORE Weekend minutes`.
+fn unit_word(tokens: &[Token], index: usize) -> Option<usize> {
+    for ahead in 1..=3 {
+        let token = tokens.get(index + ahead)?;
+        let Kind::Word(word) = &token.kind else {
+            return None;
+        };
+        let is_unit = is_one_of(tokens, index + ahead, words::MESSAGES)
+            || is_one_of(tokens, index + ahead, words::MINUTES)
+            || words::DATA.iter().any(|(unit, _)| unit == word);
+        if is_unit {
+            return Some(index + ahead);
+        }
+        // A currency or a preposition begins something else.
+        let joins = money::currency(&token.written, word, Place::After).is_none()
+            && !words::any(words::NOT_LEFT, word)
+            && word.len() > 2;
+        if !joins || (ahead == 1 && token.glued) {
+            return None;
+        }
+    }
+    None
+}
+
+fn is_one_of(tokens: &[Token], index: usize, list: &[&str]) -> bool {
+    list.contains(&tokens[index].word()) && !tokens[index].word().is_empty()
+}
+
+fn speed_follows(tokens: &[Token], index: usize) -> bool {
+    tokens
+        .get(index)
+        .is_some_and(|token| token.is_mark('/') || matches!(token.word(), "ps" | "pro" | "per"))
+}
+
+fn data_kb(written: &str, kb: u64) -> Option<u64> {
+    let value = money::worth(written, None, false)?;
+    let total = value.checked_mul(Decimal::from(kb))?.trunc();
+    u64::try_from(total).ok()
+}
+
+/// A number with a currency beside it.
+fn priced(
+    tokens: &[Token],
+    index: usize,
+    written: &str,
+    taken: usize,
+    dot_is_decimal: bool,
+) -> Option<Quantity> {
+    let joined = joined_thousands(tokens, index);
+    let last = joined.as_ref().map_or(index, |_| index + 1);
+    let written = joined.as_deref().unwrap_or(written);
+
+    let before = currency_before(tokens, index, taken);
+    let after = tokens.get(last + 1).and_then(|token| {
+        money::currency(&token.written, token.word(), Place::After)
+            .filter(|currency| !currency.weak || weak_fits(token))
+    });
+    let after = after.filter(|_| before.is_none() || !begins_another(tokens, last + 1));
+    let currency = match (&before, &after) {
+        (Some((before, _)), Some(after)) if before.code != after.code && !after.weak => {
+            return Some(Quantity {
+                unit: Unit::Other,
+                start: index,
+                end: last + 2,
+            });
+        }
+        (Some((before, _)), _) => *before,
+        (None, Some(after)) => *after,
+        (None, None) => return None,
+    };
+    let mut start = before.as_ref().map_or(index, |(_, start)| *start);
+    let mut end = if after.is_some() && before.as_ref().is_none_or(|(before, _)| !before.weak) {
+        last + 2
+    } else {
+        last + 1
+    };
+
+    let mut doubt = None;
+    let mut value = money::worth(written, currency.code, dot_is_decimal);
+    // A multiplier or a coin after it changes the amount.
+    let next = tokens
+        .get(end)
+        .filter(|token| !matches!(token.kind, Kind::Newline));
+    if next.is_some_and(|token| {
+        words::any(words::MULTIPLIERS, token.word()) && (token.glued || !token.word().is_empty())
+    }) {
+        doubt = Some("the number goes on in words");
+    }
+    if let Some((coins, coin_end)) = coins(tokens, end) {
+        value = value
+            .filter(|value| value.scale() == 0 && coins < 100)
+            .map(|value| value + Decimal::new(coins.into(), 2));
+        end = coin_end;
+    }
+    if tokens
+        .get(end)
+        .is_some_and(|token| token.is_mark('-') && token.glued)
+        && tokens
+            .get(end + 1)
+            .is_none_or(|token| !token.glued || matches!(token.kind, Kind::Word(_)))
+    {
+        doubt = Some("a minus sign stands behind the number");
+    }
+    match sign(tokens, index, start) {
+        Sign::None => {}
+        Sign::Minus(at) => {
+            value = value.map(|value| -value);
+            start = start.min(at);
+        }
+        Sign::Unclear => doubt = Some("a dash before the number may be a minus sign"),
+        Sign::Plus => doubt = Some("the number is something added"),
+        Sign::Glued => doubt = Some("something is glued to the number"),
+    }
+    Some(Quantity {
+        unit: Unit::Money {
+            value,
+            code: currency.code,
+            weak: currency.weak,
+            doubt,
+        },
+        start,
+        end,
+    })
+}
+
+/// `50 000`: a number of at most three digits and one of exactly three, where what stands before does
+/// not make the first a thing of its own.
+fn joined_thousands(tokens: &[Token], index: usize) -> Option<String> {
+    let (Kind::Number(first), Some(Kind::Number(second))) =
+        (&tokens[index].kind, tokens.get(index + 1).map(|t| &t.kind))
+    else {
+        return None;
+    };
+    let whole = second.split(['.', ',']).next().unwrap_or_default();
+    let fits = first.len() <= 3
+        && first.bytes().all(|b| b.is_ascii_digit())
+        && whole.len() == 3
+        && !first.starts_with('0');
+    let decimals = second.len() - whole.len();
+    if !fits || tokens[index + 1].glued || decimals > 3 {
+        return None;
+    }
+    Some(match second.get(whole.len() + 1..) {
+        Some(rest) => format!("{first}'{whole}.{rest}"),
+        None => format!("{first}'{whole}"),
+    })
+}
+
+/// The currency before the number, with an optional sign, full stop or colon between, and where it starts.
+fn currency_before(
+    tokens: &[Token],
+    index: usize,
+    taken: usize,
+) -> Option<(money::Currency, usize)> {
+    let mut at = index;
+    let mut marks = 0;
+    loop {
+        at = at.checked_sub(1)?;
+        if at < taken {
+            return None;
+        }
+        let token = &tokens[at];
+        match &token.kind {
+            Kind::Mark('.' | ':' | '-' | '+' | '=') if marks < 2 => marks += 1,
+            Kind::Word(word) => {
+                let currency = money::currency(&token.written, word, Place::Before)?;
+                // "d." or "fr" may end the words before; a weak sign stands right at its number.
+                if currency.weak && at + 1 != index {
+                    return None;
+                }
+                return Some((currency, at));
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// A letter that is a currency only where nothing is glued to it, or it is glued to its number.
+fn weak_fits(token: &Token) -> bool {
+    !token.written.is_empty()
+}
+
+/// Whether the currency at `index` belongs to the number that follows it: `EUR 5.00 USD 3.00`.
+fn begins_another(tokens: &[Token], index: usize) -> bool {
+    !tokens[index].glued
+        && matches!(
+            tokens.get(index + 1).map(|token| &token.kind),
+            Some(Kind::Number(_))
+        )
+}
+
+/// `30 kop` after an amount, and where it ends.
+fn coins(tokens: &[Token], index: usize) -> Option<(u32, usize)> {
+    let at = if tokens.get(index).is_some_and(|token| token.is_mark('.')) {
+        index + 1
+    } else {
+        index
+    };
+    let Kind::Number(count) = &tokens.get(at)?.kind else {
+        return None;
+    };
+    let coin = tokens.get(at + 1)?;
+    words::COINS.contains(&coin.word()).then_some(())?;
+    Some((count.parse().ok()?, at + 2))
+}
+
+enum Sign {
+    None,
+    Minus(usize),
+    Plus,
+    Unclear,
+    Glued,
+}
+
+/// What stands between the words before and the number: a minus, its word, or a dash.
+fn sign(tokens: &[Token], number: usize, start: usize) -> Sign {
+    for at in [number, start] {
+        let Some(previous) = at.checked_sub(1) else {
+            continue;
+        };
+        let token = &tokens[previous];
+        if words::MINUS.contains(&token.word()) {
+            return Sign::Minus(previous);
+        }
+        match token.kind {
+            Kind::Mark('-') => {
+                let between_currency_and_number = at == number && start < number;
+                let after_mark = previous.checked_sub(1).is_none_or(|before| {
+                    matches!(
+                        tokens[before].kind,
+                        Kind::Mark(':' | '=' | '(') | Kind::Newline
+                    )
+                });
+                let apart_from_words = !token.glued && tokens[at].glued;
+                return if between_currency_and_number || after_mark || apart_from_words {
+                    Sign::Minus(previous)
+                } else {
+                    Sign::Unclear
+                };
+            }
+            Kind::Mark('\u{2014}') if tokens[at].glued => return Sign::Unclear,
+            Kind::Mark('+') => return Sign::Plus,
+            Kind::Mark('*' | '#' | '/' | '%' | '~' | '<' | '>' | '≈' | '≤' | '≥')
+                if tokens[at].glued =>
+            {
+                return Sign::Glued;
+            }
+            Kind::Mark('<' | '>' | '~' | '≈' | '≤' | '≥') => return Sign::Glued,
+            Kind::Mark('.' | ',')
+                if tokens[at].glued
+                    && at == start
+                    && token.glued
+                    && previous > 0
+                    && matches!(tokens[previous - 1].kind, Kind::Number(_)) =>
+            {
+                return Sign::Glued;
+            }
+            _ => {}
+        }
+    }
+    Sign::None
+}
