@@ -400,16 +400,18 @@ impl Answer<'_> {
             } else {
                 words::VALIDITY
             };
-            if earlier_date.is_some()
-                || !words::any(until, &label)
-                || words::any(words::OTHER_DATE, &without_until(&label))
-            {
+            if earlier_date.is_some() || !words::any(until, &label) {
                 continue;
             }
             if Some(previous) == money {
+                if words::any(words::OTHER_DATE, &without_until(&label)) {
+                    continue;
+                }
                 expiries.push(day);
             } else if matches!(self.quantities[previous].unit, Unit::Messages(_))
                 && figures.sms.is_some()
+                && own_sentence
+                && !words::any(words::NOT_LEFT, &label)
             {
                 sms_expiries.push(day);
             }
@@ -624,14 +626,14 @@ fn offers_start(tokens: &[Token]) -> usize {
                 matches!(next.kind, Kind::Mark('.' | ')' | '-' | ':')) || !next.glued
             })
         {
-            line_starts.push(at);
+            line_starts.push((at, written.parse::<u32>().unwrap_or_default()));
         }
     }
-    let menu = if line_starts.len() >= 2 {
-        line_starts[0]
-    } else {
-        tokens.len()
-    };
+    // Numbered one after the other; two figures at the beginnings of lines are no menu.
+    let menu = line_starts
+        .windows(2)
+        .find(|pair| pair[0].1 + 1 == pair[1].1)
+        .map_or(tokens.len(), |pair| pair[0].0);
     let called = (0..tokens.len()).find(|&at| {
         let begins = at == 0 || ends_sentence(tokens, at - 1);
         begins
