@@ -5,3 +5,4 @@
 //! The command line is in `main.rs` and `cli/`.
 
 pub mod answer;
+pub mod ussd;

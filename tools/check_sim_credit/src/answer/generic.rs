@@ -109,10 +109,7 @@ impl Answer<'_> {
         let mut unlabelled = Vec::new();
         for (index, quantity) in self.quantities.iter().enumerate() {
             let Unit::Money {
-                value,
-                code,
-                weak,
-                doubt,
+                value, code, doubt, ..
             } = &quantity.unit
             else {
                 continue;
@@ -120,13 +117,15 @@ impl Answer<'_> {
             match self.label(index) {
                 Label::Other => continue,
                 Label::None => {
+                    if chosen.is_some() && self.stands_beside_previous(index) {
+                        return Err("two amounts stand side by side");
+                    }
                     unlabelled.push(index);
                     continue;
                 }
                 Label::Bound => return Err("the amount is only a bound"),
                 Label::Credit => {}
             }
-            let _ = weak;
             if let Some(doubt) = doubt {
                 return Err(doubt);
             }
@@ -149,6 +148,20 @@ impl Answer<'_> {
             return self.bare(index);
         }
         Ok(chosen)
+    }
+
+    /// Whether only marks stand between this figure and the one before.
+    fn stands_beside_previous(&self, index: usize) -> bool {
+        let Some(previous) = index
+            .checked_sub(1)
+            .map(|previous| &self.quantities[previous])
+        else {
+            return false;
+        };
+        let between = &self.tokens[previous.end..self.quantities[index].start];
+        between
+            .iter()
+            .all(|token| matches!(token.kind, Kind::Mark('+' | ',' | '-' | '/' | '&' | '(')))
     }
 
     /// An amount without a word for it: it counts alone in its text or line, or at the text's beginning
@@ -223,7 +236,6 @@ impl Answer<'_> {
         {
             return Label::Other;
         }
-        let _ = quantity;
         if words::any(words::CREDIT, &before) {
             return Label::Credit;
         }
@@ -566,6 +578,11 @@ fn joined(tokens: &[Token], start: usize, end: usize) -> String {
 /// The same without "for the number 4179...": whose credit it is does not say what it is.
 fn joined_without_subscriber(tokens: &[Token], start: usize, end: usize) -> String {
     let mut words: Vec<&str> = Vec::new();
+    // "3.00 EUR/min": the unit of a price belongs to the figure before.
+    let price = tokens
+        .get(start..end)
+        .is_some_and(|between| between.first().is_some_and(|token| token.is_mark('/')));
+    let start = if price { start + 2 } else { start };
     for token in tokens.get(start..end).unwrap_or_default() {
         if token.kind == Kind::Identifier {
             let from = words.len().saturating_sub(4);

@@ -256,6 +256,12 @@ fn priced(
     {
         doubt = Some("a minus sign stands behind the number");
     }
+    if tokens
+        .get(end)
+        .is_some_and(|token| token.is_mark('/') && token.glued)
+    {
+        doubt = Some("the amount is a price for something");
+    }
     match sign(tokens, index, start) {
         Sign::None => {}
         Sign::Minus(at) => {

@@ -57,6 +57,8 @@ impl Token {
 
 /// The longest number that may be money: longer runs of digits name a subscriber or a card.
 const MONEY_DIGITS_MAX: usize = 9;
+/// A number of so many digits with a zero in front names a subscriber.
+const SUBSCRIBER_DIGITS_MIN: usize = 7;
 
 /// Splits `text` into tokens.
 #[must_use]
@@ -221,7 +223,10 @@ impl Scanner<'_> {
         }
         let letters: String = self.characters[start..end].iter().collect();
         let digits_follow = self.characters.get(end).is_some_and(char::is_ascii_digit);
-        if digits_follow && !money::may_stand_before(&letters) {
+        // Scripts without capitals write without blanks: nothing is glued there.
+        let cased =
+            letters.ends_with(|letter: char| letter.is_lowercase() || letter.is_uppercase());
+        if digits_follow && cased && !money::may_stand_before(&letters) {
             // A name with a digit in it, or a number with a letter glued to it.
             while self
                 .characters
@@ -262,7 +267,9 @@ fn number_kind(run: &str) -> Kind {
     let parts: Vec<&str> = run.split(|c: char| !c.is_ascii_digit()).collect();
     if separators.is_empty() {
         let digits = run.trim_start_matches('0').len();
-        return if digits > MONEY_DIGITS_MAX || run.len() > MONEY_DIGITS_MAX + 2 {
+        return if digits > MONEY_DIGITS_MAX
+            || (run.starts_with('0') && run.len() >= SUBSCRIBER_DIGITS_MIN)
+        {
             Kind::Identifier
         } else {
             Kind::Number(run.to_owned())

@@ -328,6 +328,12 @@ pub(crate) const OTHER: &[&str] = &[
     "reserviert",
     // Earlier, or for something else than any use.
     "old",
+    "was",
+    "were",
+    "had",
+    "war",
+    "hatte",
+    "etait",
     "previous",
     "prior",
     "alt*",
@@ -441,6 +447,7 @@ pub(crate) const BOUND: &[&str] = &[
     "pas",
     "ne",
     "insufficient",
+    "negativ*",
     "low",
     "n est",
 ];
