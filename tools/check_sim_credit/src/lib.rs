@@ -1,8 +1,12 @@
 //! `check_sim_credit`: what a prepaid SIM has left, asked by USSD, understood, and judged in time.
 //!
-//! The library is the plan: bytes and figures in, decisions out. What touches a port, a file or
-//! another program stands at its edge, in rooms that say so ([`modem`], [`spool`], [`store`]).
-//! The command line is in `main.rs` and `cli/`.
+//! The library is the plan: bytes and figures in, decisions out. What touches a file stands in [`store`]
+//! and [`history`]. The command line is in `main.rs`.
 
 pub mod answer;
+pub mod history;
+pub mod judge;
+pub mod plugin;
+pub mod range;
+pub mod store;
 pub mod ussd;
