@@ -317,12 +317,17 @@ fn ago(seconds: i64) -> String {
 
 /// A length of time in its largest unit.
 fn span(seconds: i64) -> String {
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        ..7_200 => format!("{} min", seconds / 60),
-        ..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
+    const LARGEST: [(i64, i64, &str); 3] = [
+        (172_800, 86_400, "days"),
+        (7_200, 3_600, "h"),
+        (60, 60, "min"),
+    ];
+    for (from, unit, name) in LARGEST {
+        if seconds >= from {
+            return format!("{} {name}", seconds / unit);
+        }
     }
+    format!("{seconds} s")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod history;
 pub mod judge;
 pub mod plugin;
 pub mod range;
+pub mod simulate;
 pub mod spool;
 pub mod store;
 pub mod ussd;

@@ -218,7 +218,6 @@ impl Answer<'_> {
 
     /// What the words beside a figure call it.
     fn label(&self, index: usize) -> Label {
-        let quantity = &self.quantities[index];
         let before = self.words_before(index);
         let after = self.words_after(index);
         if words::any(words::BOUND, &before) {

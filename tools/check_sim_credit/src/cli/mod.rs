@@ -6,6 +6,7 @@ mod check;
 mod event;
 mod parse;
 mod send;
+mod simulate;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Command {
     UssdEvent(event::Flags),
     /// Puts a message into smsd's spool, whole or not at all.
     Send(send::Flags),
+    /// Plays a modem on a pseudo-terminal, for tests.
+    Simulate(simulate::Flags),
 }
 
 /// What is known of the operator.
@@ -118,6 +121,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Parse(flags)) => parse::run(flags),
         Some(Command::UssdEvent(flags)) => event::run(flags),
         Some(Command::Send(flags)) => send::run(flags),
+        Some(Command::Simulate(flags)) => simulate::run(flags),
     };
     let said = said.unwrap_or_else(|message| Said {
         text: format!("SIM CREDIT UNKNOWN - {message}"),

@@ -90,18 +90,22 @@ fn candidates(bytes: &[u8]) -> Vec<(Coding, String)> {
     }
     if let Some(octets) = from_hex(bytes) {
         found.push((Coding::PackedHex, gsm7::text(&gsm7::unpack(&octets))));
-        if octets.len() % 2 == 0 {
+        if octets.len().is_multiple_of(2) {
             found.push((Coding::Ucs2Hex, ucs2(&octets)));
         }
     }
-    if bytes.len() >= 2 && bytes.len() % 2 == 0 && (!bytes.is_ascii() || bytes.contains(&0)) {
+    if bytes.len() >= 2
+        && bytes.len().is_multiple_of(2)
+        && (!bytes.is_ascii() || bytes.contains(&0))
+    {
         found.push((Coding::Ucs2Raw, ucs2(bytes)));
     }
     found
 }
 
 fn from_hex(bytes: &[u8]) -> Option<Vec<u8>> {
-    if bytes.len() < 4 || bytes.len() % 2 != 0 || !bytes.iter().all(u8::is_ascii_hexdigit) {
+    if bytes.len() < 4 || !bytes.len().is_multiple_of(2) || !bytes.iter().all(u8::is_ascii_hexdigit)
+    {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);

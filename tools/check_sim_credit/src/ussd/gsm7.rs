@@ -84,7 +84,7 @@ pub fn septets(text: &str) -> Option<Vec<u8>> {
 pub fn pack(septets: &[u8]) -> Vec<u8> {
     let mut septets = septets.to_vec();
     let ends_with_return = septets.last() == Some(&CARRIAGE_RETURN);
-    if septets.len() % 8 == 7 || (septets.len() % 8 == 0 && ends_with_return) {
+    if septets.len() % 8 == 7 || (septets.len().is_multiple_of(8) && ends_with_return) {
         septets.push(CARRIAGE_RETURN);
     }
     let mut octets = Vec::with_capacity(septets.len() * 7 / 8 + 1);
@@ -118,7 +118,7 @@ pub fn unpack(octets: &[u8]) -> Vec<u8> {
             count -= 7;
         }
     }
-    if septets.len() % 8 == 0 && septets.last() == Some(&CARRIAGE_RETURN) {
+    if septets.len().is_multiple_of(8) && septets.last() == Some(&CARRIAGE_RETURN) {
         septets.pop();
     }
     septets
