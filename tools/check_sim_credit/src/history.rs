@@ -74,7 +74,7 @@ impl History {
             Some(last)
                 if last.time_unix.div_euclid(DAY_SECONDS) == day && last.amount >= entry.amount =>
             {
-                *last = entry
+                *last = entry;
             }
             _ => self.entries.push(entry),
         }

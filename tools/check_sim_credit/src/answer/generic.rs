@@ -442,7 +442,7 @@ impl Answer<'_> {
         for at in 0..self.tokens.len().min(self.offers) {
             match &self.tokens[at].kind {
                 Kind::Date(parts, separator) => {
-                    found.push((at, date::date(*parts, *separator, order, code)))
+                    found.push((at, date::date(*parts, *separator, order, code)));
                 }
                 Kind::Word(word) => {
                     let Some(month) = date::month(word) else {
