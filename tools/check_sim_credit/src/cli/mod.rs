@@ -61,11 +61,11 @@ struct Operator {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Order {
     /// 31/12/2026
-    DayFirst,
+    Dmy,
     /// 12/31/2026
-    MonthFirst,
+    Mdy,
     /// 2026/12/31
-    YearFirst,
+    Ymd,
 }
 
 impl Operator {
@@ -73,9 +73,9 @@ impl Operator {
         use check_sim_credit::answer::{DateOrder, Options};
         Ok(Options {
             date_order: self.date_order.map(|order| match order {
-                Order::DayFirst => DateOrder::DayFirst,
-                Order::MonthFirst => DateOrder::MonthFirst,
-                Order::YearFirst => DateOrder::YearFirst,
+                Order::Dmy => DateOrder::DayFirst,
+                Order::Mdy => DateOrder::MonthFirst,
+                Order::Ymd => DateOrder::YearFirst,
             }),
             profile: self.profile.as_deref().map(profile).transpose()?,
             currency: self.expect_currency.clone(),

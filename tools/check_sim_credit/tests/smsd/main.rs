@@ -239,7 +239,7 @@ fn smsd_asks_while_it_sends_and_nothing_is_lost() {
 #[test]
 fn twenty_writers_lose_no_message_and_send_none_twice() {
     const WRITERS: usize = 20;
-    let messages = count("SIM_CREDIT_MESSAGES", 200);
+    let messages = count("SIM_CREDIT_MESSAGES", 100);
     let Some(mut office) = Office::open("siemens", None) else {
         return;
     };
