@@ -3,6 +3,8 @@
 //! smsd is started by the test with a configuration and a spool of its own, and stopped by its process
 //! id. The modem is a fake, the project's own simulator: no radio is at hand.
 
+#![expect(clippy::unwrap_used, reason = "a test's way to fail")]
+
 mod skip;
 
 use std::collections::BTreeMap;
@@ -47,7 +49,7 @@ impl Office {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let mut office = Self {
+        let office = Self {
             directory,
             modem,
             smsd: None,
