@@ -1,0 +1,8 @@
+//! `reboot-sector`: a node that fails to boot from the network tries again, for ever. A tiny program in
+//! the boot sector of the unused local disk, last in the boot order, resets the machine.
+//!
+//! This library decides: bytes and facts in, plans and findings out. Only `device` and `firmware::live`
+//! touch the world, and only the program's `cli` prints.
+
+pub mod checksum;
+pub mod sector;

@@ -1,0 +1,3 @@
+//! The program `reboot-sector`.
+
+fn main() {}
