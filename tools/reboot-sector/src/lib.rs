@@ -5,4 +5,8 @@
 //! touch the world, and only the program's `cli` prints.
 
 pub mod checksum;
+pub mod firmware;
+pub mod loader;
+pub mod plan;
 pub mod sector;
+pub mod table;
