@@ -5,6 +5,7 @@
 //! touch the world, and only the program's `cli` prints.
 
 pub mod checksum;
+pub mod emulator;
 pub mod firmware;
 pub mod loader;
 pub mod plan;
