@@ -4,10 +4,13 @@
 //! This library decides: bytes and facts in, plans and findings out. Only `device` and `firmware::live`
 //! touch the world, and only the program's `cli` prints.
 
+pub mod backup;
 pub mod checksum;
+pub mod device;
 pub mod emulator;
 pub mod firmware;
 pub mod loader;
 pub mod plan;
+pub mod report;
 pub mod sector;
 pub mod table;

@@ -90,7 +90,7 @@ impl Machine {
         command.args(["--pdeathsig", "KILL", QEMU]);
         command.args(["-accel", "tcg", "-M", &self.kind, "-m", &self.memory_mib.to_string()]);
         command.args(["-display", "none", "-nodefaults", "-vga", "std"]);
-        command.args(["-qmp", "stdio", "-d", "cpu_reset", "-trace", "cpu_out", "-D"]).arg(log);
+        command.args(["-qmp", "stdio", "-d", "cpu_reset", "-trace", "memory_region_ops_write", "-D"]).arg(log);
         command.arg("-drive");
         command.arg(format!("file={path},format=raw,if={interface},snapshot=on"));
         if interface != "ide" {

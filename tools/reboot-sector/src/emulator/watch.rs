@@ -27,7 +27,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// The ways in a log of `-d cpu_reset -trace cpu_out`, in order.
+/// The ways in a log of `-d cpu_reset -trace memory_region_ops_write`, in order.
 pub fn ways(log: &str) -> Vec<Way> {
     log.lines().filter_map(way).collect()
 }
@@ -36,11 +36,12 @@ fn way(line: &str) -> Option<Way> {
     if line.contains("Triple fault") {
         return Some(Way::Triple);
     }
-    // cpu_out addr 0xcf9(b) value 6
-    let (_, rest) = line.split_once("cpu_out addr 0x")?;
-    let (port, rest) = rest.split_once('(')?;
-    let value: u32 = rest.rsplit_once(' ')?.1.parse().ok()?;
-    match (u32::from_str_radix(port, 16).ok()?, value) {
+    // memory_region_ops_write cpu 0 mr 0x55cf addr 0xcf9 value 0x6 size 1 name 'piix3-reset-control'
+    let (_, rest) = line.split_once("ops_write ")?.1.split_once(" addr 0x")?;
+    let (port, rest) = rest.split_once(" value 0x")?;
+    let (value, _) = rest.split_once(" size 1")?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
+    match (number(port)?, number(value)?) {
         (0xcf9, 0x06 | 0x0e) => Some(Way::Cf9),
         (0x64, 0xfe) => Some(Way::Keyboard),
         (0x92, value) if value & 1 == 1 => Some(Way::Port92),
@@ -68,9 +69,12 @@ mod tests {
 
     #[test]
     fn ways_are_read_from_a_log() {
-        let log = "cpu_out addr 0xcf9(b) value 2\ncpu_out addr 0xcf9(b) value 6\n\
-                   12@3.4:cpu_out addr 0x64(b) value 254\ncpu_out addr 0x92(b) value 3\nTriple fault\n";
-        assert_eq!(ways(log), [Way::Cf9, Way::Keyboard, Way::Port92, Way::Triple]);
+        let write = |port, value| {
+            format!("memory_region_ops_write cpu 0 mr 0x5 addr {port} value {value} size 1 name 'io'\n")
+        };
+        let ports = [("0xcf9", "0x2"), ("0xcf9", "0x6"), ("0x64", "0xfe"), ("0x92", "0x3")];
+        let log = ports.map(|(port, value)| write(port, value)).concat() + "Triple fault\n";
+        assert_eq!(ways(&log), [Way::Cf9, Way::Keyboard, Way::Port92, Way::Triple]);
     }
 
     #[test]

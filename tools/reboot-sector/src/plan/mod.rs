@@ -116,7 +116,7 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
     let mut notes = Vec::new();
     let mut new = old;
     new[..CODE_LEN].copy_from_slice(&request.code);
-    let mut allowed = vec![0..CODE_LEN];
+    let mut allowed: Vec<std::ops::Range<usize>> = std::iter::once(0..CODE_LEN).collect();
     if scheme == Scheme::None {
         new[MARK..].copy_from_slice(&MARK_BYTES);
         allowed.push(MARK..mbr::RECORD_LEN);

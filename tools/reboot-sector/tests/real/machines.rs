@@ -77,9 +77,12 @@ fn each_way_resets_by_itself() {
 #[test]
 fn ways_that_are_absent_are_passed_over_in_order() {
     use MethodName::{Cf9, Keyboard, Port92, Triple};
-    resets_by("isapc", &[Cf9, Port92], &[Way::Cf9, Way::Port92]);
-    let absent = [Way::Cf9, Way::Keyboard, Way::Port92, Way::Triple];
-    resets_by("isapc,i8042=off", &[Cf9, Keyboard, Port92, Triple], &absent);
+    // QEMU logs no writes to ports where nothing is, so only the way that was there is seen.
+    resets_by("isapc", &[Cf9, Port92], &[Way::Port92]);
+    resets_by("isapc", &[Cf9, Keyboard], &[Way::Keyboard]);
+    resets_by("pc,i8042=off", &[Keyboard, Port92, Triple], &[Way::Triple]);
+    resets_by("pc,i8042=off", &[Keyboard, Port92, Cf9], &[Way::Cf9]);
+    resets_by("isapc,i8042=off", &[Cf9, Keyboard, Port92, Triple], &[Way::Triple]);
 }
 
 /// Longer than a reset takes by far: the sectors that work need two to three seconds.

@@ -1,5 +1,6 @@
 //! The sector on real firmware and the program on real disks: QEMU, OVMF, loop devices, partitioning tools.
 //! A test that cannot run here says so and passes. Processes are started here and end with the test.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod machines;
 mod parts;
