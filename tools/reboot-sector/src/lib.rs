@@ -7,8 +7,10 @@
 pub mod backup;
 pub mod checksum;
 pub mod device;
+pub mod efi;
 pub mod emulator;
 pub mod firmware;
+pub mod image;
 pub mod loader;
 pub mod plan;
 pub mod report;
