@@ -106,7 +106,7 @@ fn read_drive(node: &[u8]) -> Option<Drive> {
 }
 
 /// UTF-16, little-endian, ended by a zero.
-pub(crate) fn wide(text: &str) -> Vec<u8> {
+pub fn wide(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
 

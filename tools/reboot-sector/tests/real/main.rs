@@ -2,6 +2,12 @@
 //! A test that cannot run here says so and passes. Processes are started here and end with the test.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod console;
+mod devices;
+mod killed;
 mod machines;
+mod network;
 mod parts;
 mod skip;
+mod tables;
+mod uefi;
