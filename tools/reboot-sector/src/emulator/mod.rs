@@ -94,7 +94,7 @@ impl Machine {
         command.arg("-drive");
         command.arg(format!("file={path},format=raw,if={interface},snapshot=on"));
         if interface != "ide" {
-            command.args(["-device", "ide-hd,drive=disk,bootindex=9"]);
+            command.args(["-device", "ide-hd,drive=disk"]);
         }
         if !self.reboots {
             command.arg("-no-reboot");

@@ -12,7 +12,11 @@ use crate::parts::{have, program, tool};
 use crate::skip::skip;
 
 /// A loop device, detached when this is dropped; `--partscan` makes its partitions.
-pub(crate) struct Loop(PathBuf);
+pub(crate) struct Loop {
+    path: PathBuf,
+    /// Made here, where no udev makes them.
+    nodes: Vec<PathBuf>,
+}
 
 /// Loop devices with partitions can be made; else the running test is reported as skipped.
 pub(crate) fn have_loop_devices() -> bool {
@@ -41,29 +45,42 @@ impl Loop {
             .output()
             .unwrap();
         assert!(out.status.success(), "{out:?}");
-        Self(PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()))
+        let path = PathBuf::from(String::from_utf8_lossy(&out.stdout).trim());
+        let mut device = Self { path, nodes: Vec::new() };
+        device.make_nodes();
+        device
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    fn make_nodes(&mut self) {
+        let name = self.path.file_name().unwrap().to_owned();
+        for entry in fs::read_dir(Path::new("/sys/block").join(name)).unwrap() {
+            let entry = entry.unwrap();
+            let node = Path::new("/dev").join(entry.file_name());
+            if !entry.path().join("partition").exists() || node.exists() {
+                continue;
+            }
+            let number = fs::read_to_string(entry.path().join("dev")).unwrap();
+            let (major, minor) = number.trim().split_once(':').unwrap();
+            run("mknod", &[node.as_os_str(), "b".as_ref(), major.as_ref(), minor.as_ref()]);
+            self.nodes.push(node);
+        }
     }
 
     fn partition(&self, number: u32) -> PathBuf {
-        let path = PathBuf::from(format!("{}p{number}", self.0.display()));
-        // Where no udev makes the node, the kernel's devtmpfs does, a moment later.
-        for _ in 0..100 {
-            if path.exists() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        path
+        PathBuf::from(format!("{}p{number}", self.path.display()))
     }
 }
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        let _reported_by_the_next_test = tool("losetup").arg("--detach").arg(&self.0).status();
+        let _reported_by_the_next_test = tool("losetup").arg("--detach").arg(&self.path).status();
+        for node in &self.nodes {
+            let _reported_by_the_next_test = fs::remove_file(node);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use reboot_sector::emulator::{Machine, Outcome, Running};
 use reboot_sector::firmware::boot_option::wide;
 use reboot_sector::firmware::boot_order::{Variables, put_last};
 use reboot_sector::firmware::live;
-use reboot_sector::table::gpt::Header;
+use reboot_sector::table::gpt::{Header, Partition};
 
 use crate::parts::{PATIENCE, have_qemu, program, tool};
 use crate::skip::skip;
@@ -50,9 +50,21 @@ impl Firmware {
         machine
     }
 
+    /// Carries out the plan for these variables, as efivarfs would.
+    pub(crate) fn put_last(&mut self, before: &Variables, partition: &Partition) {
+        let change = put_last(before, &efi::option(Some(partition))).unwrap();
+        for (number, option) in &before.options {
+            self.set(&format!("Boot{number:04X}"), option);
+        }
+        self.set(&format!("Boot{:04X}", change.number), &change.option.unwrap());
+        let order = change.order.unwrap();
+        let order: Vec<u8> = order.iter().flat_map(|number| number.to_le_bytes()).collect();
+        self.set("BootOrder", &order);
+    }
+
     /// Adds a variable as OVMF keeps them: behind the volume's and the store's header, each with a header
     /// of 60 bytes (edk2, MdeModulePkg/Include/Guid/VariableFormat.h).
-    fn set(&mut self, name: &str, value: &[u8]) {
+    pub(crate) fn set(&mut self, name: &str, value: &[u8]) {
         let mut at = 0x64;
         let number = |bytes: &[u8], at: usize| {
             u32::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize
@@ -116,7 +128,7 @@ fn an_image_resets_a_uefi_machine() {
 
 /// A GPT image whose EFI system partition holds the application only where a boot option finds it, and
 /// that partition.
-fn image_without_fallback(directory: &Path) -> (PathBuf, reboot_sector::table::gpt::Partition) {
+pub(crate) fn image_without_fallback(directory: &Path) -> (PathBuf, Partition) {
     let path = image(directory, &["--gpt", "--efi", "--delay", "2s"]);
     let bytes = fs::read(&path).unwrap();
     let header = Header::read(&bytes[512..1024]).unwrap();
@@ -140,10 +152,7 @@ fn the_firmware_starts_the_application_by_its_boot_option() {
     let Some(mut firmware) = firmware() else { return };
     let directory = tempfile::tempdir().unwrap();
     let (image, partition) = image_without_fallback(directory.path());
-    let change = put_last(&Variables::default(), &efi::option(Some(&partition))).unwrap();
-    firmware.set(&format!("Boot{:04X}", change.number), &change.option.unwrap());
-    let order: Vec<u8> = change.order.unwrap().iter().flat_map(|number| number.to_le_bytes()).collect();
-    firmware.set("BootOrder", &order);
+    firmware.put_last(&Variables::default(), &partition);
     let machine = firmware.machine(directory.path(), &image);
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
     let outcome = running.wait(PATIENCE).unwrap();
