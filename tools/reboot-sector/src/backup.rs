@@ -51,7 +51,9 @@ pub enum BackupError {
         error: io::Error,
     },
     /// It is there already, with something else in it.
-    #[error("{0} exists and holds another backup; move it away, or name another file with --backup")]
+    #[error(
+        "{0} exists and holds another backup; move it away, or name another file with --backup"
+    )]
     Exists(PathBuf),
     /// It is none, or damaged.
     #[error("{path} is no backup that can be used: {why}")]
@@ -93,7 +95,8 @@ impl Backup {
             .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
             .collect();
         let bytes = digits.ok_or("its sector is not hexadecimal")?;
-        let sector = Record::try_from(bytes).map_err(|_| format!("its sector has not {RECORD_LEN} bytes"))?;
+        let sector = Record::try_from(bytes)
+            .map_err(|_| format!("its sector has not {RECORD_LEN} bytes"))?;
         if crc32(&sector) != self.crc32 {
             return Err("its checksum does not match".to_owned());
         }
@@ -121,11 +124,20 @@ impl Backup {
     /// # Errors
     /// When it cannot be read, is no backup, or is damaged.
     pub fn read(path: &Path) -> Result<Self, BackupError> {
-        let failed = |error| BackupError::File { action: "read", path: path.to_owned(), error };
+        let failed = |error| BackupError::File {
+            action: "read",
+            path: path.to_owned(),
+            error,
+        };
         let mut text = String::new();
         let file = File::open(path).map_err(failed)?;
-        file.take(BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
-        Self::read_text(&text).map_err(|why| BackupError::Unusable { path: path.to_owned(), why })
+        file.take(BYTES_MAX)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
+        Self::read_text(&text).map_err(|why| BackupError::Unusable {
+            path: path.to_owned(),
+            why,
+        })
     }
 
     /// Writes the file: under another name, synced, then linked to its own, and the directory synced. A file
@@ -135,17 +147,29 @@ impl Backup {
     /// When it cannot be written, or another backup is there.
     pub fn write(&self, path: &Path) -> Result<(), BackupError> {
         let failed = |action| {
-            move |error| BackupError::File { action, path: path.to_owned(), error }
+            move |error| BackupError::File {
+                action,
+                path: path.to_owned(),
+                error,
+            }
         };
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new("."));
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         let part = directory.join(name);
         let _left_behind_by_a_killed_one = fs::remove_file(&part);
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+        let created = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part);
         let mut file = created.map_err(failed("create"))?;
-        let written = file.write_all(self.text().as_bytes()).and_then(|()| file.sync_all());
+        let written = file
+            .write_all(self.text().as_bytes())
+            .and_then(|()| file.sync_all());
         let linked = written.and_then(|()| fs::hard_link(&part, path));
         let linked = match linked {
             // Some file systems have no links; an exclusive rename is not in the standard library.
@@ -157,10 +181,13 @@ impl Backup {
         let _gone_after_a_rename = fs::remove_file(&part);
         match linked {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let same = Self::read(path).is_ok_and(|there| {
-                    there.sector == self.sector && there.serial == self.serial
-                });
-                return if same { Ok(()) } else { Err(BackupError::Exists(path.to_owned())) };
+                let same = Self::read(path)
+                    .is_ok_and(|there| there.sector == self.sector && there.serial == self.serial);
+                return if same {
+                    Ok(())
+                } else {
+                    Err(BackupError::Exists(path.to_owned()))
+                };
             }
             other => other.map_err(failed("write"))?,
         }

@@ -45,13 +45,19 @@ pub struct Piece {
 
 /// The wish cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an image of {0} bytes cannot be made; choose from 4 MiB to 1 TiB, in whole sectors of 512 bytes")]
+#[error(
+    "an image of {0} bytes cannot be made; choose from 4 MiB to 1 TiB, in whole sectors of 512 bytes"
+)]
 pub struct SizeError(u64);
 
 impl Wish {
     /// Bytes of the partition.
     pub fn partition_len(&self) -> u64 {
-        let tail = if self.gpt { (ENTRIES_SECTORS + 1) * RECORD_LEN as u64 } else { 0 };
+        let tail = if self.gpt {
+            (ENTRIES_SECTORS + 1) * RECORD_LEN as u64
+        } else {
+            0
+        };
         self.size_bytes - PARTITION_START - tail
     }
 
@@ -64,16 +70,31 @@ impl Wish {
         if !fits || !self.size_bytes.is_multiple_of(RECORD_LEN as u64) {
             return Err(SizeError(self.size_bytes));
         }
-        let mut pieces = vec![Piece { at: 0, bytes: self.record().to_vec() }];
+        let mut pieces = vec![Piece {
+            at: 0,
+            bytes: self.record().to_vec(),
+        }];
         if self.gpt {
             let last = self.size_bytes / RECORD_LEN as u64 - 1;
             let entries = self.entries();
             let place = |sector: u64| sector * RECORD_LEN as u64;
-            pieces.push(Piece { at: place(1), bytes: self.header(1, last, 2, &entries) });
+            pieces.push(Piece {
+                at: place(1),
+                bytes: self.header(1, last, 2, &entries),
+            });
             let back = last - ENTRIES_SECTORS;
-            pieces.push(Piece { at: place(last), bytes: self.header(last, 1, back, &entries) });
-            pieces.push(Piece { at: place(back), bytes: entries.clone() });
-            pieces.push(Piece { at: place(2), bytes: entries });
+            pieces.push(Piece {
+                at: place(last),
+                bytes: self.header(last, 1, back, &entries),
+            });
+            pieces.push(Piece {
+                at: place(back),
+                bytes: entries.clone(),
+            });
+            pieces.push(Piece {
+                at: place(2),
+                bytes: entries,
+            });
         }
         Ok(pieces)
     }
@@ -88,7 +109,12 @@ impl Wish {
             (0, mbr::PROTECTIVE, 1, sectors(self.size_bytes) - 1)
         } else {
             let kind = if self.efi { mbr::EFI_SYSTEM } else { 0x0c };
-            (mbr::ACTIVE, kind, sectors(PARTITION_START), sectors(self.partition_len()))
+            (
+                mbr::ACTIVE,
+                kind,
+                sectors(PARTITION_START),
+                sectors(self.partition_len()),
+            )
         };
         // Cylinders and heads of no meaning, as all tools write them for LBA.
         let entry = [status, 0, 2, 0, kind, 0xff, 0xff, 0xff];
@@ -112,7 +138,8 @@ impl Wish {
         let last = first + self.partition_len() / RECORD_LEN as u64 - 1;
         // Linux's "file system data", or the EFI system partition.
         let data = Guid([
-            0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4,
+            0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47,
+            0x7d, 0xe4,
         ]);
         let kind = if self.efi { EFI_SYSTEM } else { data };
         let mut entries = [&kind.0[..], &self.guid(1).0].concat();
@@ -167,7 +194,13 @@ mod tests {
 
     #[test]
     fn sizes_that_cannot_be_are_refused() {
-        let wish = |size_bytes| Wish { size_bytes, gpt: false, efi: false, code: [0xeb; CODE_LEN], random: [0; 16] };
+        let wish = |size_bytes| Wish {
+            size_bytes,
+            gpt: false,
+            efi: false,
+            code: [0xeb; CODE_LEN],
+            random: [0; 16],
+        };
         for size_bytes in [0, SIZE_MIN - 512, SIZE_MIN + 1, SIZE_MAX + 512] {
             assert!(wish(size_bytes).pieces().is_err());
         }

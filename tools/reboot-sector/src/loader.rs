@@ -23,16 +23,27 @@ pub enum Loader {
 }
 
 /// `lidt [0]; int 3`, with the interrupt in both of its forms.
-const BROKEN: [&[u8]; 2] =
-    [&[0x0f, 0x01, 0x1e, 0, 0, 0xcd, 0x03], &[0x0f, 0x01, 0x1e, 0, 0, 0xcc]];
+const BROKEN: [&[u8]; 2] = [
+    &[0x0f, 0x01, 0x1e, 0, 0, 0xcd, 0x03],
+    &[0x0f, 0x01, 0x1e, 0, 0, 0xcc],
+];
 /// `mov ax, 40h; mov ds, ax; mov word [72h], 0; jmp ffff:0`.
-const JUMP: [u8; 16] =
-    [0xb8, 0x40, 0, 0x8e, 0xd8, 0xc7, 0x06, 0x72, 0, 0, 0, 0xea, 0, 0, 0xff, 0xff];
+const JUMP: [u8; 16] = [
+    0xb8, 0x40, 0, 0x8e, 0xd8, 0xc7, 0x06, 0x72, 0, 0, 0, 0xea, 0, 0, 0xff, 0xff,
+];
 
 /// Where, what, and whose. First match wins. Bytes as the loaders' sources and images have them.
 const KNOWN: [(usize, &[u8], &str); 11] = [
-    (0, &[0xfa, 0xb8, 0x00, 0x10], "parted's dummy code, which boots nothing"),
-    (0, &[0xfc, 0x31, 0xc0, 0x8e, 0xd0, 0x31, 0xe4, 0x8e], "install-mbr"),
+    (
+        0,
+        &[0xfa, 0xb8, 0x00, 0x10],
+        "parted's dummy code, which boots nothing",
+    ),
+    (
+        0,
+        &[0xfc, 0x31, 0xc0, 0x8e, 0xd0, 0x31, 0xe4, 0x8e],
+        "install-mbr",
+    ),
     (0, &[0xeb, 0x63, 0x90], "GRUB 2"),
     (0, &[0xeb, 0x48, 0x90], "GRUB Legacy"),
     (6, b"LILO", "LILO"),
@@ -41,7 +52,11 @@ const KNOWN: [(usize, &[u8], &str); 11] = [
     (0, &[0x33, 0xc0, 0x8e, 0xd0, 0xbc, 0x00, 0x7c], "Windows"),
     (3, b"SYSLINUX", "SYSLINUX in a file system's boot sector"),
     (3, b"MSDOS5.0", "a DOS file system's boot sector"),
-    (3, b"mkfs.fat", "a boot sector of mkfs.fat, which boots nothing"),
+    (
+        3,
+        b"mkfs.fat",
+        "a boot sector of mkfs.fat, which boots nothing",
+    ),
 ];
 
 /// Names `code`.
@@ -60,7 +75,9 @@ pub fn identify(code: &[u8; CODE_LEN]) -> Loader {
     if naked.starts_with(&JUMP) {
         return Loader::HistoricJump;
     }
-    let known = KNOWN.iter().find(|(at, bytes, _)| code[*at..].starts_with(bytes));
+    let known = KNOWN
+        .iter()
+        .find(|(at, bytes, _)| code[*at..].starts_with(bytes));
     known.map_or(Loader::Unknown, |(_, _, name)| Loader::Known(name))
 }
 
@@ -87,13 +104,17 @@ impl Loader {
             Self::Ours(Ours::OtherVersion(version)) => {
                 format!("reboot-sector of version {version}; install again to renew it")
             }
-            Self::Ours(Ours::Damaged(why)) => format!("reboot-sector, damaged: {why}; install again"),
+            Self::Ours(Ours::Damaged(why)) => {
+                format!("reboot-sector, damaged: {why}; install again")
+            }
             Self::None => "none".to_owned(),
             Self::HistoricBroken => {
-                "the historic reboot sector (lidt [0]; int 3), which hangs instead of resetting".to_owned()
+                "the historic reboot sector (lidt [0]; int 3), which hangs instead of resetting"
+                    .to_owned()
             }
             Self::HistoricJump => {
-                "a reboot sector that jumps to ffff:0, which not every BIOS takes for a reset".to_owned()
+                "a reboot sector that jumps to ffff:0, which not every BIOS takes for a reset"
+                    .to_owned()
             }
             Self::Known(name) => (*name).to_owned(),
             Self::Unknown => "unknown".to_owned(),
@@ -115,7 +136,10 @@ mod tests {
     fn historic_sectors_are_known() {
         for broken in BROKEN {
             assert_eq!(identify(&code(broken)), Loader::HistoricBroken);
-            assert_eq!(identify(&code(&[&[0xfa], broken].concat())), Loader::HistoricBroken);
+            assert_eq!(
+                identify(&code(&[&[0xfa], broken].concat())),
+                Loader::HistoricBroken
+            );
         }
         assert_eq!(identify(&code(&JUMP)), Loader::HistoricJump);
     }

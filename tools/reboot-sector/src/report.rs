@@ -48,7 +48,9 @@ pub type Gpt = Result<(Header, Vec<Partition>), GptError>;
 /// Judges the start of a disk, with sectors of `sector_bytes`.
 pub fn judge(head: &[u8], sector_bytes: u32, gpt: &Gpt) -> Option<Report> {
     let record: &Record = head.first_chunk()?;
-    let loader = record.first_chunk().map_or(Loader::Unknown, loader::identify);
+    let loader = record
+        .first_chunk()
+        .map_or(Loader::Unknown, loader::identify);
     let table = mbr::read(record);
     let settings = match &loader {
         Loader::Ours(Ours::Current(settings)) => Some(settings),
@@ -65,10 +67,18 @@ pub fn judge(head: &[u8], sector_bytes: u32, gpt: &Gpt) -> Option<Report> {
         version,
         wait_seconds: settings.map(|settings| settings.wait.total_seconds()),
         jitter_seconds: settings.map(|settings| settings.wait.jitter_seconds()),
-        methods: settings
-            .map(|settings| settings.chain.methods().iter().map(ToString::to_string).collect()),
+        methods: settings.map(|settings| {
+            settings
+                .chain
+                .methods()
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        }),
         soft_tries: settings.map(|settings| settings.soft_tries),
-        serial: settings.and_then(|settings| settings.serial).map(|serial| serial.to_string()),
+        serial: settings
+            .and_then(|settings| settings.serial)
+            .map(|serial| serial.to_string()),
         text: settings.map(|settings| settings.text.as_str().to_owned()),
         table: match table.scheme() {
             Scheme::None => "none",
@@ -105,19 +115,26 @@ fn bios_doubts(head: &[u8], record: &Record, sector_bytes: u32, loader: &Loader)
     if looks_like_fat(record) {
         doubt("it looks like a FAT file system: Linux and parted then do not see the partitions");
     } else if let Some(sign) = sign(head) {
-        doubts.push(format!("there are signs of {} on the whole disk", sign.name));
+        doubts.push(format!(
+            "there are signs of {} on the whole disk",
+            sign.name
+        ));
     }
     if !table.is_plausible() {
         doubts.push("the partition entries make no sense".to_owned());
     } else if !table.has_active() {
-        doubts.push("no partition is active: some BIOSes pass such a disk over (--active)".to_owned());
+        doubts.push(
+            "no partition is active: some BIOSes pass such a disk over (--active)".to_owned(),
+        );
     }
     doubts
 }
 
 fn uefi_doubts(table: &mbr::Mbr, gpt: &Gpt) -> Vec<String> {
     match gpt {
-        Ok((_, partitions)) if partitions.iter().any(|part| part.kind == gpt::EFI_SYSTEM) => Vec::new(),
+        Ok((_, partitions)) if partitions.iter().any(|part| part.kind == gpt::EFI_SYSTEM) => {
+            Vec::new()
+        }
         Ok(_) => vec!["the GPT has no EFI system partition".to_owned()],
         Err(GptError::Absent) if table.used().any(|(_, entry)| entry.kind == mbr::EFI_SYSTEM) => {
             Vec::new()
@@ -136,14 +153,23 @@ impl Report {
         line("code", &self.description);
         if let (Some(wait), Some(jitter)) = (self.wait_seconds, self.jitter_seconds) {
             line("wait", &format!("{wait} s, {jitter} s of them jitter"));
-            line("methods", &self.methods.clone().unwrap_or_default().join(", "));
+            line(
+                "methods",
+                &self.methods.clone().unwrap_or_default().join(", "),
+            );
             line("soft tries", &self.soft_tries.unwrap_or(0).to_string());
             line("serial line", self.serial.as_deref().unwrap_or("none"));
-            line("text", &format!("{:?}", self.text.as_deref().unwrap_or_default()));
+            line(
+                "text",
+                &format!("{:?}", self.text.as_deref().unwrap_or_default()),
+            );
         }
         line("table", self.table);
         line("disk signature", &self.disk_signature);
-        for (name, doubts) in [("BIOS boot", &self.bios_doubts), ("UEFI boot", &self.uefi_doubts)] {
+        for (name, doubts) in [
+            ("BIOS boot", &self.bios_doubts),
+            ("UEFI boot", &self.uefi_doubts),
+        ] {
             if doubts.is_empty() {
                 line(name, "nothing speaks against it");
             }

@@ -48,18 +48,30 @@ pub(crate) struct Choices {
 impl Choices {
     /// The settings. `here`: the sector is for this very machine, so its reset register is used.
     pub(crate) fn settings(&self, here: bool) -> Result<Settings, Failure> {
-        let names: &[MethodName] =
-            if self.methods.is_empty() { &DEFAULT_ORDER } else { &self.methods };
+        let names: &[MethodName] = if self.methods.is_empty() {
+            &DEFAULT_ORDER
+        } else {
+            &self.methods
+        };
         let register = self.register(here, names)?;
         if let Some(register) = register {
-            show::note(&format!("ACPI reset: {:#04x} to port {:#x}", register.value, register.port));
+            show::note(&format!(
+                "ACPI reset: {:#04x} to port {:#x}",
+                register.value, register.port
+            ));
         }
         if self.probe {
             let linux = live::linux_reboot_type();
-            show::note(&format!("Linux resets by: {}", linux.as_deref().unwrap_or("unknown")));
+            show::note(&format!(
+                "Linux resets by: {}",
+                linux.as_deref().unwrap_or("unknown")
+            ));
         }
         Ok(Settings {
-            text: self.text.as_deref().map_or(Ok(Text::default()), Text::new)?,
+            text: self
+                .text
+                .as_deref()
+                .map_or(Ok(Text::default()), Text::new)?,
             wait: self.wait()?,
             soft_tries: self.soft_tries,
             serial: self.serial,
@@ -73,7 +85,10 @@ impl Choices {
             let words = "nothing tells this machine from others; give its name with --jitter-from";
             return Err(Failure::Usage(words.to_owned()));
         }
-        Ok(Wait::new(self.delay, jitter::share(&identity, self.jitter))?)
+        Ok(Wait::new(
+            self.delay,
+            jitter::share(&identity, self.jitter),
+        )?)
     }
 
     fn register(&self, here: bool, names: &[MethodName]) -> Result<Option<ResetPort>, Failure> {
@@ -82,11 +97,13 @@ impl Choices {
         if !wanted && !self.probe {
             return Ok(None);
         }
-        let path = self.fadt.clone().unwrap_or_else(|| PathBuf::from(live::FADT));
+        let path = self
+            .fadt
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(live::FADT));
         let table = fs::read(&path).map_err(|error| error.to_string());
-        let reset = table.and_then(|table| {
-            fadt::reset_register(&table).map_err(|error| error.to_string())
-        });
+        let reset =
+            table.and_then(|table| fadt::reset_register(&table).map_err(|error| error.to_string()));
         let why = match reset {
             Ok(Reset::Port(register)) => return Ok(Some(register)),
             Ok(Reset::Elsewhere(space)) => {

@@ -37,7 +37,9 @@ impl Image {
         };
         let settings = self.choices.settings(false)?;
         let mut random = [0; 16];
-        File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).map_err(failed)?;
+        File::open("/dev/urandom")
+            .and_then(|mut file| file.read_exact(&mut random))
+            .map_err(failed)?;
         let wish = Wish {
             size_bytes: self.size,
             gpt: self.gpt,
@@ -45,25 +47,34 @@ impl Image {
             code: settings.emit(),
             random,
         };
-        let pieces = wish.pieces().map_err(|error| Failure::Usage(error.to_string()))?;
+        let pieces = wish
+            .pieces()
+            .map_err(|error| Failure::Usage(error.to_string()))?;
         let application = efi::emit(&settings.text, settings.wait)?;
-        let mut file = File::options().read(true).write(true).create_new(true).open(&self.file);
-        let made = file.as_mut().map_err(|error| io::Error::from(error.kind())).and_then(|file| {
-            file.set_len(self.size)?;
-            for piece in pieces {
-                file.seek(SeekFrom::Start(piece.at))?;
-                file.write_all(&piece.bytes)?;
-            }
-            let len = wish.partition_len();
-            let slice = || Ok(esp::Slice::new(file.try_clone()?, PARTITION_START, len));
-            let mut formatted: esp::Slice = slice().map_err(|error: io::Error| error)?;
-            esp::format(&mut formatted)?;
-            if self.efi {
-                let again: esp::Slice = slice().map_err(|error: io::Error| error)?;
-                esp::put_in_slice(again, &efi::FALLBACK, &application)?;
-            }
-            file.sync_all()
-        });
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&self.file);
+        let made = file
+            .as_mut()
+            .map_err(|error| io::Error::from(error.kind()))
+            .and_then(|file| {
+                file.set_len(self.size)?;
+                for piece in pieces {
+                    file.seek(SeekFrom::Start(piece.at))?;
+                    file.write_all(&piece.bytes)?;
+                }
+                let len = wish.partition_len();
+                let slice = || Ok(esp::Slice::new(file.try_clone()?, PARTITION_START, len));
+                let mut formatted: esp::Slice = slice().map_err(|error: io::Error| error)?;
+                esp::format(&mut formatted)?;
+                if self.efi {
+                    let again: esp::Slice = slice().map_err(|error: io::Error| error)?;
+                    esp::put_in_slice(again, &efi::FALLBACK, &application)?;
+                }
+                file.sync_all()
+            });
         if let Err(error) = made {
             if file.is_ok() {
                 // A half image would be taken for a whole one.

@@ -37,7 +37,11 @@ pub(crate) struct Verify {
 impl Inspect {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let (report, head) = look(&self.device)?;
-        show::out(&if self.json { json(&report) } else { report.text() });
+        show::out(&if self.json {
+            json(&report)
+        } else {
+            report.text()
+        });
         if self.disassemble {
             show::out(&show::disassembly(&head));
         }
@@ -48,7 +52,11 @@ impl Inspect {
 impl Verify {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let (report, _) = look(&self.device)?;
-        show::out(&if self.json { json(&report) } else { format!("{}\n", report.code) });
+        show::out(&if self.json {
+            json(&report)
+        } else {
+            format!("{}\n", report.code)
+        });
         Ok(ExitCode::from(match report.code {
             "ours" => 0,
             "ours-old" => 10,
@@ -67,7 +75,10 @@ fn json(report: &Report) -> String {
 fn look(device: &Path) -> Result<(Report, Vec<u8>), Failure> {
     let (head, sector_bytes, gpt) = if device == Path::new("-") {
         let mut head = Vec::new();
-        let input = std::io::stdin().lock().take(HEAD_LEN as u64).read_to_end(&mut head);
+        let input = std::io::stdin()
+            .lock()
+            .take(HEAD_LEN as u64)
+            .read_to_end(&mut head);
         input.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
         let gpt = gpt_of(&head, 512, |at, len| {
             let at = usize::try_from(at).ok()?;
@@ -82,7 +93,11 @@ fn look(device: &Path) -> Result<(Report, Vec<u8>), Failure> {
     };
     let report = report::judge(&head, sector_bytes, &gpt);
     let short = || {
-        let words = format!("{} has {} bytes; a boot sector has 512", device.display(), head.len());
+        let words = format!(
+            "{} has {} bytes; a boot sector has 512",
+            device.display(),
+            head.len()
+        );
         Failure::Failed(words)
     };
     Ok((report.ok_or_else(short)?, head))
@@ -90,7 +105,9 @@ fn look(device: &Path) -> Result<(Report, Vec<u8>), Failure> {
 
 /// The GPT of an open disk.
 pub(super) fn gpt_of_disk(disk: &Disk) -> Gpt {
-    gpt_of(disk.head(), disk.facts().sector_bytes, |at, len| disk.read_at(at, len).ok())
+    gpt_of(disk.head(), disk.facts().sector_bytes, |at, len| {
+        disk.read_at(at, len).ok()
+    })
 }
 
 fn gpt_of(head: &[u8], sector_bytes: u32, read: impl Fn(u64, usize) -> Option<Vec<u8>>) -> Gpt {

@@ -54,7 +54,10 @@ pub(crate) struct Expect {
 
 impl Expect {
     pub(crate) fn expectation(&self) -> Expectation {
-        Expectation { serial: self.expect_serial.clone(), size_bytes: self.expect_size }
+        Expectation {
+            serial: self.expect_serial.clone(),
+            size_bytes: self.expect_size,
+        }
     }
 }
 
@@ -75,15 +78,24 @@ impl Install {
         let here = facts.kind == Kind::Disk;
         let settings = self.choices.settings(here)?;
         let efi = self.efi || self.both;
-        let uefi = efi.then(|| Uefi::prepare(&disk, &settings, &self.efi_variables)).transpose()?;
-        let request = Request { code: settings.emit(), activate: self.active };
-        let sector = (!self.efi).then(|| plan::install(disk.head(), &request)).transpose();
+        let uefi = efi
+            .then(|| Uefi::prepare(&disk, &settings, &self.efi_variables))
+            .transpose()?;
+        let request = Request {
+            code: settings.emit(),
+            activate: self.active,
+        };
+        let sector = (!self.efi)
+            .then(|| plan::install(disk.head(), &request))
+            .transpose();
         let sector = sector.map_err(refused)?;
         for note in sector.iter().flat_map(|plan| &plan.notes) {
             show::note(note);
         }
         if self.dry_run {
-            sector.iter().for_each(|plan| show::out(&show::difference(plan)));
+            sector
+                .iter()
+                .for_each(|plan| show::out(&show::difference(plan)));
             uefi.iter().for_each(|uefi| show::out(&uefi.describe()));
             return Ok(ExitCode::SUCCESS);
         }
@@ -121,8 +133,17 @@ fn keep(wanted: Option<&Path>, backup: &Backup, facts: &Facts) -> Result<String,
         }
         None => {
             let base = facts.name.rsplit('/').next().unwrap_or_default();
-            let serial = facts.serial.as_deref().map_or(String::new(), |serial| format!("-{serial}"));
-            let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+            let serial = facts
+                .serial
+                .as_deref()
+                .map_or(String::new(), |serial| format!("-{serial}"));
+            let safe = |c: char| {
+                if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            };
             let stem: String = format!("{base}{serial}").chars().map(safe).collect();
             keep_numbered(backup, &stem)
         }
@@ -142,5 +163,7 @@ fn keep_numbered(backup: &Backup, stem: &str) -> Result<String, Failure> {
             }
         }
     }
-    Err(Failure::Failed("there are a thousand backups here; name a file with --backup".to_owned()))
+    Err(Failure::Failed(
+        "there are a thousand backups here; name a file with --backup".to_owned(),
+    ))
 }

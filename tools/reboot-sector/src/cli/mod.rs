@@ -21,7 +21,10 @@ pub(crate) use failure::Failure;
 
 /// A boot sector that resets the machine, so that a node which failed to boot from the network tries again.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused; verify has its own.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused; verify has its own."
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

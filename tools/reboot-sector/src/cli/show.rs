@@ -24,7 +24,8 @@ pub(crate) fn difference(plan: &Plan) -> String {
     let lines = plan.old.chunks(16).zip(plan.new.chunks(16)).enumerate();
     for (index, (old, new)) in lines.filter(|(_, (old, new))| old != new) {
         let at = index * 16;
-        let _a_string_takes_all = writeln!(text, "{at:03x} - {}\n{at:03x} + {}", hex(old), hex(new));
+        let _a_string_takes_all =
+            writeln!(text, "{at:03x} - {}\n{at:03x} + {}", hex(old), hex(new));
     }
     if text.is_empty() {
         return "nothing would change\n".to_owned();
@@ -33,7 +34,12 @@ pub(crate) fn difference(plan: &Plan) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>().trim_end().to_owned()
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02x} "))
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }
 
 /// 16-bit instructions of our code, or of other code from its start.

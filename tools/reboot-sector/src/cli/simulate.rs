@@ -36,14 +36,17 @@ impl Simulate {
         let _only_a_log = std::fs::remove_file(&log);
         match outcome? {
             Outcome::Reset(after) => {
-                let by = ways.last().map_or("an unknown way".to_owned(), ToString::to_string);
-                show::out(&format!("reset after {:.1} s by {by}\n", after.as_secs_f64()));
+                let by = ways
+                    .last()
+                    .map_or("an unknown way".to_owned(), ToString::to_string);
+                show::out(&format!(
+                    "reset after {:.1} s by {by}\n",
+                    after.as_secs_f64()
+                ));
                 Ok(ExitCode::SUCCESS)
             }
             Outcome::Ended(why) => Err(Failure::Failed(format!("the machine ended: {why}"))),
-            Outcome::StillRuns => {
-                Err(Failure::Failed(format!("no reset within {} s", self.limit)))
-            }
+            Outcome::StillRuns => Err(Failure::Failed(format!("no reset within {} s", self.limit))),
         }
     }
 }

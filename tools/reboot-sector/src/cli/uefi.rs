@@ -43,11 +43,20 @@ pub(super) struct Undo {
 }
 
 impl Uefi {
-    pub(super) fn prepare(disk: &Disk, settings: &Settings, variables: &Path) -> Result<Self, Failure> {
+    pub(super) fn prepare(
+        disk: &Disk,
+        settings: &Settings,
+        variables: &Path,
+    ) -> Result<Self, Failure> {
         let (esp, partition) = find(disk)?;
         let application = efi::emit(&settings.text, settings.wait)?;
         if disk.facts().kind == Kind::Image {
-            return Ok(Self { esp, application, boot: None, place: efi::FALLBACK });
+            return Ok(Self {
+                esp,
+                application,
+                boot: None,
+                place: efi::FALLBACK,
+            });
         }
         let found = live::variables(variables).map_err(|error| {
             Failure::Refused(format!(
@@ -68,11 +77,20 @@ impl Uefi {
         let change = boot_order::put_last(&found, &efi::option(Some(&partition)))
             .map_err(|error| Failure::Refused(error.to_string()))?;
         let boot = Some((variables.to_owned(), change));
-        Ok(Self { esp, application, boot, place: efi::PLACE })
+        Ok(Self {
+            esp,
+            application,
+            boot,
+            place: efi::PLACE,
+        })
     }
 
     pub(super) fn describe(&self) -> String {
-        let mut text = format!("EFI application: {} bytes to {}\n", self.application.len(), self.place.join("/"));
+        let mut text = format!(
+            "EFI application: {} bytes to {}\n",
+            self.application.len(),
+            self.place.join("/")
+        );
         if let Some((_, change)) = &self.boot {
             let number = change.number;
             text += &match (&change.option, &change.order) {
@@ -86,7 +104,11 @@ impl Uefi {
     /// File first, then option, then order: the firmware never sees an option without its file.
     pub(super) fn install(self) -> Result<Undo, Failure> {
         let before = self.esp.read(&self.place).ok();
-        let undo = Undo { esp: self.esp.clone(), place: self.place, before };
+        let undo = Undo {
+            esp: self.esp.clone(),
+            place: self.place,
+            before,
+        };
         let put = self.esp.put(&self.place, &self.application);
         let put = put.map_err(|error| format!("cannot write to the EFI system partition: {error}"));
         let done = put.and_then(|()| match &self.boot {
@@ -131,7 +153,11 @@ pub(super) fn remove(disk: &Disk, variables: &Path) -> Result<(), Failure> {
             live::remove(variables, number, &order).map_err(failed)?;
         }
     }
-    let place = if disk.facts().kind == Kind::Image { efi::FALLBACK } else { efi::PLACE };
+    let place = if disk.facts().kind == Kind::Image {
+        efi::FALLBACK
+    } else {
+        efi::PLACE
+    };
     esp.remove(&place).map_err(failed)?;
     show::out("removed the EFI application\n");
     Ok(())
@@ -141,29 +167,60 @@ fn find(disk: &Disk) -> Result<(Esp, Partition), Failure> {
     let name = disk.path().display();
     let (_, partitions) =
         gpt_of_disk(disk).map_err(|error| Failure::Refused(format!("{name}: {error}")))?;
-    let found = partitions.into_iter().find(|partition| partition.kind == gpt::EFI_SYSTEM);
-    let words = || Failure::Refused(format!("{name}: there is no EFI system partition; make one with sgdisk"));
+    let found = partitions
+        .into_iter()
+        .find(|partition| partition.kind == gpt::EFI_SYSTEM);
+    let words = || {
+        Failure::Refused(format!(
+            "{name}: there is no EFI system partition; make one with sgdisk"
+        ))
+    };
     let partition = found.ok_or_else(words)?;
     let sector = u64::from(disk.facts().sector_bytes);
     let len = partition.sectors().saturating_mul(sector);
     let start = partition.first.saturating_mul(sector);
     if disk.facts().kind == Kind::Image {
-        return Ok((Esp::Bytes { path: disk.path().to_owned(), start, len }, partition));
+        return Ok((
+            Esp::Bytes {
+                path: disk.path().to_owned(),
+                start,
+                len,
+            },
+            partition,
+        ));
     }
     let disk_name = &disk.facts().name;
-    let between = if disk_name.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
+    let between = if disk_name.ends_with(|c: char| c.is_ascii_digit()) {
+        "p"
+    } else {
+        ""
+    };
     let part = format!("{disk_name}{between}{}", partition.number);
     let mounted = disk.facts().uses.iter().find_map(|user| match &user.kind {
         UseKind::Mount(place) if user.on == part => Some(PathBuf::from(place)),
         _ => None,
     });
     let path = Path::new("/dev").join(&part);
-    Ok((mounted.map_or(Esp::Bytes { path, start: 0, len }, Esp::Mounted), partition))
+    Ok((
+        mounted.map_or(
+            Esp::Bytes {
+                path,
+                start: 0,
+                len,
+            },
+            Esp::Mounted,
+        ),
+        partition,
+    ))
 }
 
 impl Esp {
     fn slice(&self, path: &Path, start: u64, len: u64) -> io::Result<esp::Slice> {
-        Ok(esp::Slice::new(File::options().read(true).write(true).open(path)?, start, len))
+        Ok(esp::Slice::new(
+            File::options().read(true).write(true).open(path)?,
+            start,
+            len,
+        ))
     }
 
     fn put(&self, place: &[&str; 3], bytes: &[u8]) -> io::Result<()> {

@@ -15,7 +15,9 @@ pub(crate) fn seconds(text: &str) -> Result<u32, String> {
 /// Bytes out of `512`, `64MiB` or `1GiB`.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
-    let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
+    let unit = units
+        .iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
     let (digits, shift) = unit.unwrap_or((text, 0));
     let number: Option<u64> = digits.parse().ok();
     number

@@ -43,14 +43,27 @@ pub(super) fn describe(path: &Path, metadata: &Metadata) -> io::Result<Facts> {
     let read_only = word(&node.join("ro")).is_some_and(|value| value == "1");
     if node.join("partition").exists() {
         let of = node.parent().map(name_of).unwrap_or_default();
-        return Ok(Facts { name, kind: Kind::Partition { of }, read_only, ..image });
+        return Ok(Facts {
+            name,
+            kind: Kind::Partition { of },
+            read_only,
+            ..image
+        });
     }
     let unfit = UNFIT.iter().find(|(start, _)| name.starts_with(start));
     let kind = unfit.map_or(Kind::Disk, |(_, what)| Kind::Unfit(what));
     let first = |files: &[&str]| files.iter().find_map(|file| word(&node.join(file)));
     let serial = first(&["serial", "device/serial"]).or_else(|| product_page(&node));
     let model = first(&["device/model", "loop/backing_file"]);
-    Ok(Facts { name, kind, model, serial, read_only, uses: users::of_disk(&node)?, ..image })
+    Ok(Facts {
+        name,
+        kind,
+        model,
+        serial,
+        read_only,
+        uses: users::of_disk(&node)?,
+        ..image
+    })
 }
 
 /// Where the kernel shows the device with this number.
@@ -60,7 +73,10 @@ pub(super) fn place_of(number: u64) -> PathBuf {
 }
 
 pub(super) fn name_of(node: &Path) -> String {
-    node.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    node.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The contents of a small file, or nothing when there are none.

@@ -60,7 +60,11 @@ impl Disk {
     /// What the kernel refuses.
     pub fn open(path: &Path, to_write: bool) -> Result<Self, DeviceError> {
         let failed = |action| {
-            move |error| DeviceError::Kernel { action, path: path.to_owned(), error }
+            move |error| DeviceError::Kernel {
+                action,
+                path: path.to_owned(),
+                error,
+            }
         };
         let real = path.canonicalize().map_err(failed("find"))?;
         let metadata = real.metadata().map_err(failed("look at"))?;
@@ -78,8 +82,8 @@ impl Disk {
         let mut facts = describe::describe(&real, &metadata).map_err(failed("describe"))?;
         facts.size_bytes = file.seek(SeekFrom::End(0)).map_err(failed("measure"))?;
         if metadata.file_type().is_block_device() {
-            facts.sector_bytes =
-                ioctl_blksszget(&file).map_err(|error| failed("measure sectors of")(error.into()))?;
+            facts.sector_bytes = ioctl_blksszget(&file)
+                .map_err(|error| failed("measure sectors of")(error.into()))?;
             facts.busy = is_busy(&real);
         }
         if to_write {
@@ -87,7 +91,12 @@ impl Disk {
                 .map_err(|error| failed("lock")(error.into()))?;
         }
         let head = read_head(&mut file).map_err(failed("read"))?;
-        Ok(Self { path: real, file, facts, head })
+        Ok(Self {
+            path: real,
+            file,
+            facts,
+            head,
+        })
     }
 
     /// The path with all links resolved.
@@ -114,7 +123,11 @@ impl Disk {
         let path = self.path.clone();
         let failed = |action| {
             let path = path.clone();
-            move |error| DeviceError::Kernel { action, path, error }
+            move |error| DeviceError::Kernel {
+                action,
+                path,
+                error,
+            }
         };
         let direct = OpenOptions::new()
             .read(true)
@@ -123,7 +136,9 @@ impl Disk {
             .open(&path)
             .ok();
         let mut now = [0; RECORD_LEN];
-        self.file.read_exact_at(&mut now, 0).map_err(failed("read"))?;
+        self.file
+            .read_exact_at(&mut now, 0)
+            .map_err(failed("read"))?;
         if now != plan.old {
             return Err(DeviceError::Changed(path));
         }
@@ -143,13 +158,15 @@ impl Disk {
             },
         }
         self.file.sync_all().map_err(failed("sync"))?;
-        let _only_a_hint =
-            rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        let _only_a_hint = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
         let back = &mut memory[start..start + RECORD_LEN];
         back.fill(0);
         match direct.map(|direct| direct.read_at(back, 0)) {
             Some(Ok(RECORD_LEN)) => {}
-            _ => self.file.read_exact_at(back, 0).map_err(failed("read back"))?,
+            _ => self
+                .file
+                .read_exact_at(back, 0)
+                .map_err(failed("read back"))?,
         }
         if *back != plan.new {
             return Err(DeviceError::ReadBack(path));
@@ -175,18 +192,23 @@ impl Disk {
     /// What the kernel answers, and when there are fewer bytes.
     pub fn read_at(&self, at: u64, len: usize) -> Result<Vec<u8>, DeviceError> {
         let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, at).map_err(|error| DeviceError::Kernel {
-            action: "read",
-            path: self.path.clone(),
-            error,
-        })?;
+        self.file
+            .read_exact_at(&mut bytes, at)
+            .map_err(|error| DeviceError::Kernel {
+                action: "read",
+                path: self.path.clone(),
+                error,
+            })?;
         Ok(bytes)
     }
 }
 
 fn is_write_refusal(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(errno, Some(Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::TXTBSY))
+    matches!(
+        errno,
+        Some(Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::TXTBSY)
+    )
 }
 
 /// Whether the kernel would refuse it to one who wants it alone.

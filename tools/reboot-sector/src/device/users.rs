@@ -24,7 +24,13 @@ pub(super) fn of_disk(node: &Path) -> io::Result<Vec<Use>> {
     for (part, whole) in parts {
         let on = name_of(&part);
         let number = word(&part.join("dev")).unwrap_or_default();
-        let mut put = |kind| uses.push(Use { kind, on: on.clone(), whole });
+        let mut put = |kind| {
+            uses.push(Use {
+                kind,
+                on: on.clone(),
+                whole,
+            })
+        };
         for mount in &mounts {
             // Btrfs gives its mounts numbers of its own; the source is the device then.
             if mount.number == number || number_of(Path::new(&mount.source)) == number {
@@ -36,7 +42,11 @@ pub(super) fn of_disk(node: &Path) -> io::Result<Vec<Use>> {
                 put(UseKind::Swap);
             }
         }
-        for holder in fs::read_dir(part.join("holders")).into_iter().flatten().flatten() {
+        for holder in fs::read_dir(part.join("holders"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let name = holder.file_name().to_string_lossy().into_owned();
             put(UseKind::Holder(name));
         }
@@ -51,7 +61,11 @@ fn number_of(path: &Path) -> String {
     let device = metadata.filter(|metadata| metadata.file_type().is_block_device());
     device.map_or_else(String::new, |device| {
         let number = device.rdev();
-        format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number))
+        format!(
+            "{}:{}",
+            rustix::fs::major(number),
+            rustix::fs::minor(number)
+        )
     })
 }
 
@@ -70,7 +84,11 @@ fn mounts(text: &str) -> Vec<Mount> {
         let number = front.next()?.to_owned();
         let place = unescape(front.nth(1)?);
         let source = unescape(back.split(' ').nth(1)?);
-        Some(Mount { number, place, source })
+        Some(Mount {
+            number,
+            place,
+            source,
+        })
     };
     text.lines().filter_map(mount).collect()
 }
@@ -87,7 +105,9 @@ fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {
         out.push_str(before);
-        let code = after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        let code = after
+            .get(..3)
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
         match code {
             Some(code) => {
                 out.push(char::from(code));
@@ -108,7 +128,8 @@ mod tests {
 
     #[test]
     fn mounts_are_read_with_their_escapes() {
-        let text = "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw\nnonsense\n";
+        let text =
+            "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw\nnonsense\n";
         let mount = Mount {
             number: "98:0".into(),
             place: "/mnt 2".into(),
@@ -120,8 +141,12 @@ mod tests {
 
     #[test]
     fn swaps_are_read_below_the_heading() {
-        let text = "Filename\t\t\tType\n/dev/sda2    partition 1 0 -2\n/swap\\040file file 1 0 -3\n";
-        assert_eq!(swaps(text), [PathBuf::from("/dev/sda2"), PathBuf::from("/swap file")]);
+        let text =
+            "Filename\t\t\tType\n/dev/sda2    partition 1 0 -2\n/swap\\040file file 1 0 -3\n";
+        assert_eq!(
+            swaps(text),
+            [PathBuf::from("/dev/sda2"), PathBuf::from("/swap file")]
+        );
         assert!(swaps("").is_empty());
     }
 }

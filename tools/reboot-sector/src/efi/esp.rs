@@ -19,7 +19,12 @@ pub struct Slice {
 impl Slice {
     /// `len` bytes of `file` from `start`.
     pub fn new(file: File, start: u64, len: u64) -> Self {
-        Self { file, start, len, at: 0 }
+        Self {
+            file,
+            start,
+            len,
+            at: 0,
+        }
     }
 
     fn room(&mut self, wanted: usize) -> io::Result<usize> {
@@ -68,7 +73,10 @@ impl Seek for Slice {
 /// # Errors
 /// When it is too small, or cannot be written.
 pub fn format(slice: &mut Slice) -> io::Result<()> {
-    fatfs::format_volume(slice, FormatVolumeOptions::new().volume_label(*b"REBOOT     "))
+    fatfs::format_volume(
+        slice,
+        FormatVolumeOptions::new().volume_label(*b"REBOOT     "),
+    )
 }
 
 /// Puts a file to `place` in the FAT file system of the slice, syncs, and reads it back.
@@ -111,7 +119,11 @@ pub fn remove_from_slice(slice: Slice, place: &[&str; 3]) -> io::Result<()> {
 pub fn read_from_slice(slice: Slice, place: &[&str; 3]) -> io::Result<Vec<u8>> {
     let volume = FileSystem::new(slice, FsOptions::new())?;
     let mut bytes = Vec::new();
-    volume.root_dir().open_file(&place.join("/"))?.take(1 << 20).read_to_end(&mut bytes)?;
+    volume
+        .root_dir()
+        .open_file(&place.join("/"))?
+        .take(1 << 20)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -141,7 +153,9 @@ pub fn put_in_directory(root: &Path, place: &[&str; 3], bytes: &[u8]) -> io::Res
 
 /// The file's path below a mount.
 pub fn path_below(root: &Path, place: &[&str; 3]) -> PathBuf {
-    place.iter().fold(root.to_owned(), |path, part| path.join(part))
+    place
+        .iter()
+        .fold(root.to_owned(), |path, part| path.join(part))
 }
 
 #[cfg(test)]
@@ -165,7 +179,12 @@ mod tests {
         remove_from_slice(slice(), &place).unwrap();
         assert!(read_from_slice(slice(), &place).is_err());
         let bytes = fs::read(&path).unwrap();
-        assert!(bytes[..1 << 20].iter().chain(&bytes[4 << 20..]).all(|byte| *byte == 0xaa));
+        assert!(
+            bytes[..1 << 20]
+                .iter()
+                .chain(&bytes[4 << 20..])
+                .all(|byte| *byte == 0xaa)
+        );
     }
 
     #[test]

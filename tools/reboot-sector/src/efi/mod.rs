@@ -51,7 +51,11 @@ pub fn read(file: &[u8]) -> Option<(Text, Wait)> {
         return None;
     }
     let number = |at: usize| u32::from(u16::from_le_bytes([covered[at], covered[at + 1]]));
-    let units = covered[12..].as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit));
+    let units = covered[12..]
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|unit| u16::from_le_bytes(*unit));
     let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
     let text = Text::new(&String::from_utf16_lossy(&units)).ok()?;
     let wait = Wait::new(number(8).checked_sub(number(10))?, number(10)).ok()?;

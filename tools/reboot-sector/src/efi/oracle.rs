@@ -8,22 +8,41 @@ use std::process::Command;
 #[test]
 fn the_application_that_ships_is_what_its_source_compiles_to() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/efi");
-    let version = Command::new("rustc").arg("--version").output().expect("rustc runs").stdout;
+    let version = Command::new("rustc")
+        .arg("--version")
+        .output()
+        .expect("rustc runs")
+        .stdout;
     let version = String::from_utf8_lossy(&version).into_owned();
     let bless = std::env::var_os("GRAPPE_BLESS").is_some();
     let recorded = fs::read_to_string(here.join("app.rustc")).expect("it is checked in");
     let directory = tempfile::tempdir().expect("there is room");
     let built = directory.path().join("app.efi");
     let compiled = Command::new("rustc")
-        .args(["--edition", "2024", "--target", "x86_64-unknown-uefi", "--crate-name", "app"])
+        .args([
+            "--edition",
+            "2024",
+            "--target",
+            "x86_64-unknown-uefi",
+            "--crate-name",
+            "app",
+        ])
         .args(["-C", "opt-level=s", "-C", "panic=abort"])
-        .args(["-C", "link-arg=/timestamp:0", "-C", "link-arg=/debug:none", "-o"])
+        .args([
+            "-C",
+            "link-arg=/timestamp:0",
+            "-C",
+            "link-arg=/debug:none",
+            "-o",
+        ])
         .args([&built, &here.join("app.rs")])
         .output()
         .expect("rustc runs");
     let said = String::from_utf8_lossy(&compiled.stderr);
     if !compiled.status.success() && said.contains("target may not be installed") {
-        return skip("rustc has no x86_64-unknown-uefi here: rustup target add x86_64-unknown-uefi");
+        return skip(
+            "rustc has no x86_64-unknown-uefi here: rustup target add x86_64-unknown-uefi",
+        );
     }
     assert!(compiled.status.success(), "{said}");
     let built = fs::read(built).expect("it was written");
@@ -31,9 +50,16 @@ fn the_application_that_ships_is_what_its_source_compiles_to() {
         fs::write(here.join("app.efi"), built).expect("it can be written");
         fs::write(here.join("app.rustc"), version).expect("it can be written");
     } else if version != recorded {
-        skip(&format!("app.efi was made by {}, this is {}", recorded.trim(), version.trim()));
+        skip(&format!(
+            "app.efi was made by {}, this is {}",
+            recorded.trim(),
+            version.trim()
+        ));
     } else {
-        assert!(built == super::TEMPLATE, "app.rs changed: run this test with GRAPPE_BLESS=1");
+        assert!(
+            built == super::TEMPLATE,
+            "app.rs changed: run this test with GRAPPE_BLESS=1"
+        );
     }
 }
 
@@ -44,6 +70,8 @@ fn skip(reason: &str) {
     if let Some(list) = std::env::var_os("GRAPPE_SKIPPED") {
         let opened = fs::OpenOptions::new().create(true).append(true).open(list);
         let line = format!("efi::oracle: {reason}\n");
-        opened.and_then(|mut list| list.write_all(line.as_bytes())).expect("the list can be written");
+        opened
+            .and_then(|mut list| list.write_all(line.as_bytes()))
+            .expect("the list can be written");
     }
 }

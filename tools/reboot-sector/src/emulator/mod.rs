@@ -82,15 +82,36 @@ impl Machine {
     /// # Errors
     /// When QEMU is not there or refuses its arguments.
     pub fn start(&self, log: &Path) -> Result<Running, EmulatorError> {
-        let interface = if self.kind.starts_with("q35") { "none,id=disk" } else { "ide" };
+        let interface = if self.kind.starts_with("q35") {
+            "none,id=disk"
+        } else {
+            "ide"
+        };
         // A comma in a value is doubled.
         let path = self.disk.as_os_str().to_string_lossy().replace(',', ",,");
         // setpriv: QEMU must not outlive this process, however that ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", QEMU]);
-        command.args(["-accel", "tcg", "-M", &self.kind, "-m", &self.memory_mib.to_string()]);
+        command.args([
+            "-accel",
+            "tcg",
+            "-M",
+            &self.kind,
+            "-m",
+            &self.memory_mib.to_string(),
+        ]);
         command.args(["-display", "none", "-nodefaults", "-vga", "std"]);
-        command.args(["-qmp", "stdio", "-d", "cpu_reset", "-trace", "memory_region_ops_write", "-D"]).arg(log);
+        command
+            .args([
+                "-qmp",
+                "stdio",
+                "-d",
+                "cpu_reset",
+                "-trace",
+                "memory_region_ops_write",
+                "-D",
+            ])
+            .arg(log);
         command.arg("-drive");
         command.arg(format!("file={path},format=raw,if={interface},snapshot=on"));
         if interface != "ide" {
@@ -100,7 +121,10 @@ impl Machine {
             command.arg("-no-reboot");
         }
         command.args(&self.more);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let since = Instant::now();
         let mut child = command.spawn().map_err(EmulatorError::Start)?;
         let pipes = (child.stdin.take(), child.stdout.take());
@@ -109,12 +133,24 @@ impl Machine {
             _ => Err(QmpError::Closed),
         };
         match talk {
-            Ok(qmp) => Ok(Running { child, qmp, log: log.to_owned(), since }),
+            Ok(qmp) => Ok(Running {
+                child,
+                qmp,
+                log: log.to_owned(),
+                since,
+            }),
             Err(error) => {
                 let _already_ended = child.kill();
-                let said = child.wait_with_output().map(|out| out.stderr).unwrap_or_default();
+                let said = child
+                    .wait_with_output()
+                    .map(|out| out.stderr)
+                    .unwrap_or_default();
                 let said = String::from_utf8_lossy(&said).trim().to_owned();
-                Err(if said.is_empty() { error.into() } else { QmpError::Refused(said).into() })
+                Err(if said.is_empty() {
+                    error.into()
+                } else {
+                    QmpError::Refused(said).into()
+                })
             }
         }
     }
@@ -179,7 +215,9 @@ impl Running {
     /// The ways of resetting that the guest has tried, in order.
     pub fn ways(&self) -> Vec<Way> {
         // The log is cut off where QEMU writes at this moment.
-        ways(&String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()))
+        ways(&String::from_utf8_lossy(
+            &fs::read(&self.log).unwrap_or_default(),
+        ))
     }
 }
 

@@ -53,13 +53,19 @@ impl Qmp {
         // Ends with the pipe, so with QEMU.
         thread::spawn(move || {
             for line in BufReader::new(from).lines().map_while(Result::ok) {
-                let Ok(value) = serde_json::from_str(&line) else { continue };
+                let Ok(value) = serde_json::from_str(&line) else {
+                    continue;
+                };
                 if tell.send(value).is_err() {
                     break;
                 }
             }
         });
-        let mut qmp = Self { to, lines, events: VecDeque::new() };
+        let mut qmp = Self {
+            to,
+            lines,
+            events: VecDeque::new(),
+        };
         qmp.command(json!({"execute": "qmp_capabilities"}))?;
         Ok(qmp)
     }
@@ -71,7 +77,10 @@ impl Qmp {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
             }
-            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
                 Ok(value) => self.take(&value),
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
                 Err(RecvTimeoutError::Disconnected) => return Err(QmpError::Closed),
@@ -109,8 +118,14 @@ impl Qmp {
 
     fn take(&mut self, value: &Value) {
         if let Some(name) = value["event"].as_str() {
-            let reason = value["data"]["reason"].as_str().unwrap_or_default().to_owned();
-            self.events.push_back(Event { name: name.to_owned(), reason });
+            let reason = value["data"]["reason"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            self.events.push_back(Event {
+                name: name.to_owned(),
+                reason,
+            });
         }
     }
 }

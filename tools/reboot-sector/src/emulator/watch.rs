@@ -51,16 +51,28 @@ fn way(line: &str) -> Option<Way> {
 
 /// Letters out of a dump of the monitor's `xp /4000xb 0xb8000`: every other byte is a letter.
 pub(super) fn screen(dump: &str) -> String {
-    let bytes = dump.lines().filter_map(|line| line.split_once(':')).flat_map(|(_, bytes)| {
-        bytes.split_whitespace().filter_map(|byte| {
-            u8::from_str_radix(byte.trim_start_matches("0x"), 16).ok()
-        })
-    });
+    let bytes = dump
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .flat_map(|(_, bytes)| {
+            bytes
+                .split_whitespace()
+                .filter_map(|byte| u8::from_str_radix(byte.trim_start_matches("0x"), 16).ok())
+        });
     let letters: Vec<char> = bytes
         .step_by(2)
-        .map(|byte| if (b' '..=b'~').contains(&byte) { char::from(byte) } else { ' ' })
+        .map(|byte| {
+            if (b' '..=b'~').contains(&byte) {
+                char::from(byte)
+            } else {
+                ' '
+            }
+        })
         .collect();
-    letters.chunks(80).map(|line| line.iter().collect::<String>() + "\n").collect()
+    letters
+        .chunks(80)
+        .map(|line| line.iter().collect::<String>() + "\n")
+        .collect()
 }
 
 #[cfg(test)]
@@ -70,11 +82,21 @@ mod tests {
     #[test]
     fn ways_are_read_from_a_log() {
         let write = |port, value| {
-            format!("memory_region_ops_write cpu 0 mr 0x5 addr {port} value {value} size 1 name 'io'\n")
+            format!(
+                "memory_region_ops_write cpu 0 mr 0x5 addr {port} value {value} size 1 name 'io'\n"
+            )
         };
-        let ports = [("0xcf9", "0x2"), ("0xcf9", "0x6"), ("0x64", "0xfe"), ("0x92", "0x3")];
+        let ports = [
+            ("0xcf9", "0x2"),
+            ("0xcf9", "0x6"),
+            ("0x64", "0xfe"),
+            ("0x92", "0x3"),
+        ];
         let log = ports.map(|(port, value)| write(port, value)).concat() + "Triple fault\n";
-        assert_eq!(ways(&log), [Way::Cf9, Way::Keyboard, Way::Port92, Way::Triple]);
+        assert_eq!(
+            ways(&log),
+            [Way::Cf9, Way::Keyboard, Way::Port92, Way::Triple]
+        );
     }
 
     #[test]

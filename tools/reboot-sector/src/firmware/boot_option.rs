@@ -87,7 +87,12 @@ impl LoadOption {
             paths = &paths[len..];
         }
         let active = u32::from_le_bytes(*attributes) & ACTIVE != 0;
-        Some(Self { active, description, drive, file })
+        Some(Self {
+            active,
+            description,
+            drive,
+            file,
+        })
     }
 }
 
@@ -107,14 +112,20 @@ fn read_drive(node: &[u8]) -> Option<Drive> {
 
 /// UTF-16, little-endian, ended by a zero.
 pub fn wide(text: &str) -> Vec<u8> {
-    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+    text.encode_utf16()
+        .chain([0])
+        .flat_map(u16::to_le_bytes)
+        .collect()
 }
 
 /// The text up to a zero, and what follows it.
 fn narrow(bytes: &[u8]) -> Option<(String, &[u8])> {
     let units = bytes.as_chunks::<2>().0;
     let len = units.iter().position(|unit| *unit == [0, 0])?;
-    let text: Vec<u16> = units[..len].iter().map(|unit| u16::from_le_bytes(*unit)).collect();
+    let text: Vec<u16> = units[..len]
+        .iter()
+        .map(|unit| u16::from_le_bytes(*unit))
+        .collect();
     Some((String::from_utf16_lossy(&text), &bytes[len * 2 + 2..]))
 }
 

@@ -37,10 +37,11 @@ pub struct NoNumber;
 /// When no number is free.
 pub fn put_last(variables: &Variables, ours: &LoadOption) -> Result<Change, NoNumber> {
     let old = find(variables, ours);
-    let is_free = |number: &u16| {
-        !variables.options.contains_key(number) && !variables.order.contains(number)
-    };
-    let number = old.or_else(|| (0..=u16::MAX).find(is_free)).ok_or(NoNumber)?;
+    let is_free =
+        |number: &u16| !variables.options.contains_key(number) && !variables.order.contains(number);
+    let number = old
+        .or_else(|| (0..=u16::MAX).find(is_free))
+        .ok_or(NoNumber)?;
     let bytes = ours.emit();
     let order: Vec<u16> = without(&variables.order, number).chain([number]).collect();
     Ok(Change {
@@ -85,7 +86,9 @@ mod tests {
     }
 
     fn apply(mut variables: Variables, change: Change) -> Variables {
-        variables.options.extend(change.option.map(|bytes| (change.number, bytes)));
+        variables
+            .options
+            .extend(change.option.map(|bytes| (change.number, bytes)));
         variables.order = change.order.unwrap_or(variables.order);
         variables
     }
@@ -116,11 +119,24 @@ mod tests {
 
     #[test]
     fn an_older_one_is_renewed_in_its_place_and_moved_to_the_end() {
-        let old = LoadOption { active: false, ..ours() };
+        let old = LoadOption {
+            active: false,
+            ..ours()
+        };
         let options = BTreeMap::from([(3, old.emit())]);
-        let before = Variables { order: vec![3, 1, 2], options };
+        let before = Variables {
+            order: vec![3, 1, 2],
+            options,
+        };
         let change = put_last(&before, &ours()).unwrap();
         let order = Some(vec![1, 2, 3]);
-        assert_eq!(change, Change { number: 3, option: Some(ours().emit()), order });
+        assert_eq!(
+            change,
+            Change {
+                number: 3,
+                option: Some(ours().emit()),
+                order
+            }
+        );
     }
 }

@@ -38,34 +38,50 @@ pub enum FadtError {
 /// # Errors
 /// When `table` is no such table, or damaged.
 pub fn reset_register(table: &[u8]) -> Result<Reset, FadtError> {
-    let len = table.get(4..8).and_then(|four| four.first_chunk().copied()).map(u32::from_le_bytes);
-    let len = len.filter(|_| table.starts_with(b"FACP")).ok_or(FadtError::NoTable)?;
-    let table = table.get(..len as usize).filter(|table| table.len() >= FLAGS + 4);
+    let len = table
+        .get(4..8)
+        .and_then(|four| four.first_chunk().copied())
+        .map(u32::from_le_bytes);
+    let len = len
+        .filter(|_| table.starts_with(b"FACP"))
+        .ok_or(FadtError::NoTable)?;
+    let table = table
+        .get(..len as usize)
+        .filter(|table| table.len() >= FLAGS + 4);
     let table = table.ok_or(FadtError::NoTable)?;
     if table.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) != 0 {
         return Err(FadtError::Checksum);
     }
     let word = |at: usize| {
-        table.get(at..).and_then(|rest| rest.first_chunk().copied()).map_or(0, u32::from_le_bytes)
+        table
+            .get(at..)
+            .and_then(|rest| rest.first_chunk().copied())
+            .map_or(0, u32::from_le_bytes)
     };
     // ACPI 1.0 had a shorter table.
-    let (Some(register), Some(value)) =
-        (table.get(RESET_REGISTER..RESET_VALUE), table.get(RESET_VALUE))
-    else {
+    let (Some(register), Some(value)) = (
+        table.get(RESET_REGISTER..RESET_VALUE),
+        table.get(RESET_VALUE),
+    ) else {
         return Ok(Reset::None);
     };
     if word(FLAGS) & SUPPORTED == 0 {
         return Ok(Reset::None);
     }
     let high = word(RESET_REGISTER + 8);
-    Ok(match (register[0], u16::try_from(word(RESET_REGISTER + 4))) {
-        (SPACE_PORT, Ok(port)) if port != 0 && high == 0 && matches!(register[1], 0 | 8) => {
-            Reset::Port(ResetPort { port, value: *value })
-        }
-        (SPACE_PORT, _) => Reset::Elsewhere("a port that makes no sense"),
-        (SPACE_MEMORY, _) => Reset::Elsewhere("memory"),
-        _ => Reset::Elsewhere("PCI configuration or another space"),
-    })
+    Ok(
+        match (register[0], u16::try_from(word(RESET_REGISTER + 4))) {
+            (SPACE_PORT, Ok(port)) if port != 0 && high == 0 && matches!(register[1], 0 | 8) => {
+                Reset::Port(ResetPort {
+                    port,
+                    value: *value,
+                })
+            }
+            (SPACE_PORT, _) => Reset::Elsewhere("a port that makes no sense"),
+            (SPACE_MEMORY, _) => Reset::Elsewhere("memory"),
+            _ => Reset::Elsewhere("PCI configuration or another space"),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -90,12 +106,24 @@ mod tests {
 
     #[test]
     fn a_port_is_found_only_where_it_is_supported() {
-        let port = ResetPort { port: 0xcf9, value: 6 };
-        assert_eq!(reset_register(&table(1, 0xcf9, 6, SUPPORTED)), Ok(Reset::Port(port)));
+        let port = ResetPort {
+            port: 0xcf9,
+            value: 6,
+        };
+        assert_eq!(
+            reset_register(&table(1, 0xcf9, 6, SUPPORTED)),
+            Ok(Reset::Port(port))
+        );
         assert_eq!(reset_register(&table(1, 0xcf9, 6, 0)), Ok(Reset::None));
-        assert_eq!(reset_register(&table(0, 0xfed0_0000, 6, SUPPORTED)), Ok(Reset::Elsewhere("memory")));
+        assert_eq!(
+            reset_register(&table(0, 0xfed0_0000, 6, SUPPORTED)),
+            Ok(Reset::Elsewhere("memory"))
+        );
         for odd in [0, 0x1_0000, 1 << 32 | 0xcf9] {
-            assert!(matches!(reset_register(&table(1, odd, 6, SUPPORTED)), Ok(Reset::Elsewhere(_))));
+            assert!(matches!(
+                reset_register(&table(1, odd, 6, SUPPORTED)),
+                Ok(Reset::Elsewhere(_))
+            ));
         }
     }
 

@@ -30,9 +30,13 @@ pub fn linux_reboot_type() -> Option<String> {
 /// Something that differs between the nodes of a cluster and stays over boots: the board's UUID and the
 /// addresses of all network cards that are hardware. Empty when nothing is known.
 pub fn identity() -> String {
-    let mut parts: Vec<String> =
-        fs::read_to_string("/sys/class/dmi/id/product_uuid").into_iter().collect();
-    let cards = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let mut parts: Vec<String> = fs::read_to_string("/sys/class/dmi/id/product_uuid")
+        .into_iter()
+        .collect();
+    let cards = fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten();
     let hardware = cards.filter(|card| card.path().join("device").exists());
     let mut addresses: Vec<String> = hardware
         .filter_map(|card| fs::read_to_string(card.path().join("address")).ok())
@@ -60,10 +64,15 @@ pub fn variables(directory: &Path) -> io::Result<Variables> {
         let Some(name) = name.to_str().and_then(|name| name.strip_suffix(GLOBAL)) else {
             continue;
         };
-        let Some(middle) = name.strip_prefix("Boot").and_then(|rest| rest.strip_suffix('-')) else {
+        let Some(middle) = name
+            .strip_prefix("Boot")
+            .and_then(|rest| rest.strip_suffix('-'))
+        else {
             continue;
         };
-        let number = u16::from_str_radix(middle, 16).ok().filter(|_| middle.len() == 4);
+        let number = u16::from_str_radix(middle, 16)
+            .ok()
+            .filter(|_| middle.len() == 4);
         if number.is_none() && middle != "Order" || entry.metadata()?.len() > VARIABLE_BYTES_MAX {
             continue;
         }
@@ -108,7 +117,10 @@ pub fn remove(directory: &Path, number: u16, order: &[u16]) -> io::Result<()> {
 }
 
 fn write_order(directory: &Path, order: &[u16]) -> io::Result<()> {
-    let bytes: Vec<u8> = order.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let bytes: Vec<u8> = order
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
     write_variable(directory, "BootOrder", &bytes)
 }
 
@@ -116,13 +128,19 @@ fn write_order(directory: &Path, order: &[u16]) -> io::Result<()> {
 fn write_variable(directory: &Path, name: &str, value: &[u8]) -> io::Result<()> {
     let path = directory.join(format!("{name}-{GLOBAL}"));
     make_mutable(&path);
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
     file.write_all(&[&ATTRIBUTES, value].concat())
 }
 
 /// Linux marks variables immutable against `rm -rf`. A failure shows in the write that follows.
 fn make_mutable(path: &Path) {
-    let Ok(file) = fs::File::open(path) else { return };
+    let Ok(file) = fs::File::open(path) else {
+        return;
+    };
     if let Ok(flags) = ioctl_getflags(&file) {
         let _shown_by_the_write = ioctl_setflags(&file, flags - IFlags::IMMUTABLE);
     }

@@ -76,10 +76,16 @@ impl fmt::Display for Use {
 
 impl fmt::Display for Facts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+        let unknown =
+            |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
         write!(out, "{}: {} bytes", self.name, self.size_bytes)?;
         if self.kind != Kind::Image {
-            write!(out, ", model {}, serial {}", unknown(&self.model), unknown(&self.serial))?;
+            write!(
+                out,
+                ", model {}, serial {}",
+                unknown(&self.model),
+                unknown(&self.serial)
+            )?;
         }
         Ok(())
     }

@@ -25,7 +25,10 @@ mod tests {
         for node in 0..200 {
             nodes[share(&format!("node{node:03}"), 60) as usize] += 1;
         }
-        assert!(nodes.iter().filter(|count| **count > 0).count() > 50, "{nodes:?}");
+        assert!(
+            nodes.iter().filter(|count| **count > 0).count() > 50,
+            "{nodes:?}"
+        );
         assert!(nodes.iter().all(|count| *count < 12), "{nodes:?}");
     }
 

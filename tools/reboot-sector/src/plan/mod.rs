@@ -66,12 +66,18 @@ pub fn admit(facts: &Facts, expected: &Expectation) -> Result<Vec<String>, Refus
         && facts.serial.as_ref() != Some(wanted)
     {
         let found = facts.serial.clone().unwrap_or_else(|| "unknown".to_owned());
-        return Err(Refusal::Serial { wanted: wanted.clone(), found });
+        return Err(Refusal::Serial {
+            wanted: wanted.clone(),
+            found,
+        });
     }
     if let Some(wanted) = expected.size_bytes
         && facts.size_bytes != wanted
     {
-        return Err(Refusal::Size { wanted, found: facts.size_bytes });
+        return Err(Refusal::Size {
+            wanted,
+            found: facts.size_bytes,
+        });
     }
     if facts.read_only {
         return Err(Refusal::ReadOnly);
@@ -98,7 +104,9 @@ pub fn admit(facts: &Facts, expected: &Expectation) -> Result<Vec<String>, Refus
 /// # Errors
 /// When the first sector belongs to something else.
 pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
-    let old: Record = *head.first_chunk().ok_or(Refusal::TooSmall(head.len() as u64))?;
+    let old: Record = *head
+        .first_chunk()
+        .ok_or(Refusal::TooSmall(head.len() as u64))?;
     let table = mbr::read(&old);
     let scheme = table.scheme();
     let has_table = matches!(scheme, Scheme::Mbr | Scheme::Gpt | Scheme::Hybrid);
@@ -137,7 +145,10 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
             ),
         }
     }
-    let old_code = old.first_chunk().map(loader::identify).unwrap_or(Loader::Unknown);
+    let old_code = old
+        .first_chunk()
+        .map(loader::identify)
+        .unwrap_or(Loader::Unknown);
     if !matches!(old_code, Loader::None | Loader::Ours(Ours::Current(_))) {
         notes.push(format!("replaces: {}", old_code.describe()));
     }
@@ -155,7 +166,9 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
 /// # Errors
 /// When the disk has no first sector.
 pub fn restore(head: &[u8], backup: &Record, whole: bool) -> Result<Plan, Refusal> {
-    let old: Record = *head.first_chunk().ok_or(Refusal::TooSmall(head.len() as u64))?;
+    let old: Record = *head
+        .first_chunk()
+        .ok_or(Refusal::TooSmall(head.len() as u64))?;
     let mut notes = Vec::new();
     let mut new = old;
     new[..CODE_LEN].copy_from_slice(&backup[..CODE_LEN]);
@@ -164,7 +177,9 @@ pub fn restore(head: &[u8], backup: &Record, whole: bool) -> Result<Plan, Refusa
             new = *backup;
             notes.push("the partition table becomes that of the backup".to_owned());
         } else {
-            notes.push("the partition table changed since the backup, and stays as it is".to_owned());
+            notes.push(
+                "the partition table changed since the backup, and stays as it is".to_owned(),
+            );
         }
     }
     Ok(Plan { old, new, notes })

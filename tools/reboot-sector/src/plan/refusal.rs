@@ -14,7 +14,9 @@ pub enum Refusal {
     #[error("it is {0}, which no firmware boots; give a disk or an image file")]
     Unfit(&'static str),
     /// Another serial number than expected.
-    #[error("its serial number is {found}, not {wanted}; this is another disk, or --expect-serial is wrong")]
+    #[error(
+        "its serial number is {found}, not {wanted}; this is another disk, or --expect-serial is wrong"
+    )]
     Serial {
         /// What was expected.
         wanted: String,
@@ -33,13 +35,17 @@ pub enum Refusal {
     #[error("it is read-only; look for a write-protect switch, or for blockdev --getro")]
     ReadOnly,
     /// Sectors of another size than BIOSes know.
-    #[error("its sectors have {0} bytes; a BIOS boots sectors of 512 only: use --efi, or another disk")]
+    #[error(
+        "its sectors have {0} bytes; a BIOS boots sectors of 512 only: use --efi, or another disk"
+    )]
     SectorSize(u32),
     /// No room for a sector.
     #[error("it has {0} bytes; a boot sector takes 512")]
     TooSmall(u64),
     /// The whole of it is in use.
-    #[error("{0}, the whole of it, so the first sector belongs to that; end that use, or take another disk")]
+    #[error(
+        "{0}, the whole of it, so the first sector belongs to that; end that use, or take another disk"
+    )]
     InUse(String),
     /// In use, nobody knows by whom.
     #[error(
@@ -70,6 +76,8 @@ pub enum Refusal {
     #[error("the plan would change the partition table; nothing was written, please report this")]
     WouldChangeTable,
     /// Somebody else wrote.
-    #[error("its first sector changed while this program worked; nothing was written, look who else writes there")]
+    #[error(
+        "its first sector changed while this program worked; nothing was written, look who else writes there"
+    )]
     Changed,
 }

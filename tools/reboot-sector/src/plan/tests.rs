@@ -21,11 +21,18 @@ fn disk() -> Facts {
 
 fn used(kind: UseKind, whole: bool) -> Facts {
     let on = if whole { "sda" } else { "sda1" }.to_owned();
-    Facts { busy: true, uses: vec![Use { kind, on, whole }], ..disk() }
+    Facts {
+        busy: true,
+        uses: vec![Use { kind, on, whole }],
+        ..disk()
+    }
 }
 
 fn request(activate: bool) -> Request {
-    Request { code: [0xeb; CODE_LEN], activate }
+    Request {
+        code: [0xeb; CODE_LEN],
+        activate,
+    }
 }
 
 /// A head with a table of one partition.
@@ -42,21 +49,46 @@ fn head() -> Vec<u8> {
 fn disks_are_admitted_while_partitions_are_in_use() {
     let any = Expectation::default();
     assert_eq!(admit(&disk(), &any), Ok(vec![]));
-    for kind in [UseKind::Mount("/".into()), UseKind::Swap, UseKind::Holder("dm-0".into())] {
+    for kind in [
+        UseKind::Mount("/".into()),
+        UseKind::Swap,
+        UseKind::Holder("dm-0".into()),
+    ] {
         assert_eq!(admit(&used(kind.clone(), false), &any).unwrap().len(), 1);
-        assert!(matches!(admit(&used(kind, true), &any), Err(Refusal::InUse(_))));
+        assert!(matches!(
+            admit(&used(kind, true), &any),
+            Err(Refusal::InUse(_))
+        ));
     }
 }
 
 #[test]
 fn what_is_no_fit_disk_is_refused() {
     let cases = [
-        Facts { kind: Kind::Partition { of: "sda".into() }, ..disk() },
-        Facts { kind: Kind::Unfit("a CD-ROM"), ..disk() },
-        Facts { read_only: true, ..disk() },
-        Facts { sector_bytes: 4096, ..disk() },
-        Facts { size_bytes: 511, ..disk() },
-        Facts { busy: true, ..disk() },
+        Facts {
+            kind: Kind::Partition { of: "sda".into() },
+            ..disk()
+        },
+        Facts {
+            kind: Kind::Unfit("a CD-ROM"),
+            ..disk()
+        },
+        Facts {
+            read_only: true,
+            ..disk()
+        },
+        Facts {
+            sector_bytes: 4096,
+            ..disk()
+        },
+        Facts {
+            size_bytes: 511,
+            ..disk()
+        },
+        Facts {
+            busy: true,
+            ..disk()
+        },
     ];
     for facts in cases {
         assert!(admit(&facts, &Expectation::default()).is_err(), "{facts:?}");
@@ -70,10 +102,22 @@ fn the_wrong_disk_is_refused() {
         size_bytes,
     };
     assert!(admit(&disk(), &expect(Some("S1"), Some(1 << 20))).is_ok());
-    assert!(matches!(admit(&disk(), &expect(Some("S2"), None)), Err(Refusal::Serial { .. })));
-    assert!(matches!(admit(&disk(), &expect(None, Some(5))), Err(Refusal::Size { .. })));
-    let nameless = Facts { serial: None, ..disk() };
-    assert!(matches!(admit(&nameless, &expect(Some("S1"), None)), Err(Refusal::Serial { .. })));
+    assert!(matches!(
+        admit(&disk(), &expect(Some("S2"), None)),
+        Err(Refusal::Serial { .. })
+    ));
+    assert!(matches!(
+        admit(&disk(), &expect(None, Some(5))),
+        Err(Refusal::Size { .. })
+    ));
+    let nameless = Facts {
+        serial: None,
+        ..disk()
+    };
+    assert!(matches!(
+        admit(&nameless, &expect(Some("S1"), None)),
+        Err(Refusal::Serial { .. })
+    ));
 }
 
 #[test]
@@ -89,13 +133,19 @@ fn a_blank_disk_gets_the_mark_and_a_wiped_one_does_not() {
 fn file_systems_are_refused_unless_a_table_makes_them_leftovers() {
     let mut ext = vec![0; filesystem::HEAD_LEN];
     ext[1080..1082].copy_from_slice(&[0x53, 0xef]);
-    assert_eq!(install(&ext, &request(false)), Err(Refusal::FileSystem("ext2, ext3 or ext4")));
+    assert_eq!(
+        install(&ext, &request(false)),
+        Err(Refusal::FileSystem("ext2, ext3 or ext4"))
+    );
     let mut leftover = head();
     leftover[1080..1082].copy_from_slice(&[0x53, 0xef]);
     assert!(install(&leftover, &request(false)).is_ok());
     let mut luks = head();
     luks[..6].copy_from_slice(b"LUKS\xba\xbe");
-    assert_eq!(install(&luks, &request(false)), Err(Refusal::FileSystem("LUKS")));
+    assert_eq!(
+        install(&luks, &request(false)),
+        Err(Refusal::FileSystem("LUKS"))
+    );
 }
 
 #[test]
@@ -107,7 +157,10 @@ fn only_an_inactive_table_is_activated_and_only_when_asked() {
     second[466] = 0x83;
     second[474] = 1;
     assert_eq!(install(&second, &request(true)).unwrap().new[446], 0);
-    assert_eq!(install(&[0; 512], &request(true)), Err(Refusal::NothingToActivate));
+    assert_eq!(
+        install(&[0; 512], &request(true)),
+        Err(Refusal::NothingToActivate)
+    );
 }
 
 #[test]

@@ -3,15 +3,15 @@
 # AT&T syntax: LLVM takes the real-mode far jump in no other. The BIOS loads these bytes to 0x7c00 in
 # real mode and promises little else. Fixed places, shared with layout.rs:
 #
-#   0x000  jump over the BPB       0x05a  code             0x18c..0x1a4 chain, continued
-#   0x003  zero (BPB fields)       0x163  settings         0x1a4 CRC-32 of all before, by the installer
-#   0x02a  text, ends with CR      0x174  chain            0x1a8 (424) end
+#   0x000  jump over the BPB       0x05a  code             0x1a4  CRC-32 of all before, by the installer
+#   0x003  zero (BPB fields)       0x16a  settings         0x1a8  (424) end
+#   0x02a  text, ends with CR      0x178  chain
 
         .equ    BASE, 0x7c00            # where the BIOS puts the sector
         .equ    TEXT, 0x2a
         .equ    CODE, 0x5a
-        .equ    SETTINGS, 0x163
-        .equ    CHAIN, 0x174
+        .equ    SETTINGS, 0x16a
+        .equ    CHAIN, 0x178
         .equ    CHECKSUM, 0x1a4
         .equ    seconds, BASE + SETTINGS + 5
         .equ    soft_tries, BASE + SETTINGS + 9
@@ -58,7 +58,8 @@ normal: sti                             # the timer and the keyboard want interr
         outb    %al, %dx
 
 # One turn a second: "30 s to reset; ...", then return to the start of the line.
-count:  movw    seconds, %bp            # 1 at least
+count:  xorw    %di, %di                # polls left for this tick; 0 is 65536
+        movw    seconds, %bp            # 1 at least
 second: movw    %bp, %ax
         movw    $10, %bx
         xorw    %cx, %cx
@@ -83,15 +84,15 @@ letter: lodsb
         jnz     tick
         incw    %cx
 tick:   movb    ticks, %dl
-        xorw    %di, %di                # a dead timer: 65536 polls are a tick as well
 poll:   movb    $1, %ah
         int     $0x16
         jnz     key
         inb     $0x80, %al              # about a microsecond
         decw    %di
-        jz      turned
+        jz      dead
         cmpb    ticks, %dl
         je      poll
+        xorw    %di, %di
 turned: loop    tick
         decw    %bp
         jnz     second
@@ -153,6 +154,9 @@ key:    xorb    %ah, %ah
         int     $0x18                   # the next device
         jmp     chain
 
+dead:   movw    $0x1000, %di            # a dead timer: a tick is a count of polls, from now on a small one
+        jmp     turned
+
 # Prints AL on the screen and, where there is one, on the serial line. Keeps all registers.
 put:    pusha
         pushw   %ax
@@ -183,7 +187,6 @@ end_of_code:
         .byte   0                       # soft tries
         .word   1                       # serial divisor: 115200 baud
         .word   0                       # serial base, 0 = none
-        .byte   0, 0, 0                 # unused
         .org    start_offset + CHAIN
         .word   0xcf9
         .byte   0xf1, 0x02

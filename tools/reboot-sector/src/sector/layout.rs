@@ -11,11 +11,11 @@ pub const TEXT_LEN: usize = 48;
 /// Where the instructions begin, behind the longest BIOS parameter block (FAT32).
 pub const INSTRUCTIONS: usize = 0x5a;
 /// Where the settings begin.
-pub const SETTINGS: usize = 0x163;
+pub const SETTINGS: usize = 0x16a;
 /// Where the chain of reset methods begins.
-pub const CHAIN: usize = 0x174;
+pub const CHAIN: usize = 0x178;
 /// Records in the chain.
-pub const CHAIN_RECORDS: usize = 12;
+pub const CHAIN_RECORDS: usize = 11;
 /// Bytes of one record.
 pub const RECORD_LEN: usize = 4;
 /// Where the CRC-32 of everything before it is.
@@ -24,11 +24,11 @@ pub const CHECKSUM: usize = 0x1a4;
 /// Where the BIOS puts the sector in memory.
 pub const BASE: u16 = 0x7c00;
 /// The start of the chain's interpreter, relative to the sector: a record that says "again".
-pub const LABEL_CHAIN: u16 = 0xf0;
+pub const LABEL_CHAIN: u16 = 0xf2;
 /// The triple fault.
-pub const LABEL_TRIPLE: u16 = 0x10c;
+pub const LABEL_TRIPLE: u16 = 0x10e;
 /// The jump to the BIOS's entry after power-on.
-pub const LABEL_JUMP: u16 = 0x121;
+pub const LABEL_JUMP: u16 = 0x123;
 
 /// What marks the settings as ours.
 pub const MAGIC: [u8; 4] = *b"RbSe";

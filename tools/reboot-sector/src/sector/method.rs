@@ -4,9 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::layout::{
-    BASE, CHAIN_RECORDS, LABEL_CHAIN, LABEL_JUMP, LABEL_TRIPLE, RECORD_LEN,
-};
+use super::layout::{BASE, CHAIN_RECORDS, LABEL_CHAIN, LABEL_JUMP, LABEL_TRIPLE, RECORD_LEN};
 
 /// Port of the chipset's reset control register.
 const CF9: u16 = 0xcf9;
@@ -88,7 +86,9 @@ pub const DEFAULT_ORDER: [MethodName; 8] = [
 
 /// A name that is no method's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no reset method is called '{0}'; there are acpi, cf9, cf9-full, kbc, port92, triple and jump")]
+#[error(
+    "no reset method is called '{0}'; there are acpi, cf9, cf9-full, kbc, port92, triple and jump"
+)]
 pub struct UnknownMethod(String);
 
 impl FromStr for MethodName {
@@ -96,7 +96,9 @@ impl FromStr for MethodName {
 
     fn from_str(text: &str) -> Result<Self, UnknownMethod> {
         let found = NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, method)| *method).ok_or_else(|| UnknownMethod(text.to_owned()))
+        found
+            .map(|(_, method)| *method)
+            .ok_or_else(|| UnknownMethod(text.to_owned()))
     }
 }
 
@@ -133,7 +135,11 @@ impl Method {
     }
 
     fn records(self) -> Vec<Record> {
-        let poke = |port, keep, set| Record { port, low: keep, high: set };
+        let poke = |port, keep, set| Record {
+            port,
+            low: keep,
+            high: set,
+        };
         match self {
             Self::Acpi(register) => vec![poke(register.port, 0, register.value)],
             Self::Cf9 => vec![poke(CF9, 0xf1, 0x02), poke(CF9, 0xf1, 0x06)],
@@ -211,7 +217,11 @@ impl Chain {
     pub fn emit(&self) -> [u8; CHAIN_RECORDS * RECORD_LEN] {
         let mut bytes = [0; CHAIN_RECORDS * RECORD_LEN];
         let again = std::iter::once(Record::go(LABEL_CHAIN));
-        let records = self.0.iter().flat_map(|method| method.records()).chain(again);
+        let records = self
+            .0
+            .iter()
+            .flat_map(|method| method.records())
+            .chain(again);
         for (place, record) in bytes.chunks_exact_mut(RECORD_LEN).zip(records) {
             place.copy_from_slice(&record.emit());
         }
@@ -232,7 +242,10 @@ impl Chain {
             if *first == Record::go(LABEL_CHAIN) {
                 return Self::new(methods);
             }
-            let register = ResetPort { port: first.port, value: first.high };
+            let register = ResetPort {
+                port: first.port,
+                value: first.high,
+            };
             let acpi = (first.port != 0 && first.low == 0).then_some(Method::Acpi(register));
             let known = [
                 Some(Method::Cf9),
@@ -243,7 +256,10 @@ impl Chain {
                 Some(Method::Jump),
                 acpi,
             ];
-            let found = known.into_iter().flatten().find(|method| rest.starts_with(&method.records()));
+            let found = known
+                .into_iter()
+                .flatten()
+                .find(|method| rest.starts_with(&method.records()));
             let method = found.ok_or(ChainError::Foreign(at))?;
             at += method.records().len();
             methods.push(method);
@@ -282,6 +298,10 @@ impl Record {
 
     fn read(bytes: &[u8]) -> Self {
         let at = |index: usize| bytes.get(index).copied().unwrap_or(0);
-        Self { port: u16::from_le_bytes([at(0), at(1)]), low: at(2), high: at(3) }
+        Self {
+            port: u16::from_le_bytes([at(0), at(1)]),
+            low: at(2),
+            high: at(3),
+        }
     }
 }

@@ -4,15 +4,16 @@
 pub mod layout;
 mod method;
 #[cfg(all(test, target_arch = "x86_64"))]
-#[expect(unsafe_code, reason = "assembles boot.S into the test program and looks at the bytes")]
+#[expect(
+    unsafe_code,
+    reason = "assembles boot.S into the test program and looks at the bytes"
+)]
 mod oracle;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use method::{
-    Chain, ChainError, DEFAULT_ORDER, Method, MethodName, ResetPort, UnknownMethod,
-};
+pub use method::{Chain, ChainError, DEFAULT_ORDER, Method, MethodName, ResetPort, UnknownMethod};
 pub use settings::{Serial, Settings, SettingsError, Text, WAIT_SECONDS_MAX, Wait};
 
 use crate::checksum::crc32;
@@ -43,11 +44,16 @@ pub fn read(code: &[u8; CODE_LEN]) -> Option<Ours> {
         return Some(Ours::OtherVersion(version));
     }
     let fixed = |code: &[u8; CODE_LEN]| {
-        let (before, after) = (code[..TEXT].to_vec(), code[TEXT + TEXT_LEN..SETTINGS].to_vec());
+        let (before, after) = (
+            code[..TEXT].to_vec(),
+            code[TEXT + TEXT_LEN..SETTINGS].to_vec(),
+        );
         (before, after)
     };
     if fixed(code) != fixed(settings::TEMPLATE) {
-        return Some(Ours::Damaged("its instructions are not those of its version".to_owned()));
+        return Some(Ours::Damaged(
+            "its instructions are not those of its version".to_owned(),
+        ));
     }
     Some(match Settings::read(code) {
         Ok(settings) => Ours::Current(settings),
@@ -55,4 +61,4 @@ pub fn read(code: &[u8; CODE_LEN]) -> Option<Ours> {
     })
 }
 
-const _: () = assert!(SETTINGS + 17 == CHAIN);
+const _: () = assert!(SETTINGS + 14 == CHAIN);

@@ -24,9 +24,7 @@ unsafe extern "C" {
 
 fn assembled() -> &'static [u8] {
     // SAFETY: the assembly ends with `.org 424` from this label, in read-only data that is never freed.
-    unsafe {
-        slice::from_raw_parts(&raw const reboot_sector_boot, CODE_LEN)
-    }
+    unsafe { slice::from_raw_parts(&raw const reboot_sector_boot, CODE_LEN) }
 }
 
 #[test]
@@ -36,5 +34,8 @@ fn the_template_is_what_the_source_assembles_to() {
         std::fs::write(path, assembled()).expect("the template can be written");
         return;
     }
-    assert!(assembled() == TEMPLATE, "boot.S changed: run this test with GRAPPE_BLESS=1");
+    assert!(
+        assembled() == TEMPLATE,
+        "boot.S changed: run this test with GRAPPE_BLESS=1"
+    );
 }

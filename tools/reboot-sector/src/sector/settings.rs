@@ -3,9 +3,7 @@
 
 use std::str::FromStr;
 
-use super::layout::{
-    CHAIN, CHECKSUM, CODE_LEN, MAGIC, SETTINGS, TEXT, TEXT_LEN, VERSION,
-};
+use super::layout::{CHAIN, CHECKSUM, CODE_LEN, MAGIC, SETTINGS, TEXT, TEXT_LEN, VERSION};
 use super::method::{Chain, ChainError};
 use crate::checksum::crc32;
 
@@ -80,8 +78,12 @@ pub struct Serial {
     pub divisor: u16,
 }
 
-const LINES: [(&str, u16); 4] =
-    [("com1", 0x3f8), ("com2", 0x2f8), ("com3", 0x3e8), ("com4", 0x2e8)];
+const LINES: [(&str, u16); 4] = [
+    ("com1", 0x3f8),
+    ("com2", 0x2f8),
+    ("com3", 0x3e8),
+    ("com4", 0x2e8),
+];
 
 impl FromStr for Serial {
     type Err = SettingsError;
@@ -128,7 +130,10 @@ impl Wait {
             return Err(SettingsError::Wait(sum));
         }
         let small = |seconds| u16::try_from(seconds).map_err(|_| SettingsError::Wait(sum));
-        Ok(Self { delay_seconds: small(delay_seconds)?, jitter_seconds: small(jitter_seconds)? })
+        Ok(Self {
+            delay_seconds: small(delay_seconds)?,
+            jitter_seconds: small(jitter_seconds)?,
+        })
     }
 
     /// All of it, in seconds.
@@ -171,7 +176,10 @@ impl Settings {
         for (place, byte) in code.iter_mut().skip(TEXT).zip(padded) {
             *place = byte;
         }
-        let serial = self.serial.unwrap_or(Serial { port: 0, divisor: 1 });
+        let serial = self.serial.unwrap_or(Serial {
+            port: 0,
+            divisor: 1,
+        });
         let settings = [
             &MAGIC[..],
             &[VERSION],
@@ -180,7 +188,6 @@ impl Settings {
             &[self.soft_tries],
             &serial.divisor.to_le_bytes(),
             &serial.port.to_le_bytes(),
-            &[0; 3],
             &self.chain.emit(),
         ]
         .concat();
@@ -205,13 +212,18 @@ impl Settings {
             .collect();
         let word = |at: usize| u16::from_le_bytes([code[SETTINGS + at], code[SETTINGS + at + 1]]);
         let (total, jitter) = (u32::from(word(5)), u32::from(word(7)));
-        let delay = total.checked_sub(jitter).ok_or(SettingsError::Wait(total))?;
+        let delay = total
+            .checked_sub(jitter)
+            .ok_or(SettingsError::Wait(total))?;
         let port = word(12);
         Ok(Self {
             text: Text::new(&text)?,
             wait: Wait::new(delay, jitter)?,
             soft_tries: code[SETTINGS + 9],
-            serial: (port != 0).then(|| Serial { port, divisor: word(10) }),
+            serial: (port != 0).then(|| Serial {
+                port,
+                divisor: word(10),
+            }),
             chain: Chain::read(&code[CHAIN..CHECKSUM])?,
         })
     }

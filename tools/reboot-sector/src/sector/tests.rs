@@ -89,10 +89,16 @@ proptest! {
 fn labels_are_where_the_records_say() {
     let code = settings::TEMPLATE;
     // cli; mov si, CHAIN: the interpreter. lidt: the triple fault. xor ax, ax; mov [472h], ax: the jump.
-    let [low, high] = (BASE + 0x174).to_le_bytes();
-    assert_eq!(code[usize::from(LABEL_CHAIN)..][..4], [0xfa, 0xbe, low, high]);
+    let [low, high] = (BASE + 0x178).to_le_bytes();
+    assert_eq!(
+        code[usize::from(LABEL_CHAIN)..][..4],
+        [0xfa, 0xbe, low, high]
+    );
     assert_eq!(code[usize::from(LABEL_TRIPLE)..][..2], [0x0f, 0x01]);
-    assert_eq!(code[usize::from(LABEL_JUMP)..][..5], [0x31, 0xc0, 0xa3, 0x72, 0x04]);
+    assert_eq!(
+        code[usize::from(LABEL_JUMP)..][..5],
+        [0x31, 0xc0, 0xa3, 0x72, 0x04]
+    );
 }
 
 #[test]
@@ -112,16 +118,37 @@ fn names_of_methods_are_read_and_printed_alike() {
 #[test]
 fn a_chain_too_long_or_empty_is_refused() {
     assert_eq!(Chain::new(vec![]), Err(ChainError::Empty));
-    assert_eq!(Chain::from_names(&[MethodName::Acpi], None), Err(ChainError::Empty));
-    assert_eq!(Chain::new(vec![Method::Cf9; 6]), Err(ChainError::TooLong(12)));
-    assert!(Chain::new(vec![Method::Keyboard; 11]).is_ok());
+    assert_eq!(
+        Chain::from_names(&[MethodName::Acpi], None),
+        Err(ChainError::Empty)
+    );
+    assert_eq!(
+        Chain::new(vec![Method::Cf9; 6]),
+        Err(ChainError::TooLong(12))
+    );
+    assert!(Chain::new(vec![Method::Keyboard; 10]).is_ok());
 }
 
 #[test]
 fn serial_lines_have_names_and_rates() {
-    assert_eq!("com1".parse(), Ok(Serial { port: 0x3f8, divisor: 1 }));
-    assert_eq!("com2:9600".parse(), Ok(Serial { port: 0x2f8, divisor: 12 }));
-    assert_eq!("com2:9600".parse::<Serial>().unwrap().to_string(), "com2:9600");
+    assert_eq!(
+        "com1".parse(),
+        Ok(Serial {
+            port: 0x3f8,
+            divisor: 1
+        })
+    );
+    assert_eq!(
+        "com2:9600".parse(),
+        Ok(Serial {
+            port: 0x2f8,
+            divisor: 12
+        })
+    );
+    assert_eq!(
+        "com2:9600".parse::<Serial>().unwrap().to_string(),
+        "com2:9600"
+    );
     for wrong in ["", "com5", "com1:", "com1:0", "com1:7", "com1:1", "com1:-1"] {
         assert!(wrong.parse::<Serial>().is_err(), "{wrong}");
     }

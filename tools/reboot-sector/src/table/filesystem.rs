@@ -47,10 +47,16 @@ pub fn sign(head: &[u8]) -> Option<Sign> {
         head.get(*at..).is_some_and(|rest| rest.starts_with(bytes))
     };
     if let Some((at, _, name)) = SIGNS.iter().find(there) {
-        return Some(Sign { name, in_first_sector: *at < mbr::RECORD_LEN });
+        return Some(Sign {
+            name,
+            in_first_sector: *at < mbr::RECORD_LEN,
+        });
     }
     let record: &Record = head.first_chunk()?;
-    looks_like_fat(record).then_some(Sign { name: "FAT", in_first_sector: true })
+    looks_like_fat(record).then_some(Sign {
+        name: "FAT",
+        in_first_sector: true,
+    })
 }
 
 /// The BIOS parameter block would pass the checks of Linux (fs/fat/inode.c) and blkid.

@@ -25,7 +25,11 @@ impl fmt::Display for Guid {
         // The first three groups are little-endian numbers.
         let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
         for (count, index) in order.into_iter().enumerate() {
-            let dash = if matches!(count, 4 | 6 | 8 | 10) { "-" } else { "" };
+            let dash = if matches!(count, 4 | 6 | 8 | 10) {
+                "-"
+            } else {
+                ""
+            };
             write!(out, "{dash}{:02x}", self.0[index])?;
         }
         Ok(())
@@ -131,7 +135,9 @@ impl Header {
             return Err(GptError::Checksum("entries"));
         }
         let guid = |entry: &[u8], at: usize| {
-            Guid(std::array::from_fn(|index| entry.get(at + index).copied().unwrap_or(0)))
+            Guid(std::array::from_fn(|index| {
+                entry.get(at + index).copied().unwrap_or(0)
+            }))
         };
         let numbered = (1..).zip(bytes.chunks_exact(self.entry_len as usize));
         let read = numbered.map(|(number, entry)| Partition {
@@ -141,14 +147,18 @@ impl Header {
             first: u64_at(entry, 32),
             last: u64_at(entry, 40),
         });
-        Ok(read.filter(|partition| partition.kind != Guid([0; 16])).collect())
+        Ok(read
+            .filter(|partition| partition.kind != Guid([0; 16]))
+            .collect())
     }
 }
 
 impl Partition {
     /// How many sectors; 0 when the last lies before the first.
     pub fn sectors(&self) -> u64 {
-        self.last.checked_sub(self.first).map_or(0, |more| more.saturating_add(1))
+        self.last
+            .checked_sub(self.first)
+            .map_or(0, |more| more.saturating_add(1))
     }
 }
 
@@ -169,7 +179,10 @@ mod tests {
 
     #[test]
     fn a_guid_is_printed_as_everybody_prints_it() {
-        assert_eq!(EFI_SYSTEM.to_string(), "c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+        assert_eq!(
+            EFI_SYSTEM.to_string(),
+            "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+        );
     }
 
     proptest! {

@@ -88,12 +88,17 @@ impl Mbr {
     /// Entries in use, with their numbers from 1.
     pub fn used(&self) -> impl Iterator<Item = (usize, &Entry)> {
         let numbered = self.entries.iter().enumerate();
-        numbered.filter(|(_, entry)| entry.kind != 0).map(|(index, entry)| (index + 1, entry))
+        numbered
+            .filter(|(_, entry)| entry.kind != 0)
+            .map(|(index, entry)| (index + 1, entry))
     }
 
     /// What kind of table this is.
     pub fn scheme(&self) -> Scheme {
-        let protective = self.used().filter(|(_, entry)| entry.kind == PROTECTIVE).count();
+        let protective = self
+            .used()
+            .filter(|(_, entry)| entry.kind == PROTECTIVE)
+            .count();
         match (self.marked, self.used().count()) {
             (false, 0) => Scheme::None,
             (true, 0) => Scheme::Empty,
@@ -142,7 +147,10 @@ mod tests {
         assert_eq!(with_kinds([0x83, 0x82, 0, 0]).scheme(), Scheme::Mbr);
         assert_eq!(with_kinds([0xee, 0, 0, 0]).scheme(), Scheme::Gpt);
         assert_eq!(with_kinds([0x83, 0xee, 0, 0]).scheme(), Scheme::Hybrid);
-        let unmarked = Mbr { marked: false, ..with_kinds([0x83, 0, 0, 0]) };
+        let unmarked = Mbr {
+            marked: false,
+            ..with_kinds([0x83, 0, 0, 0])
+        };
         assert_eq!(unmarked.scheme(), Scheme::Unmarked);
     }
 

@@ -15,7 +15,11 @@ const LONG: u32 = 3000;
 
 fn waiting(seconds: u32, text: &str) -> Settings {
     let wait = Wait::new(seconds, 0).unwrap();
-    Settings { wait, text: Text::new(text).unwrap(), ..settings() }
+    Settings {
+        wait,
+        text: Text::new(text).unwrap(),
+        ..settings()
+    }
 }
 
 fn start(directory: &TempDir, settings: &Settings) -> Running {
@@ -33,7 +37,11 @@ fn see(running: &mut Running, wanted: &str) -> String {
         }
         assert!(Instant::now() < end, "{wanted:?} is not on:\n{screen}");
         let outcome = running.wait(Duration::from_millis(100)).unwrap();
-        assert_eq!(outcome, Outcome::StillRuns, "{wanted:?} was awaited on:\n{screen}");
+        assert_eq!(
+            outcome,
+            Outcome::StillRuns,
+            "{wanted:?} was awaited on:\n{screen}"
+        );
     }
 }
 
@@ -67,17 +75,28 @@ fn the_countdown_is_on_the_serial_line_when_asked_for() {
     if !have_qemu() {
         return;
     }
-    for (serial, seen) in [(Some("com1"), true), (Some("com1:9600"), true), (None, false)] {
+    for (serial, seen) in [
+        (Some("com1"), true),
+        (Some("com1:9600"), true),
+        (None, false),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let line = directory.path().join("serial");
         let serial = serial.map(|serial| serial.parse().unwrap());
-        let settings = Settings { serial, ..waiting(2, " s, says a test ") };
+        let settings = Settings {
+            serial,
+            ..waiting(2, " s, says a test ")
+        };
         let mut machine = Machine::new("pc", &disk(&directory, &settings.emit()));
         machine.more = vec!["-serial".into(), format!("file:{}", line.display()).into()];
         let (outcome, _) = run(&machine, directory.path(), PATIENCE);
         assert!(matches!(outcome, Outcome::Reset(_)));
         let text = String::from_utf8_lossy(&fs::read(line).unwrap()).into_owned();
-        assert_eq!(text.contains("2 s, says a test \r1 s, says a test \r"), seen, "{text:?}");
+        assert_eq!(
+            text.contains("2 s, says a test \r1 s, says a test \r"),
+            seen,
+            "{text:?}"
+        );
     }
 }
 
@@ -89,8 +108,22 @@ fn two_nodes_wait_differently_and_each_always_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let image = |name: &str, node: &str| {
         let path = directory.path().join(name);
-        let flags = ["--delay", "1000s", "--jitter", "600s", "--size", "4MiB", "--jitter-from", node];
-        let made = program().arg("image").arg(&path).args(flags).output().unwrap();
+        let flags = [
+            "--delay",
+            "1000s",
+            "--jitter",
+            "600s",
+            "--size",
+            "4MiB",
+            "--jitter-from",
+            node,
+        ];
+        let made = program()
+            .arg("image")
+            .arg(&path)
+            .args(flags)
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{made:?}");
         path
     };
@@ -98,14 +131,22 @@ fn two_nodes_wait_differently_and_each_always_the_same() {
         let machine: Machine = Machine::new("pc", path);
         let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
         let screen = see(&mut running, " s to reset");
-        let line = screen.lines().find(|line| line.contains(" s to reset")).unwrap();
+        let line = screen
+            .lines()
+            .find(|line| line.contains(" s to reset"))
+            .unwrap();
         let number: u32 = line.split_whitespace().next().unwrap().parse().unwrap();
         assert!((990..=1600).contains(&number), "{line}");
         number
     };
     let (one, two) = (image("one", "node01"), image("two", "node02"));
     let inspected = |path: &std::path::Path| {
-        let out = program().args(["inspect", "--json"]).arg(path).output().unwrap().stdout;
+        let out = program()
+            .args(["inspect", "--json"])
+            .arg(path)
+            .output()
+            .unwrap()
+            .stdout;
         let object: serde_json::Value = serde_json::from_slice(&out).unwrap();
         object["wait_seconds"].as_u64().unwrap()
     };
@@ -122,10 +163,14 @@ fn two_nodes_wait_differently_and_each_always_the_same() {
 fn entered_by(spoil: &[u8]) -> Vec<u8> {
     let mut stage = vec![0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0]; // cli; segments 0
     stage.extend([0xbc, 0x00, 0x06]); // mov sp, 600h
-    stage.extend([0xbe, 0x00, 0x7c, 0xbf, 0x00, 0x06, 0xb9, 0x00, 0x01, 0xfc, 0xf3, 0xa5]); // copy
+    stage.extend([
+        0xbe, 0x00, 0x7c, 0xbf, 0x00, 0x06, 0xb9, 0x00, 0x01, 0xfc, 0xf3, 0xa5,
+    ]); // copy
     stage.extend([0xea, 0x1d, 0x06, 0, 0]); // jmp 0:61dh
     assert_eq!(stage.len(), 0x1d);
-    stage.extend([0xb8, 0x01, 0x02, 0xbb, 0x00, 0x7c, 0xb9, 0x02, 0, 0xb6, 0, 0xcd, 0x13]); // read
+    stage.extend([
+        0xb8, 0x01, 0x02, 0xbb, 0x00, 0x7c, 0xb9, 0x02, 0, 0xb6, 0, 0xcd, 0x13,
+    ]); // read
     stage.extend(spoil);
     stage.extend([0xea, 0, 0, 0xc0, 0x07]); // jmp 7c0h:0
     let mut disk = stage;
@@ -140,7 +185,9 @@ fn it_resets_however_it_is_entered() {
         return;
     }
     // std; mov ax, 9000h; mov ds, ax; mov es, ax; mov ss, ax; mov sp, 3
-    let odd = [0xfd, 0xb8, 0x00, 0x90, 0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0, 0xbc, 0x03, 0x00];
+    let odd = [
+        0xfd, 0xb8, 0x00, 0x90, 0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0, 0xbc, 0x03, 0x00,
+    ];
     let directory = tempfile::tempdir().unwrap();
     let machine = Machine::new("pc", &disk(&directory, &entered_by(&odd)));
     let (outcome, ways) = run(&machine, directory.path(), PATIENCE);
@@ -170,7 +217,11 @@ fn soft_tries_come_before_the_first_reset() {
     let directory = tempfile::tempdir().unwrap();
     let line = directory.path().join("serial");
     let serial = Some("com1".parse().unwrap());
-    let settings = Settings { soft_tries: 2, serial, ..waiting(1, " s, says a test ") };
+    let settings = Settings {
+        soft_tries: 2,
+        serial,
+        ..waiting(1, " s, says a test ")
+    };
     let mut machine = Machine::new("pc", &disk(&directory, &settings.emit()));
     machine.more = vec!["-serial".into(), format!("file:{}", line.display()).into()];
     let (outcome, _) = run(&machine, directory.path(), PATIENCE);

@@ -20,7 +20,10 @@ fn resets(kind: &str, by: Way) {
     let machine = Machine::new(kind, &disk(&directory, &settings().emit()));
     for turn in 0..RUNS {
         let (outcome, ways) = run(&machine, directory.path(), PATIENCE);
-        assert!(matches!(outcome, Outcome::Reset(_)), "{kind}, run {turn}: {outcome:?} {ways:?}");
+        assert!(
+            matches!(outcome, Outcome::Reset(_)),
+            "{kind}, run {turn}: {outcome:?} {ways:?}"
+        );
         assert_eq!(ways.last(), Some(&by), "{kind}, run {turn}: {ways:?}");
     }
 }
@@ -57,11 +60,20 @@ fn resets_by(kind: &str, methods: &[MethodName], by: Way) {
     }
     let directory = tempfile::tempdir().unwrap();
     let code = settings_with(methods).emit();
-    let (outcome, ways) =
-        run(&Machine::new(kind, &disk(&directory, &code)), directory.path(), PATIENCE);
-    assert!(matches!(outcome, Outcome::Reset(_)), "{methods:?}: {outcome:?}");
+    let (outcome, ways) = run(
+        &Machine::new(kind, &disk(&directory, &code)),
+        directory.path(),
+        PATIENCE,
+    );
+    assert!(
+        matches!(outcome, Outcome::Reset(_)),
+        "{methods:?}: {outcome:?}"
+    );
     // The firmware writes to some of these ports before, and a machine runs on for a moment after.
-    assert!(ways.ends_with(&[by]) || ways.ends_with(&[by, Way::Triple]), "{methods:?}: {ways:?}");
+    assert!(
+        ways.ends_with(&[by]) || ways.ends_with(&[by, Way::Triple]),
+        "{methods:?}: {ways:?}"
+    );
 }
 
 #[test]
@@ -82,7 +94,11 @@ fn ways_that_are_absent_are_passed_over_in_order() {
     resets_by("isapc", &[Cf9, Keyboard], Way::Keyboard);
     resets_by("pc,i8042=off", &[Keyboard, Port92, Triple], Way::Triple);
     resets_by("pc,i8042=off", &[Keyboard, Port92, Cf9], Way::Cf9);
-    resets_by("isapc,i8042=off", &[Cf9, Keyboard, Port92, Triple], Way::Triple);
+    resets_by(
+        "isapc,i8042=off",
+        &[Cf9, Keyboard, Port92, Triple],
+        Way::Triple,
+    );
 }
 
 /// Longer than a reset takes by far: the sectors that work need two to three seconds.

@@ -38,10 +38,19 @@ fn machine(directory: &tempfile::TempDir, code: &[u8]) -> Machine {
     let mut machine = Machine::new("pc", &disk(directory, code));
     machine.reboots = true;
     let network = network(directory.path(), "boot.0");
-    machine.more = ["-netdev", &network, "-device", "e1000,netdev=net", "-boot", "order=nc"]
-        .map(Into::into)
-        .to_vec();
-    machine.more.extend(["-device".into(), "isa-debug-exit,iobase=0xf4".into()]);
+    machine.more = [
+        "-netdev",
+        &network,
+        "-device",
+        "e1000,netdev=net",
+        "-boot",
+        "order=nc",
+    ]
+    .map(Into::into)
+    .to_vec();
+    machine
+        .more
+        .extend(["-device".into(), "isa-debug-exit,iobase=0xf4".into()]);
     machine
 }
 
@@ -61,7 +70,9 @@ fn a_bios_machine_boots_from_the_network_after_two_failures() {
     let console = directory.path().join("seabios");
     let console = format!("file,id=seabios,path={}", console.display());
     let device = "isa-debugcon,iobase=0x402,chardev=seabios";
-    machine.more.extend(["-chardev", &console, "-device", device].map(Into::into));
+    machine
+        .more
+        .extend(["-chardev", &console, "-device", device].map(Into::into));
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
     while count(directory.path(), "Booting from Hard Disk") < FAILURES {
         // SeaBIOS adds resets of its own, so boots are counted, not resets.
@@ -86,7 +97,10 @@ fn a_bios_machine_with_the_historic_sector_never_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let machine = machine(&directory, &[0x0f, 0x01, 0x1e, 0, 0, 0xcd, 3]);
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
-    assert_eq!(running.wait(Duration::from_secs(20)).unwrap(), Outcome::StillRuns);
+    assert_eq!(
+        running.wait(Duration::from_secs(20)).unwrap(),
+        Outcome::StillRuns
+    );
 }
 
 /// A boot option for PXE over IPv4 on the card at PCI 0:5.0 (UEFI 2.10, 10.3).
@@ -111,28 +125,51 @@ fn a_uefi_machine_boots_from_the_network_after_two_failures() {
     if !have_qemu() {
         return;
     }
-    let Some(mut firmware) = firmware() else { return };
+    let Some(mut firmware) = firmware() else {
+        return;
+    };
     let directory = tempfile::tempdir().unwrap();
     let (image, partition) = image_without_fallback(directory.path());
     let options = [(0, network_option())].into();
-    firmware.put_last(&Variables { order: vec![0], options }, &partition);
+    firmware.put_last(
+        &Variables {
+            order: vec![0],
+            options,
+        },
+        &partition,
+    );
     let mut machine = firmware.machine(directory.path(), &image);
     machine.reboots = true;
     let network = network(directory.path(), "boot.efi");
     let card = "virtio-net-pci,netdev=net,romfile=,addr=5,mac=52:54:00:12:34:56";
-    machine.more.extend(["-netdev", &network, "-device", card].map(Into::into));
+    machine
+        .more
+        .extend(["-netdev", &network, "-device", card].map(Into::into));
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
     for turn in 1..=FAILURES {
         let outcome = running.wait(PATIENCE).unwrap();
-        assert!(matches!(outcome, Outcome::Reset(_)), "failure {turn}: {outcome:?}");
+        assert!(
+            matches!(outcome, Outcome::Reset(_)),
+            "failure {turn}: {outcome:?}"
+        );
     }
     let text = Text::new(" s, and this came from the network").unwrap();
     let program = efi::emit(&text, Wait::new(3000, 0).unwrap()).unwrap();
     serve(directory.path(), "boot.efi", &program);
     // No further reset: the third try is the one that boots.
-    serial_shows(&mut running, directory.path(), "2999 s, and this came from the network");
+    serial_shows(
+        &mut running,
+        directory.path(),
+        "2999 s, and this came from the network",
+    );
     let serial = fs::read(directory.path().join("serial")).unwrap();
     let serial = String::from_utf8_lossy(&serial);
-    assert_eq!(serial.matches("starting Boot0001 \"reboot-sector\"").count(), FAILURES, "{serial}");
+    assert_eq!(
+        serial
+            .matches("starting Boot0001 \"reboot-sector\"")
+            .count(),
+        FAILURES,
+        "{serial}"
+    );
     assert_eq!(serial.matches("1 s to reset").count(), FAILURES, "{serial}");
 }

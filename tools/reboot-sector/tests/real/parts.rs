@@ -18,7 +18,9 @@ pub(crate) fn have(programs: &[&str]) -> bool {
     let found = |program: &&&str| {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let sbin = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
-        std::env::split_paths(&path).chain(sbin).any(|place| place.join(program).is_file())
+        std::env::split_paths(&path)
+            .chain(sbin)
+            .any(|place| place.join(program).is_file())
     };
     let missing: Vec<_> = programs.iter().filter(|program| !found(program)).collect();
     if !missing.is_empty() {
@@ -36,7 +38,9 @@ pub(crate) fn have_qemu() -> bool {
 pub(crate) fn tool(program: &str) -> Command {
     let mut command = Command::new(program);
     let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env("LC_ALL", "C");
+    command
+        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+        .env("LC_ALL", "C");
     command
 }
 
@@ -58,7 +62,10 @@ pub(crate) fn settings() -> Settings {
 
 /// The same with these methods.
 pub(crate) fn settings_with(methods: &[MethodName]) -> Settings {
-    Settings { chain: Chain::from_names(methods, None).unwrap(), ..settings() }
+    Settings {
+        chain: Chain::from_names(methods, None).unwrap(),
+        ..settings()
+    }
 }
 
 /// A disk of 1 MiB that begins with `code` and has the mark 55 AA.

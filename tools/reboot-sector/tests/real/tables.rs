@@ -20,7 +20,11 @@ fn edit(name: &str, arguments: &[&str], image: &Path, input: &str) -> String {
         "IMAGE" => image.as_os_str().to_owned(),
         other => other.into(),
     });
-    command.args(placed).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(placed)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
     let out = child.wait_with_output().unwrap();
@@ -49,7 +53,13 @@ fn code(image: &Path) -> Vec<u8> {
 }
 
 fn is_ours(image: &Path) -> bool {
-    program().arg("verify").arg(image).output().unwrap().status.success()
+    program()
+        .arg("verify")
+        .arg(image)
+        .output()
+        .unwrap()
+        .status
+        .success()
 }
 
 const MBR: &str = "label: dos\nlabel-id: 0xdeadbeef\nsize=16MiB, type=82\nsize=16MiB, type=83\n";
@@ -75,7 +85,10 @@ fn installs_without_a_trace(image: &Path) {
 fn survives(name: &str, arguments: &[&str], image: &Path, input: &str) {
     let before = code(image);
     edit(name, arguments, image, input);
-    assert!(code(image) == before, "{name} {arguments:?} changed the code");
+    assert!(
+        code(image) == before,
+        "{name} {arguments:?} changed the code"
+    );
     assert!(is_ours(image));
 }
 
@@ -88,14 +101,32 @@ fn an_mbr_disk_stays_as_it_is_and_keeps_the_code_through_edits() {
     let image = blank(directory.path());
     edit("sfdisk", &["IMAGE"], &image, MBR);
     installs_without_a_trace(&image);
-    survives("sfdisk", &["--append", "IMAGE"], &image, "size=8MiB, type=83\n");
+    survives(
+        "sfdisk",
+        &["--append", "IMAGE"],
+        &image,
+        "size=8MiB, type=83\n",
+    );
     survives("sfdisk", &["--activate", "IMAGE", "1"], &image, "");
     survives("sfdisk", &["--delete", "IMAGE", "3"], &image, "");
-    survives("parted", &["-s", "IMAGE", "set", "2", "boot", "on"], &image, "");
-    survives("parted", &["-s", "IMAGE", "mkpart", "primary", "40MiB", "50MiB"], &image, "");
+    survives(
+        "parted",
+        &["-s", "IMAGE", "set", "2", "boot", "on"],
+        &image,
+        "",
+    );
+    survives(
+        "parted",
+        &["-s", "IMAGE", "mkpart", "primary", "40MiB", "50MiB"],
+        &image,
+        "",
+    );
     survives("parted", &["-s", "IMAGE", "rm", "3"], &image, "");
     // The disk signature, of which PARTUUIDs are made.
-    assert_eq!(fs::read(&image).unwrap()[440..444], [0xef, 0xbe, 0xad, 0xde]);
+    assert_eq!(
+        fs::read(&image).unwrap()[440..444],
+        [0xef, 0xbe, 0xad, 0xde]
+    );
     install(&image);
 }
 
@@ -111,7 +142,12 @@ fn a_gpt_disk_stays_as_it_is_and_keeps_the_code_through_edits() {
     survives("sgdisk", &["-n", "3:0:+4M", "IMAGE"], &image, "");
     survives("sgdisk", &["-c", "3:new", "IMAGE"], &image, "");
     survives("parted", &["-s", "IMAGE", "rm", "3"], &image, "");
-    survives("parted", &["-s", "IMAGE", "disk_set", "pmbr_boot", "on"], &image, "");
+    survives(
+        "parted",
+        &["-s", "IMAGE", "disk_set", "pmbr_boot", "on"],
+        &image,
+        "",
+    );
     survives("sfdisk", &["--append", "IMAGE"], &image, "size=8MiB\n");
     assert!(edit("sgdisk", &["-v", "IMAGE"], &image, "").contains("No problems found"));
 }
@@ -125,7 +161,12 @@ fn a_hybrid_disk_stays_as_it_is() {
     let image = blank(directory.path());
     edit("sfdisk", &["IMAGE"], &image, GPT);
     edit("sgdisk", &["-h", "1:2", "IMAGE"], &image, "");
-    let out = program().args(["inspect", "--json"]).arg(&image).output().unwrap().stdout;
+    let out = program()
+        .args(["inspect", "--json"])
+        .arg(&image)
+        .output()
+        .unwrap()
+        .stdout;
     assert!(String::from_utf8_lossy(&out).contains("\"table\":\"hybrid\""));
     installs_without_a_trace(&image);
     assert!(edit("sgdisk", &["-v", "IMAGE"], &image, "").contains("No problems found"));
@@ -164,8 +205,16 @@ fn a_code_that_begins_with_zero_would_be_replaced_by_parted() {
     let mut bytes = fs::read(&image).unwrap();
     bytes[0] = 0;
     fs::write(&image, &bytes).unwrap();
-    edit("parted", &["-s", "IMAGE", "set", "1", "boot", "on"], &image, "");
-    assert!(fs::read(&image).unwrap()[..440] != bytes[..440], "the trap is gone, byte 0 could be freed");
+    edit(
+        "parted",
+        &["-s", "IMAGE", "set", "1", "boot", "on"],
+        &image,
+        "",
+    );
+    assert!(
+        fs::read(&image).unwrap()[..440] != bytes[..440],
+        "the trap is gone, byte 0 could be freed"
+    );
 }
 
 #[test]
@@ -178,7 +227,13 @@ fn restoring_gives_back_every_byte() {
     fs::write(&image, &bytes).unwrap();
     let backup = directory.path().join("backup");
     let run = |arguments: &[&str]| {
-        program().args(arguments).arg(&image).arg("--backup").arg(&backup).output().unwrap()
+        program()
+            .args(arguments)
+            .arg(&image)
+            .arg("--backup")
+            .arg(&backup)
+            .output()
+            .unwrap()
     };
     assert!(run(&["install"]).status.success());
     assert!(is_ours(&image));
@@ -201,8 +256,14 @@ fn a_dry_run_shows_the_difference_and_writes_nothing() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(text.contains("000 - 00 00 00") && text.contains("000 + eb 58 90"), "{text}");
-    assert!(text.contains("lidt") && text.contains("jmp 0F000h:0FFF0h"), "{text}");
+    assert!(
+        text.contains("000 - 00 00 00") && text.contains("000 + eb 58 90"),
+        "{text}"
+    );
+    assert!(
+        text.contains("lidt") && text.contains("jmp 0F000h:0FFF0h"),
+        "{text}"
+    );
     assert!(fs::read(&image).unwrap() == before);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
@@ -212,12 +273,23 @@ fn verify_tells_fleets_by_its_exit_code() {
     let directory = tempfile::tempdir().unwrap();
     let image = blank(directory.path());
     let verify = || {
-        let out = program().args(["verify", "--json"]).arg(&image).output().unwrap();
+        let out = program()
+            .args(["verify", "--json"])
+            .arg(&image)
+            .output()
+            .unwrap();
         let object: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-        (out.status.code().unwrap(), object["code"].as_str().unwrap().to_owned())
+        (
+            out.status.code().unwrap(),
+            object["code"].as_str().unwrap().to_owned(),
+        )
     };
     assert_eq!(verify(), (12, "none".to_owned()));
-    fs::write(&image, [&[0x0f, 0x01, 0x1e, 0, 0, 0xcd, 3][..], &[0; 600]].concat()).unwrap();
+    fs::write(
+        &image,
+        [&[0x0f, 0x01, 0x1e, 0, 0, 0xcd, 3][..], &[0; 600]].concat(),
+    )
+    .unwrap();
     assert_eq!(verify(), (11, "historic-broken".to_owned()));
     install(&image);
     assert_eq!(verify(), (0, "ours".to_owned()));
@@ -226,7 +298,7 @@ fn verify_tells_fleets_by_its_exit_code() {
     fs::write(&image, &bytes).unwrap();
     assert_eq!(verify(), (13, "ours-damaged".to_owned()));
     bytes[100] ^= 1;
-    bytes[0x167] = 200;
+    bytes[0x16e] = 200;
     let crc = reboot_sector::checksum::crc32(&bytes[..420]);
     bytes[420..424].copy_from_slice(&crc.to_le_bytes());
     fs::write(&image, &bytes).unwrap();

@@ -25,11 +25,16 @@ pub(crate) struct Firmware {
 pub(crate) fn firmware() -> Option<Firmware> {
     let place = Path::new("/usr/share/OVMF");
     let code = place.join("OVMF_CODE_4M.fd");
-    let variables = fs::read(place.join("OVMF_VARS_4M.fd")).ok().filter(|_| code.exists());
+    let variables = fs::read(place.join("OVMF_VARS_4M.fd"))
+        .ok()
+        .filter(|_| code.exists());
     if variables.is_none() {
         skip("needs the package ovmf, which ./setup installs");
     }
-    Some(Firmware { code, variables: variables? })
+    Some(Firmware {
+        code,
+        variables: variables?,
+    })
 }
 
 impl Firmware {
@@ -41,7 +46,11 @@ impl Firmware {
         machine.memory_mib = 256;
         machine.more = vec![
             "-drive".into(),
-            format!("if=pflash,format=raw,readonly=on,file={}", self.code.display()).into(),
+            format!(
+                "if=pflash,format=raw,readonly=on,file={}",
+                self.code.display()
+            )
+            .into(),
             "-drive".into(),
             format!("if=pflash,format=raw,file={}", variables.display()).into(),
             "-serial".into(),
@@ -56,9 +65,15 @@ impl Firmware {
         for (number, option) in &before.options {
             self.set(&format!("Boot{number:04X}"), option);
         }
-        self.set(&format!("Boot{:04X}", change.number), &change.option.unwrap());
+        self.set(
+            &format!("Boot{:04X}", change.number),
+            &change.option.unwrap(),
+        );
         let order = change.order.unwrap();
-        let order: Vec<u8> = order.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let order: Vec<u8> = order
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
         self.set("BootOrder", &order);
     }
 
@@ -98,13 +113,22 @@ pub(crate) fn serial_shows(running: &mut Running, directory: &Path, wanted: &str
         }
         assert!(Instant::now() < end, "{wanted:?} is not in:\n{text}");
         let outcome = running.wait(Duration::from_millis(200)).unwrap();
-        assert_eq!(outcome, Outcome::StillRuns, "{wanted:?} was awaited in:\n{text}");
+        assert_eq!(
+            outcome,
+            Outcome::StillRuns,
+            "{wanted:?} was awaited in:\n{text}"
+        );
     }
 }
 
 fn image(directory: &Path, flags: &[&str]) -> PathBuf {
     let path = directory.join("disk.img");
-    let made = program().arg("image").arg(&path).args(flags).output().unwrap();
+    let made = program()
+        .arg("image")
+        .arg(&path)
+        .args(flags)
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{made:?}");
     path
 }
@@ -115,14 +139,23 @@ fn an_image_resets_a_uefi_machine() {
         return;
     }
     let Some(firmware) = firmware() else { return };
-    for flags in [&["--efi", "--gpt", "--delay", "2s"][..], &["--efi", "--delay", "2s"]] {
+    for flags in [
+        &["--efi", "--gpt", "--delay", "2s"][..],
+        &["--efi", "--delay", "2s"],
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let image = image(directory.path(), flags);
         let machine = firmware.machine(directory.path(), &image);
         let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
-        assert!(matches!(running.wait(PATIENCE).unwrap(), Outcome::Reset(_)), "{flags:?}");
+        assert!(
+            matches!(running.wait(PATIENCE).unwrap(), Outcome::Reset(_)),
+            "{flags:?}"
+        );
         let text = fs::read(directory.path().join("serial")).unwrap();
-        assert!(String::from_utf8_lossy(&text).contains("1 s to reset"), "{flags:?}");
+        assert!(
+            String::from_utf8_lossy(&text).contains("1 s to reset"),
+            "{flags:?}"
+        );
     }
 }
 
@@ -135,7 +168,11 @@ pub(crate) fn image_without_fallback(directory: &Path) -> (PathBuf, Partition) {
     let entries = &bytes[1024..][..usize::try_from(header.entries_bytes()).unwrap()];
     let partition = header.partitions(entries).unwrap().remove(0);
     let slice = || {
-        let file = fs::File::options().read(true).write(true).open(&path).unwrap();
+        let file = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
         efi::esp::Slice::new(file, partition.first * 512, partition.sectors() * 512)
     };
     let application = efi::esp::read_from_slice(slice(), &efi::FALLBACK).unwrap();
@@ -149,7 +186,9 @@ fn the_firmware_starts_the_application_by_its_boot_option() {
     if !have_qemu() {
         return;
     }
-    let Some(mut firmware) = firmware() else { return };
+    let Some(mut firmware) = firmware() else {
+        return;
+    };
     let directory = tempfile::tempdir().unwrap();
     let (image, partition) = image_without_fallback(directory.path());
     firmware.put_last(&Variables::default(), &partition);
@@ -159,7 +198,10 @@ fn the_firmware_starts_the_application_by_its_boot_option() {
     let text = fs::read(directory.path().join("serial")).unwrap();
     let text = String::from_utf8_lossy(&text);
     assert!(matches!(outcome, Outcome::Reset(_)), "{outcome:?} {text}");
-    assert!(text.contains("starting Boot0000 \"reboot-sector\""), "{text}");
+    assert!(
+        text.contains("starting Boot0000 \"reboot-sector\""),
+        "{text}"
+    );
 }
 
 #[test]
@@ -195,7 +237,11 @@ fn secure_boot_and_a_missing_partition_stop_an_installation_before_it_begins() {
     let variables = directory.path().join("efivars");
     fs::create_dir(&variables).unwrap();
     let guid = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
-    fs::write(variables.join(format!("SecureBoot-{guid}")), [6, 0, 0, 0, 1]).unwrap();
+    fs::write(
+        variables.join(format!("SecureBoot-{guid}")),
+        [6, 0, 0, 0, 1],
+    )
+    .unwrap();
     let device = crate::devices::Loop::new(&image, &[]);
     let install = |flag: &str| {
         program()
