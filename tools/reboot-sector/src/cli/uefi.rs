@@ -3,15 +3,17 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use reboot_sector::device::Disk;
 use reboot_sector::efi::{self, esp};
-use reboot_sector::firmware::boot_order::{self, Change};
+use reboot_sector::firmware::boot_order::{self, Change, Variables};
 use reboot_sector::firmware::live;
 use reboot_sector::plan::{Kind, UseKind};
 use reboot_sector::sector::Settings;
 use reboot_sector::table::gpt::{self, Partition};
+use rustix::fs::OFlags;
 
 use super::inspect::gpt_of_disk;
 use super::{Failure, show};
@@ -20,8 +22,8 @@ use super::{Failure, show};
 pub(super) struct Uefi {
     esp: Esp,
     application: Vec<u8>,
-    /// Where variables are, and what is written there; `None` for an image.
-    boot: Option<(PathBuf, Change)>,
+    /// Where variables are, what is written there and what was; `None` for an image.
+    boot: Option<(PathBuf, Change, Variables)>,
     /// Where the file goes.
     place: [&'static str; 3],
 }
@@ -40,6 +42,7 @@ pub(super) struct Undo {
     esp: Esp,
     place: [&'static str; 3],
     before: Option<Vec<u8>>,
+    boot: Option<(PathBuf, Change, Variables)>,
 }
 
 impl Uefi {
@@ -76,7 +79,7 @@ impl Uefi {
         }
         let change = boot_order::put_last(&found, &efi::option(Some(&partition)))
             .map_err(|error| Failure::Refused(error.to_string()))?;
-        let boot = Some((variables.to_owned(), change));
+        let boot = Some((variables.to_owned(), change, found));
         Ok(Self {
             esp,
             application,
@@ -91,7 +94,7 @@ impl Uefi {
             self.application.len(),
             self.place.join("/")
         );
-        if let Some((_, change)) = &self.boot {
+        if let Some((_, change, _)) = &self.boot {
             let number = change.number;
             text += &match (&change.option, &change.order) {
                 (None, None) => format!("Boot{number:04X} is last in the boot order already\n"),
@@ -104,15 +107,17 @@ impl Uefi {
     /// File first, then option, then order: the firmware never sees an option without its file.
     pub(super) fn install(self) -> Result<Undo, Failure> {
         let before = self.esp.read(&self.place).ok();
+        let boot = self.boot.clone();
         let undo = Undo {
             esp: self.esp.clone(),
             place: self.place,
             before,
+            boot,
         };
         let put = self.esp.put(&self.place, &self.application);
         let put = put.map_err(|error| format!("cannot write to the EFI system partition: {error}"));
         let done = put.and_then(|()| match &self.boot {
-            Some((directory, change)) => live::write(directory, change)
+            Some((directory, change, _)) => live::write(directory, change)
                 .map_err(|error| format!("the firmware does not take the boot option: {error}")),
             None => Ok(()),
         });
@@ -127,19 +132,45 @@ impl Uefi {
 }
 
 impl Undo {
-    /// The file as it was before. A boot option may stay behind: without its file the firmware passes it over.
+    /// Boot order, option and file as they were before.
     pub(super) fn run(self) -> Result<(), Failure> {
+        if let Some((directory, change, found)) = &self.boot {
+            let (number, order) = (change.number, found.order.clone());
+            let taken_back = match found.options.get(&number).cloned() {
+                None => live::remove(directory, number, &order),
+                old => live::write(
+                    directory,
+                    &Change {
+                        number,
+                        option: old,
+                        order: Some(order),
+                    },
+                ),
+            };
+            if let Err(error) = taken_back.or_else(absent_is_well) {
+                show::note(&format!(
+                    "Boot{number:04X} may have stayed: {error}; see efibootmgr"
+                ));
+            }
+        }
         let undone = match self.before {
             Some(before) => self.esp.put(&self.place, &before),
             None => self.esp.remove(&self.place),
         };
-        match undone {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::Failed(format!(
+        undone.or_else(absent_is_well).map_err(|error| {
+            Failure::Failed(format!(
                 "cannot take {} off the EFI system partition again: {error}; remove it by hand",
                 self.place.join("/"),
-            ))),
-            _ => Ok(()),
-        }
+            ))
+        })
+    }
+}
+
+fn absent_is_well(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
     }
 }
 
@@ -217,7 +248,12 @@ fn find(disk: &Disk) -> Result<(Esp, Partition), Failure> {
 impl Esp {
     fn slice(&self, path: &Path, start: u64, len: u64) -> io::Result<esp::Slice> {
         Ok(esp::Slice::new(
-            File::options().read(true).write(true).open(path)?,
+            File::options()
+                .read(true)
+                .write(true)
+                // Nobody else may have the partition mounted, in another namespace for one.
+                .custom_flags(OFlags::EXCL.bits().cast_signed())
+                .open(path)?,
             start,
             len,
         ))

@@ -25,11 +25,8 @@ pub(super) fn of_disk(node: &Path) -> io::Result<Vec<Use>> {
         let on = name_of(&part);
         let number = word(&part.join("dev")).unwrap_or_default();
         let mut put = |kind| {
-            uses.push(Use {
-                kind,
-                on: on.clone(),
-                whole,
-            })
+            let on = on.clone();
+            uses.push(Use { kind, on, whole });
         };
         for mount in &mounts {
             // Btrfs gives its mounts numbers of its own; the source is the device then.

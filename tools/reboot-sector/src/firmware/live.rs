@@ -108,7 +108,7 @@ pub fn write(directory: &Path, change: &Change) -> io::Result<()> {
 /// Takes an option away: out of the order first.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn remove(directory: &Path, number: u16, order: &[u16]) -> io::Result<()> {
     write_order(directory, order)?;
     let path = directory.join(format!("Boot{number:04X}-{GLOBAL}"));
