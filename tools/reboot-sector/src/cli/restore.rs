@@ -1,0 +1,79 @@
+//! `restore`: the code of a backup comes back, the partition table stays as it is. The decision is in
+//! `plan`, the writing in `device`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use reboot_sector::backup::Backup;
+use reboot_sector::device::Disk;
+use reboot_sector::firmware::live;
+use reboot_sector::plan;
+
+use super::install::Expect;
+use super::{Failure, show, uefi};
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The disk or image
+    device: PathBuf,
+    /// The backup that install wrote
+    #[arg(long, value_name = "FILE")]
+    backup: PathBuf,
+    /// Put back the whole sector, the partition table of that time too
+    #[arg(long)]
+    whole: bool,
+    /// Also remove the EFI application and its boot option
+    #[arg(long)]
+    efi: bool,
+    /// Where efivarfs is mounted
+    #[arg(long, value_name = "DIRECTORY", default_value = live::EFI_VARIABLES)]
+    efi_variables: PathBuf,
+    /// Print what would change, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    expect: Expect,
+}
+
+impl Restore {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let backup = Backup::read(&self.backup)?;
+        let sector = backup.sector().map_err(Failure::Failed)?;
+        let mut disk = Disk::open(&self.device, !self.dry_run)?;
+        show::note(&format!("{}: {}", disk.path().display(), disk.facts()));
+        let path = disk.path().to_owned();
+        let refused = |refusal| Failure::refused(&path, &refusal);
+        for note in plan::admit(disk.facts(), &self.expect.expectation()).map_err(refused)? {
+            show::note(&note);
+        }
+        let facts = disk.facts();
+        if backup.serial != facts.serial || backup.size_bytes != facts.size_bytes {
+            return Err(Failure::Refused(format!(
+                "{}: the backup is of another disk: {}, {} bytes, serial {}",
+                path.display(),
+                backup.name,
+                backup.size_bytes,
+                backup.serial.as_deref().unwrap_or("unknown"),
+            )));
+        }
+        let plan = plan::restore(disk.head(), &sector, self.whole).map_err(refused)?;
+        for note in &plan.notes {
+            show::note(note);
+        }
+        if self.dry_run {
+            show::out(&show::difference(&plan));
+            return Ok(ExitCode::SUCCESS);
+        }
+        if plan.is_done() {
+            show::out("this very sector was there already\n");
+        } else {
+            disk.write(&plan)?;
+            show::out("restored, read back and compared\n");
+        }
+        if self.efi {
+            uefi::remove(&disk, &self.efi_variables)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

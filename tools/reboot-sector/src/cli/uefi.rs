@@ -1,0 +1,288 @@
+//! The EFI part of `install` and `restore`: the file on the EFI system partition, then the boot option that
+//! names it. Whatever fails, what was done before is taken back. Decisions are in `firmware::boot_order`.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use reboot_sector::device::Disk;
+use reboot_sector::efi::{self, esp};
+use reboot_sector::firmware::boot_order::{self, Change, Variables};
+use reboot_sector::firmware::live;
+use reboot_sector::plan::{Kind, UseKind};
+use reboot_sector::sector::Settings;
+use reboot_sector::table::gpt::{self, Partition};
+use rustix::fs::OFlags;
+
+use super::inspect::gpt_of_disk;
+use super::{Failure, show};
+
+/// Everything that is needed, found before anything is written.
+pub(super) struct Uefi {
+    esp: Esp,
+    application: Vec<u8>,
+    /// Where variables are, what is written there and what was; `None` for an image.
+    boot: Option<(PathBuf, Change, Variables)>,
+    /// Where the file goes.
+    place: [&'static str; 3],
+}
+
+/// How to reach the partition.
+#[derive(Clone)]
+enum Esp {
+    /// It is mounted there.
+    Mounted(PathBuf),
+    /// Bytes of an image or a partition's own device.
+    Bytes { path: PathBuf, start: u64, len: u64 },
+}
+
+/// How to take an installation back.
+pub(super) struct Undo {
+    esp: Esp,
+    place: [&'static str; 3],
+    before: Option<Vec<u8>>,
+    boot: Option<(PathBuf, Change, Variables)>,
+}
+
+impl Uefi {
+    pub(super) fn prepare(
+        disk: &Disk,
+        settings: &Settings,
+        variables: &Path,
+    ) -> Result<Self, Failure> {
+        let (esp, partition) = find(disk)?;
+        let application = efi::emit(&settings.text, settings.wait)?;
+        if disk.facts().kind == Kind::Image {
+            return Ok(Self {
+                esp,
+                application,
+                boot: None,
+                place: efi::FALLBACK,
+            });
+        }
+        let found = live::variables(variables).map_err(|error| {
+            Failure::Refused(format!(
+                "no UEFI variables in {}: {error}; boot this machine by UEFI and mount efivarfs, or leave \
+                 --efi and --both out",
+                variables.display(),
+            ))
+        })?;
+        match live::secure_boot(variables) {
+            Some(true) => {
+                let words = "Secure Boot is on: this firmware will not start the application, which is \
+                             not signed; turn it off, or sign the file with sbsign and your own key";
+                return Err(Failure::Refused(words.to_owned()));
+            }
+            Some(false) => show::note("Secure Boot is off"),
+            None => show::note("whether Secure Boot is on is not known"),
+        }
+        let change = boot_order::put_last(&found, &efi::option(Some(&partition)))
+            .map_err(|error| Failure::Refused(error.to_string()))?;
+        let boot = Some((variables.to_owned(), change, found));
+        Ok(Self {
+            esp,
+            application,
+            boot,
+            place: efi::PLACE,
+        })
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let mut text = format!(
+            "EFI application: {} bytes to {}\n",
+            self.application.len(),
+            self.place.join("/")
+        );
+        if let Some((_, change, _)) = &self.boot {
+            let number = change.number;
+            text += &match (&change.option, &change.order) {
+                (None, None) => format!("Boot{number:04X} is last in the boot order already\n"),
+                _ => format!("Boot{number:04X} is written and comes last in the boot order\n"),
+            };
+        }
+        text
+    }
+
+    /// File first, then option, then order: the firmware never sees an option without its file.
+    pub(super) fn install(self) -> Result<Undo, Failure> {
+        let before = self.esp.read(&self.place).ok();
+        let boot = self.boot.clone();
+        let undo = Undo {
+            esp: self.esp.clone(),
+            place: self.place,
+            before,
+            boot,
+        };
+        let put = self.esp.put(&self.place, &self.application);
+        let put = put.map_err(|error| format!("cannot write to the EFI system partition: {error}"));
+        let done = put.and_then(|()| match &self.boot {
+            Some((directory, change, _)) => live::write(directory, change)
+                .map_err(|error| format!("the firmware does not take the boot option: {error}")),
+            None => Ok(()),
+        });
+        match done {
+            Ok(()) => Ok(undo),
+            Err(words) => {
+                undo.run()?;
+                Err(Failure::Failed(format!("{words}; nothing was installed")))
+            }
+        }
+    }
+}
+
+impl Undo {
+    /// Boot order, option and file as they were before.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        if let Some((directory, change, found)) = &self.boot {
+            let (number, order) = (change.number, found.order.clone());
+            let taken_back = match found.options.get(&number).cloned() {
+                None => live::remove(directory, number, &order),
+                old => live::write(
+                    directory,
+                    &Change {
+                        number,
+                        option: old,
+                        order: Some(order),
+                    },
+                ),
+            };
+            if let Err(error) = taken_back.or_else(absent_is_well) {
+                show::note(&format!(
+                    "Boot{number:04X} may have stayed: {error}; see efibootmgr"
+                ));
+            }
+        }
+        let undone = match self.before {
+            Some(before) => self.esp.put(&self.place, &before),
+            None => self.esp.remove(&self.place),
+        };
+        undone.or_else(absent_is_well).map_err(|error| {
+            Failure::Failed(format!(
+                "cannot take {} off the EFI system partition again: {error}; remove it by hand",
+                self.place.join("/"),
+            ))
+        })
+    }
+}
+
+fn absent_is_well(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+/// Takes option and file away.
+pub(super) fn remove(disk: &Disk, variables: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::Failed(format!("cannot remove the EFI part: {error}"));
+    let (esp, _) = find(disk)?;
+    if disk.facts().kind != Kind::Image {
+        let found = live::variables(variables).map_err(failed)?;
+        if let Some((number, order)) = boot_order::take_out(&found, &efi::option(None)) {
+            live::remove(variables, number, &order).map_err(failed)?;
+        }
+    }
+    let place = if disk.facts().kind == Kind::Image {
+        efi::FALLBACK
+    } else {
+        efi::PLACE
+    };
+    esp.remove(&place).map_err(failed)?;
+    show::out("removed the EFI application\n");
+    Ok(())
+}
+
+fn find(disk: &Disk) -> Result<(Esp, Partition), Failure> {
+    let name = disk.path().display();
+    let (_, partitions) =
+        gpt_of_disk(disk).map_err(|error| Failure::Refused(format!("{name}: {error}")))?;
+    let found = partitions
+        .into_iter()
+        .find(|partition| partition.kind == gpt::EFI_SYSTEM);
+    let words = || {
+        Failure::Refused(format!(
+            "{name}: there is no EFI system partition; make one with sgdisk"
+        ))
+    };
+    let partition = found.ok_or_else(words)?;
+    let sector = u64::from(disk.facts().sector_bytes);
+    let len = partition.sectors().saturating_mul(sector);
+    let start = partition.first.saturating_mul(sector);
+    if disk.facts().kind == Kind::Image {
+        return Ok((
+            Esp::Bytes {
+                path: disk.path().to_owned(),
+                start,
+                len,
+            },
+            partition,
+        ));
+    }
+    let disk_name = &disk.facts().name;
+    let between = if disk_name.ends_with(|c: char| c.is_ascii_digit()) {
+        "p"
+    } else {
+        ""
+    };
+    let part = format!("{disk_name}{between}{}", partition.number);
+    let mounted = disk.facts().uses.iter().find_map(|user| match &user.kind {
+        UseKind::Mount(place) if user.on == part => Some(PathBuf::from(place)),
+        _ => None,
+    });
+    let path = Path::new("/dev").join(&part);
+    Ok((
+        mounted.map_or(
+            Esp::Bytes {
+                path,
+                start: 0,
+                len,
+            },
+            Esp::Mounted,
+        ),
+        partition,
+    ))
+}
+
+impl Esp {
+    fn slice(&self, path: &Path, start: u64, len: u64) -> io::Result<esp::Slice> {
+        Ok(esp::Slice::new(
+            File::options()
+                .read(true)
+                .write(true)
+                // Nobody else may have the partition mounted, in another namespace for one.
+                .custom_flags(OFlags::EXCL.bits().cast_signed())
+                .open(path)?,
+            start,
+            len,
+        ))
+    }
+
+    fn put(&self, place: &[&str; 3], bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Mounted(root) => esp::put_in_directory(root, place, bytes),
+            Self::Bytes { path, start, len } => {
+                esp::put_in_slice(self.slice(path, *start, *len)?, place, bytes)
+            }
+        }
+    }
+
+    fn read(&self, place: &[&str; 3]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Mounted(root) => fs::read(esp::path_below(root, place)),
+            Self::Bytes { path, start, len } => {
+                esp::read_from_slice(self.slice(path, *start, *len)?, place)
+            }
+        }
+    }
+
+    fn remove(&self, place: &[&str; 3]) -> io::Result<()> {
+        match self {
+            Self::Mounted(root) => fs::remove_file(esp::path_below(root, place)),
+            Self::Bytes { path, start, len } => {
+                esp::remove_from_slice(self.slice(path, *start, *len)?, place)
+            }
+        }
+    }
+}

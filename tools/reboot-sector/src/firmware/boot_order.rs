@@ -1,0 +1,142 @@
+//! Decides how our load option comes last in the UEFI boot order. Pure: variables in, writes out; nothing
+//! is written when nothing would change, as the firmware's memory wears. The EFI part calls it.
+
+use std::collections::BTreeMap;
+
+use super::boot_option::LoadOption;
+
+/// What the firmware's variables hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Variables {
+    /// BootOrder.
+    pub order: Vec<u16>,
+    /// Boot0000 to BootFFFF, those that are there.
+    pub options: BTreeMap<u16, Vec<u8>>,
+}
+
+/// What is to be written, the option before the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The number of our option.
+    pub number: u16,
+    /// Its bytes, when they have to be written.
+    pub option: Option<Vec<u8>>,
+    /// The order, when it has to be written.
+    pub order: Option<Vec<u16>>,
+}
+
+/// All numbers are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the firmware has 65536 boot options already; remove one with efibootmgr -B")]
+pub struct NoNumber;
+
+/// Plans to have `ours` last. An option with its description and file is taken for an older one of ours
+/// and written over.
+///
+/// # Errors
+/// When no number is free.
+pub fn put_last(variables: &Variables, ours: &LoadOption) -> Result<Change, NoNumber> {
+    let old = find(variables, ours);
+    let is_free =
+        |number: &u16| !variables.options.contains_key(number) && !variables.order.contains(number);
+    let number = old
+        .or_else(|| (0..=u16::MAX).find(is_free))
+        .ok_or(NoNumber)?;
+    let bytes = ours.emit();
+    let order: Vec<u16> = without(&variables.order, number).chain([number]).collect();
+    Ok(Change {
+        number,
+        option: (variables.options.get(&number) != Some(&bytes)).then_some(bytes),
+        order: (order != variables.order).then_some(order),
+    })
+}
+
+/// The order without our option, and its number; `None` when it is not there.
+pub fn take_out(variables: &Variables, ours: &LoadOption) -> Option<(u16, Vec<u16>)> {
+    let number = find(variables, ours)?;
+    Some((number, without(&variables.order, number).collect()))
+}
+
+fn find(variables: &Variables, ours: &LoadOption) -> Option<u16> {
+    let is_ours = |bytes: &[u8]| {
+        LoadOption::read(bytes)
+            .is_some_and(|old| old.description == ours.description && old.file == ours.file)
+    };
+    let found = variables.options.iter().find(|(_, bytes)| is_ours(bytes));
+    found.map(|(number, _)| *number)
+}
+
+fn without(order: &[u16], number: u16) -> impl Iterator<Item = u16> {
+    order.iter().copied().filter(move |other| *other != number)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ours() -> LoadOption {
+        LoadOption {
+            active: true,
+            description: "reboot".into(),
+            drive: None,
+            file: Some("\\EFI\\x.efi".into()),
+        }
+    }
+
+    fn apply(mut variables: Variables, change: Change) -> Variables {
+        variables
+            .options
+            .extend(change.option.map(|bytes| (change.number, bytes)));
+        variables.order = change.order.unwrap_or(variables.order);
+        variables
+    }
+
+    proptest! {
+        #[test]
+        fn ours_comes_last_and_the_others_stay(
+            order in prop::collection::vec(0_u16..12, 0..10),
+            numbers in prop::collection::btree_set(0_u16..12, 0..10),
+        ) {
+            let options = numbers.into_iter().map(|number| (number, vec![7])).collect();
+            let before = Variables { order, options };
+            let change = put_last(&before, &ours()).unwrap();
+            prop_assert!(!before.order.contains(&change.number));
+            let number = change.number;
+            let after = apply(before.clone(), change);
+            prop_assert_eq!(&after.order[..before.order.len()], &before.order[..]);
+            prop_assert_eq!(after.order.last(), Some(&number));
+            for (old, bytes) in &before.options {
+                prop_assert_eq!(&after.options[old], bytes);
+            }
+            // A second time there is nothing to write.
+            let again = put_last(&after, &ours()).unwrap();
+            prop_assert_eq!(again, Change { number, option: None, order: None });
+            prop_assert_eq!(take_out(&after, &ours()), Some((number, before.order)));
+        }
+    }
+
+    #[test]
+    fn an_older_one_is_renewed_in_its_place_and_moved_to_the_end() {
+        let old = LoadOption {
+            active: false,
+            ..ours()
+        };
+        let options = BTreeMap::from([(3, old.emit())]);
+        let before = Variables {
+            order: vec![3, 1, 2],
+            options,
+        };
+        let change = put_last(&before, &ours()).unwrap();
+        let order = Some(vec![1, 2, 3]);
+        assert_eq!(
+            change,
+            Change {
+                number: 3,
+                option: Some(ours().emit()),
+                order
+            }
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! Disks that sfdisk, parted, sgdisk and mkswap write and edit, before and after an installation: the table
+//! and the names stay, and so does the code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::parts::{have, program, tool};
+
+fn blank(directory: &Path) -> PathBuf {
+    let path = directory.join("disk.img");
+    fs::File::create(&path).unwrap().set_len(64 << 20).unwrap();
+    path
+}
+
+/// Runs a tool on the image, which must succeed, and gives what it printed.
+fn edit(name: &str, arguments: &[&str], image: &Path, input: &str) -> String {
+    let mut command = tool(name);
+    let placed = arguments.iter().map(|argument| match *argument {
+        "IMAGE" => image.as_os_str().to_owned(),
+        other => other.into(),
+    });
+    command
+        .args(placed)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{name} {arguments:?}: {out:?}");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn install(image: &Path) {
+    let out = program()
+        .current_dir(image.parent().unwrap())
+        .arg("install")
+        .arg(image)
+        .args(["--delay", "7s"])
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{out:?}");
+}
+
+/// Everything but the code.
+fn rest(image: &Path) -> Vec<u8> {
+    fs::read(image).unwrap().split_off(424)
+}
+
+fn code(image: &Path) -> Vec<u8> {
+    fs::read(image).unwrap()[..424].to_vec()
+}
+
+fn is_ours(image: &Path) -> bool {
+    program()
+        .arg("verify")
+        .arg(image)
+        .output()
+        .unwrap()
+        .status
+        .success()
+}
+
+const MBR: &str = "label: dos\nlabel-id: 0xdeadbeef\nsize=16MiB, type=82\nsize=16MiB, type=83\n";
+const GPT: &str = "label: gpt\nsize=16MiB, type=swap\nsize=16MiB, type=linux\n";
+
+/// Installs on what was made; blkid, sfdisk and parted see the same as before.
+fn installs_without_a_trace(image: &Path) {
+    let look = || {
+        [
+            edit("blkid", &["-p", "IMAGE"], image, ""),
+            edit("sfdisk", &["-d", "IMAGE"], image, ""),
+            edit("parted", &["-s", "IMAGE", "unit", "s", "print"], image, ""),
+        ]
+    };
+    let (before, seen) = (rest(image), look());
+    install(image);
+    assert!(rest(image) == before, "more than code changed");
+    assert_eq!(look(), seen);
+    assert!(is_ours(image));
+}
+
+/// An edit that must leave the code alone.
+fn survives(name: &str, arguments: &[&str], image: &Path, input: &str) {
+    let before = code(image);
+    edit(name, arguments, image, input);
+    assert!(
+        code(image) == before,
+        "{name} {arguments:?} changed the code"
+    );
+    assert!(is_ours(image));
+}
+
+#[test]
+fn an_mbr_disk_stays_as_it_is_and_keeps_the_code_through_edits() {
+    if !have(&["sfdisk", "parted", "blkid"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    edit("sfdisk", &["IMAGE"], &image, MBR);
+    installs_without_a_trace(&image);
+    survives(
+        "sfdisk",
+        &["--append", "IMAGE"],
+        &image,
+        "size=8MiB, type=83\n",
+    );
+    survives("sfdisk", &["--activate", "IMAGE", "1"], &image, "");
+    survives("sfdisk", &["--delete", "IMAGE", "3"], &image, "");
+    survives(
+        "parted",
+        &["-s", "IMAGE", "set", "2", "boot", "on"],
+        &image,
+        "",
+    );
+    survives(
+        "parted",
+        &["-s", "IMAGE", "mkpart", "primary", "40MiB", "50MiB"],
+        &image,
+        "",
+    );
+    survives("parted", &["-s", "IMAGE", "rm", "3"], &image, "");
+    // The disk signature, of which PARTUUIDs are made.
+    assert_eq!(
+        fs::read(&image).unwrap()[440..444],
+        [0xef, 0xbe, 0xad, 0xde]
+    );
+    install(&image);
+}
+
+#[test]
+fn a_gpt_disk_stays_as_it_is_and_keeps_the_code_through_edits() {
+    if !have(&["sfdisk", "parted", "blkid", "sgdisk"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    edit("sfdisk", &["IMAGE"], &image, GPT);
+    installs_without_a_trace(&image);
+    survives("sgdisk", &["-n", "3:0:+4M", "IMAGE"], &image, "");
+    survives("sgdisk", &["-c", "3:new", "IMAGE"], &image, "");
+    survives("parted", &["-s", "IMAGE", "rm", "3"], &image, "");
+    survives(
+        "parted",
+        &["-s", "IMAGE", "disk_set", "pmbr_boot", "on"],
+        &image,
+        "",
+    );
+    survives("sfdisk", &["--append", "IMAGE"], &image, "size=8MiB\n");
+    assert!(edit("sgdisk", &["-v", "IMAGE"], &image, "").contains("No problems found"));
+}
+
+#[test]
+fn a_hybrid_disk_stays_as_it_is() {
+    if !have(&["sfdisk", "parted", "blkid", "sgdisk"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    edit("sfdisk", &["IMAGE"], &image, GPT);
+    edit("sgdisk", &["-h", "1:2", "IMAGE"], &image, "");
+    let out = program()
+        .args(["inspect", "--json"])
+        .arg(&image)
+        .output()
+        .unwrap()
+        .stdout;
+    assert!(String::from_utf8_lossy(&out).contains("\"table\":\"hybrid\""));
+    installs_without_a_trace(&image);
+    assert!(edit("sgdisk", &["-v", "IMAGE"], &image, "").contains("No problems found"));
+}
+
+#[test]
+fn mkswap_respects_the_table_and_swap_on_the_whole_disk_is_refused() {
+    if !have(&["sfdisk", "mkswap"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    edit("sfdisk", &["IMAGE"], &image, MBR);
+    install(&image);
+    // Without --force it leaves a sector with a table alone.
+    survives("mkswap", &["IMAGE"], &image, "");
+    install(&image);
+    let whole = directory.path().join("whole.img");
+    fs::File::create(&whole).unwrap().set_len(8 << 20).unwrap();
+    edit("mkswap", &["IMAGE"], &whole, "");
+    let before = fs::read(&whole).unwrap();
+    let refused = program().arg("install").arg(&whole).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    assert!(fs::read(&whole).unwrap() == before);
+}
+
+#[test]
+fn a_code_that_begins_with_zero_would_be_replaced_by_parted() {
+    if !have(&["sfdisk", "parted"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    edit("sfdisk", &["IMAGE"], &image, MBR);
+    install(&image);
+    let mut bytes = fs::read(&image).unwrap();
+    bytes[0] = 0;
+    fs::write(&image, &bytes).unwrap();
+    edit(
+        "parted",
+        &["-s", "IMAGE", "set", "1", "boot", "on"],
+        &image,
+        "",
+    );
+    assert!(
+        fs::read(&image).unwrap()[..440] != bytes[..440],
+        "the trap is gone, byte 0 could be freed"
+    );
+}
+
+#[test]
+fn restoring_gives_back_every_byte() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    let mut bytes = vec![0; 1 << 20];
+    bytes[..424].fill(0x90);
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(&image, &bytes).unwrap();
+    let backup = directory.path().join("backup");
+    let run = |arguments: &[&str]| {
+        program()
+            .args(arguments)
+            .arg(&image)
+            .arg("--backup")
+            .arg(&backup)
+            .output()
+            .unwrap()
+    };
+    assert!(run(&["install"]).status.success());
+    assert!(is_ours(&image));
+    // A second installation would lose the first backup, so it has to name another file.
+    let again = run(&["install", "--delay", "9s"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(run(&["restore"]).status.success());
+    assert!(fs::read(&image).unwrap() == bytes);
+}
+
+#[test]
+fn a_dry_run_shows_the_difference_and_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    let before = fs::read(&image).unwrap();
+    let out = program()
+        .current_dir(directory.path())
+        .args(["install", "--dry-run"])
+        .arg(&image)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(
+        text.contains("000 - 00 00 00") && text.contains("000 + eb 58 90"),
+        "{text}"
+    );
+    assert!(
+        text.contains("lidt") && text.contains("jmp 0F000h:0FFF0h"),
+        "{text}"
+    );
+    assert!(fs::read(&image).unwrap() == before);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn verify_tells_fleets_by_its_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    let verify = || {
+        let out = program()
+            .args(["verify", "--json"])
+            .arg(&image)
+            .output()
+            .unwrap();
+        let object: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        (
+            out.status.code().unwrap(),
+            object["code"].as_str().unwrap().to_owned(),
+        )
+    };
+    assert_eq!(verify(), (12, "none".to_owned()));
+    fs::write(
+        &image,
+        [&[0x0f, 0x01, 0x1e, 0, 0, 0xcd, 3][..], &[0; 600]].concat(),
+    )
+    .unwrap();
+    assert_eq!(verify(), (11, "historic-broken".to_owned()));
+    install(&image);
+    assert_eq!(verify(), (0, "ours".to_owned()));
+    let mut bytes = fs::read(&image).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&image, &bytes).unwrap();
+    assert_eq!(verify(), (13, "ours-damaged".to_owned()));
+    bytes[100] ^= 1;
+    bytes[0x16e] = 200;
+    let crc = reboot_sector::checksum::crc32(&bytes[..420]);
+    bytes[420..424].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&image, &bytes).unwrap();
+    assert_eq!(verify(), (10, "ours-old".to_owned()));
+}

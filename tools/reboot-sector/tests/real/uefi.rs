@@ -1,0 +1,272 @@
+//! The EFI application under OVMF: found on a disk by itself, and through the boot option that the plan
+//! writes; and the same through a directory that stands for efivarfs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use reboot_sector::efi;
+use reboot_sector::emulator::{Machine, Outcome, Running};
+use reboot_sector::firmware::boot_option::wide;
+use reboot_sector::firmware::boot_order::{Variables, put_last};
+use reboot_sector::firmware::live;
+use reboot_sector::table::gpt::{Header, Partition};
+
+use crate::parts::{PATIENCE, have_qemu, program, tool};
+use crate::skip::skip;
+
+/// The two halves of the firmware.
+pub(crate) struct Firmware {
+    code: PathBuf,
+    variables: Vec<u8>,
+}
+
+/// OVMF; else the running test is reported as skipped.
+pub(crate) fn firmware() -> Option<Firmware> {
+    let place = Path::new("/usr/share/OVMF");
+    let code = place.join("OVMF_CODE_4M.fd");
+    let variables = fs::read(place.join("OVMF_VARS_4M.fd"))
+        .ok()
+        .filter(|_| code.exists());
+    if variables.is_none() {
+        skip("needs the package ovmf, which ./setup installs");
+    }
+    Some(Firmware {
+        code,
+        variables: variables?,
+    })
+}
+
+impl Firmware {
+    /// A machine with its own copy of the variables, and a serial line into the file `serial`.
+    pub(crate) fn machine(&self, directory: &Path, image: &Path) -> Machine {
+        let variables = directory.join("variables");
+        fs::write(&variables, &self.variables).unwrap();
+        let mut machine = Machine::new("q35", image);
+        machine.memory_mib = 256;
+        machine.more = vec![
+            "-drive".into(),
+            format!(
+                "if=pflash,format=raw,readonly=on,file={}",
+                self.code.display()
+            )
+            .into(),
+            "-drive".into(),
+            format!("if=pflash,format=raw,file={}", variables.display()).into(),
+            "-serial".into(),
+            format!("file:{}", directory.join("serial").display()).into(),
+        ];
+        machine
+    }
+
+    /// Carries out the plan for these variables, as efivarfs would.
+    pub(crate) fn put_last(&mut self, before: &Variables, partition: &Partition) {
+        let change = put_last(before, &efi::option(Some(partition))).unwrap();
+        for (number, option) in &before.options {
+            self.set(&format!("Boot{number:04X}"), option);
+        }
+        self.set(
+            &format!("Boot{:04X}", change.number),
+            &change.option.unwrap(),
+        );
+        let order = change.order.unwrap();
+        let order: Vec<u8> = order
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        self.set("BootOrder", &order);
+    }
+
+    /// Adds a variable as OVMF keeps them: behind the volume's and the store's header, each with a header
+    /// of 60 bytes (edk2, MdeModulePkg/Include/Guid/VariableFormat.h).
+    pub(crate) fn set(&mut self, name: &str, value: &[u8]) {
+        let mut at = 0x64;
+        let number = |bytes: &[u8], at: usize| {
+            u32::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize
+        };
+        while self.variables[at..at + 2] == [0xaa, 0x55] {
+            let len = 60 + number(&self.variables, at + 36) + number(&self.variables, at + 40);
+            at += len.next_multiple_of(4);
+        }
+        let name = wide(name);
+        let mut entry = vec![0xaa, 0x55, 0x3f, 0, 7, 0, 0, 0];
+        entry.resize(36, 0);
+        entry.extend(u32::try_from(name.len()).unwrap().to_le_bytes());
+        entry.extend(u32::try_from(value.len()).unwrap().to_le_bytes());
+        // EFI_GLOBAL_VARIABLE
+        entry.extend([0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11]);
+        entry.extend([0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c]);
+        entry.extend(name);
+        entry.extend(value);
+        self.variables[at..at + entry.len()].copy_from_slice(&entry);
+    }
+}
+
+/// Looks at the serial line until `wanted` is there; the machine must not reset meanwhile.
+pub(crate) fn serial_shows(running: &mut Running, directory: &Path, wanted: &str) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let bytes = fs::read(directory.join("serial")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if text.contains(wanted) {
+            return;
+        }
+        assert!(Instant::now() < end, "{wanted:?} is not in:\n{text}");
+        let outcome = running.wait(Duration::from_millis(200)).unwrap();
+        assert_eq!(
+            outcome,
+            Outcome::StillRuns,
+            "{wanted:?} was awaited in:\n{text}"
+        );
+    }
+}
+
+fn image(directory: &Path, flags: &[&str]) -> PathBuf {
+    let path = directory.join("disk.img");
+    let made = program()
+        .arg("image")
+        .arg(&path)
+        .args(flags)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    path
+}
+
+#[test]
+fn an_image_resets_a_uefi_machine() {
+    if !have_qemu() {
+        return;
+    }
+    let Some(firmware) = firmware() else { return };
+    for flags in [
+        &["--efi", "--gpt", "--delay", "2s"][..],
+        &["--efi", "--delay", "2s"],
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let image = image(directory.path(), flags);
+        let machine = firmware.machine(directory.path(), &image);
+        let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
+        assert!(
+            matches!(running.wait(PATIENCE).unwrap(), Outcome::Reset(_)),
+            "{flags:?}"
+        );
+        let text = fs::read(directory.path().join("serial")).unwrap();
+        assert!(
+            String::from_utf8_lossy(&text).contains("1 s to reset"),
+            "{flags:?}"
+        );
+    }
+}
+
+/// A GPT image whose EFI system partition holds the application only where a boot option finds it, and
+/// that partition.
+pub(crate) fn image_without_fallback(directory: &Path) -> (PathBuf, Partition) {
+    let path = image(directory, &["--gpt", "--efi", "--delay", "2s"]);
+    let bytes = fs::read(&path).unwrap();
+    let header = Header::read(&bytes[512..1024]).unwrap();
+    let entries = &bytes[1024..][..usize::try_from(header.entries_bytes()).unwrap()];
+    let partition = header.partitions(entries).unwrap().remove(0);
+    let slice = || {
+        let file = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        efi::esp::Slice::new(file, partition.first * 512, partition.sectors() * 512)
+    };
+    let application = efi::esp::read_from_slice(slice(), &efi::FALLBACK).unwrap();
+    efi::esp::remove_from_slice(slice(), &efi::FALLBACK).unwrap();
+    efi::esp::put_in_slice(slice(), &efi::PLACE, &application).unwrap();
+    (path, partition)
+}
+
+#[test]
+fn the_firmware_starts_the_application_by_its_boot_option() {
+    if !have_qemu() {
+        return;
+    }
+    let Some(mut firmware) = firmware() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let (image, partition) = image_without_fallback(directory.path());
+    firmware.put_last(&Variables::default(), &partition);
+    let machine = firmware.machine(directory.path(), &image);
+    let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
+    let outcome = running.wait(PATIENCE).unwrap();
+    let text = fs::read(directory.path().join("serial")).unwrap();
+    let text = String::from_utf8_lossy(&text);
+    assert!(matches!(outcome, Outcome::Reset(_)), "{outcome:?} {text}");
+    assert!(
+        text.contains("starting Boot0000 \"reboot-sector\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn variables_are_written_and_taken_back_in_a_directory_as_in_efivarfs() {
+    let directory = tempfile::tempdir().unwrap();
+    let guid = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    let file = |name: &str| directory.path().join(format!("{name}-{guid}"));
+    fs::write(file("BootOrder"), [7, 0, 0, 0, 1, 0]).unwrap();
+    fs::write(file("Boot0001"), [7, 0, 0, 0, 9]).unwrap();
+    fs::write(file("SecureBoot"), [6, 0, 0, 0, 1]).unwrap();
+    assert_eq!(live::secure_boot(directory.path()), Some(true));
+    let before = live::variables(directory.path()).unwrap();
+    assert_eq!(before.order, [1]);
+    let option = efi::option(None);
+    live::write(directory.path(), &put_last(&before, &option).unwrap()).unwrap();
+    let after = live::variables(directory.path()).unwrap();
+    assert_eq!(after.order, [1, 0]);
+    assert_eq!(after.options[&0], option.emit());
+    assert_eq!(fs::read(file("Boot0001")).unwrap(), [7, 0, 0, 0, 9]);
+    live::remove(directory.path(), 0, &[1]).unwrap();
+    // The file keeps its length on a plain file system; efivarfs sets it with each write.
+    assert!(!file("Boot0000").exists());
+}
+
+#[test]
+fn secure_boot_and_a_missing_partition_stop_an_installation_before_it_begins() {
+    if !crate::devices::have_loop_devices() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(directory.path(), &["--gpt", "--efi"]);
+    let before = fs::read(&image).unwrap();
+    let variables = directory.path().join("efivars");
+    fs::create_dir(&variables).unwrap();
+    let guid = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    fs::write(
+        variables.join(format!("SecureBoot-{guid}")),
+        [6, 0, 0, 0, 1],
+    )
+    .unwrap();
+    let device = crate::devices::Loop::new(&image, &[]);
+    let install = |flag: &str| {
+        program()
+            .current_dir(directory.path())
+            .arg("install")
+            .arg(device.path())
+            .args([flag, "--delay", "5s", "--efi-variables"])
+            .arg(&variables)
+            .output()
+            .unwrap()
+    };
+    let refused = install("--both");
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("Secure Boot is on"));
+    fs::remove_file(variables.join(format!("SecureBoot-{guid}"))).unwrap();
+    let installed = install("--both");
+    assert_eq!(installed.status.code(), Some(0), "{installed:?}");
+    let found = live::variables(&variables).unwrap();
+    assert_eq!(found.order, [0]);
+    drop(device);
+    let after = fs::read(&image).unwrap();
+    assert_ne!(before[..424], after[..424]);
+    assert_eq!(before[424..1 << 20], after[424..1 << 20]);
+    let checked = tool("sgdisk").arg("-v").arg(&image).output();
+    if let Ok(checked) = checked {
+        assert!(String::from_utf8_lossy(&checked.stdout).contains("No problems found"));
+    }
+}
