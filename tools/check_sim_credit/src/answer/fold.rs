@@ -28,27 +28,56 @@ pub(crate) fn fold(word: &str) -> String {
 /// A no-break space stays, because between digits it separates thousands.
 #[must_use]
 pub(crate) fn plain_character(character: char) -> char {
+    if let Some(&zero) = ZEROS
+        .iter()
+        .find(|zero| (**zero..**zero + 10).contains(&u32::from(character)))
+    {
+        return digit(character, zero);
+    }
     match character {
-        '\u{0660}'..='\u{0669}' => digit(character, 0x0660),
-        '\u{06f0}'..='\u{06f9}' => digit(character, 0x06f0),
-        '\u{0966}'..='\u{096f}' => digit(character, 0x0966),
-        '\u{09e6}'..='\u{09ef}' => digit(character, 0x09e6),
-        '\u{0e50}'..='\u{0e59}' => digit(character, 0x0e50),
-        '\u{ff10}'..='\u{ff19}' => digit(character, 0xff10),
         '\u{202f}' | '\u{2007}' | '\u{2009}' => '\u{a0}',
         '\u{2212}' | '\u{2010}' | '\u{2011}' => '-',
         '\u{2013}' | '\u{2014}' => '\u{2014}',
-        '\u{2018}' | '\u{2019}' | '\u{02bc}' | '`' | '\u{b4}' => '\'',
-        '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}' | '\u{bb}' => '"',
+        '\u{05f3}' | '\u{02bb}' | '\u{2018}' | '\u{2019}' | '\u{02bc}' | '`' | '\u{b4}' => '\'',
+        '\u{05f4}' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}' | '\u{bb}' => '"',
         '\u{066b}' => '.',
         '\u{066c}' => ',',
         '\u{ff1a}' => ':',
-        '\u{ff0c}' | '\u{060c}' => ',',
-        '\u{3002}' => '.',
+        '\u{ff1b}' | '\u{061b}' => ';',
+        '\u{ff0c}' | '\u{060c}' | '\u{3001}' => ',',
+        '\u{ff01}' => '!',
+        '\u{ff1f}' | '\u{061f}' => '?',
+        '\u{ff08}' => '(',
+        '\u{ff09}' => ')',
+        '\u{ff04}' => '$',
+        '\u{ffe5}' => '¥',
+        '\u{ff0d}' => '-',
+        // Full stops: Chinese, full width, Urdu, Indian, Armenian, Ethiopian.
+        '\u{3002}' | '\u{ff0e}' | '\u{06d4}' | '\u{0964}' | '\u{0589}' | '\u{1362}' => '.',
         '\t' => ' ',
         other => other,
     }
 }
+
+/// Whether a character shows nothing: marks of direction, joiners, a byte order mark.
+#[must_use]
+pub(crate) fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{061c}'
+            | '\u{feff}'
+            | '\u{ad}'
+    )
+}
+
+/// The zeros of scripts with ten digits of their own.
+const ZEROS: [u32; 22] = [
+    0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66,
+    0x0de6, 0x0e50, 0x0ed0, 0x0f20, 0x1040, 0x17e0, 0x1810, 0x1946, 0xa9d0, 0xff10,
+];
 
 fn digit(character: char, zero: u32) -> char {
     char::from_digit(character as u32 - zero, 10).unwrap_or(character)
@@ -123,6 +152,13 @@ fn fold_letter(letter: char, folded: &mut String) {
         'ý' | 'ÿ' | 'ỳ' | 'ỵ' => "y",
         'ź' | 'ż' | 'ž' => "z",
         'ə' => "e",
+        // Letters of other scripts that are written in several ways.
+        'أ' | 'إ' | 'آ' => "ا",
+        'ي' | 'ى' => "ی",
+        'ك' => "ک",
+        'ة' => "ه",
+        '\u{064b}'..='\u{0652}' => "",
+        '\u{0591}'..='\u{05c7}' => "",
         // Combining marks: the dot of a Turkish capital İ, accents written apart.
         '\u{0300}'..='\u{036f}' => "",
         'ά' => "α",
@@ -173,6 +209,16 @@ fn fold_cyrillic(letter: char, folded: &mut String) {
         'ы' => "y",
         'ю' => "yu",
         'я' => "ya",
+        'ә' => "a",
+        'ғ' => "g",
+        'қ' | 'ҡ' => "k",
+        'ң' => "n",
+        'ө' => "o",
+        'ү' | 'ұ' => "u",
+        'һ' | 'ҳ' => "h",
+        'ҷ' => "j",
+        'ӣ' => "i",
+        'ӯ' => "u",
         'ј' => "j",
         'љ' => "lj",
         'њ' => "nj",

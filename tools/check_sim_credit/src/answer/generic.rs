@@ -9,14 +9,15 @@ use rust_decimal::Decimal;
 use super::date::{self, DateOrder};
 use super::quantity::{Quantity, Unit, quantities};
 use super::token::{Kind, Token, tokens};
-use super::{Figures, Options, Understanding, words};
+use super::words::{self, List};
+use super::{Figures, Options, Understanding, money};
 
 /// What `text` says by these rules.
 #[must_use]
 pub(crate) fn read(text: &str, terminated: bool, options: &Options) -> Understanding {
     let tokens = tokens(text);
     let everything = joined(&tokens, 0, tokens.len());
-    if words::any(words::FAILURE, &everything) {
+    if words::any(List::Failure, &everything) {
         return Understanding::Uncertain(
             "the text says that something failed, or will come later".into(),
         );
@@ -37,6 +38,13 @@ pub(crate) fn read(text: &str, terminated: bool, options: &Options) -> Understan
         Ok(money) => money,
         Err(reason) => return Understanding::Uncertain(reason.into()),
     };
+    // The yuan's sign is a dollar's in the places that write the old characters.
+    let money = money.map(|money| Money {
+        code: money
+            .code
+            .filter(|_| money.sign != "元" || !text.contains(['額', '餘', '帳', '戶'])),
+        ..money
+    });
     if let Some(money) = &money
         && answer.may_be_cut(money.index, text, terminated)
     {
@@ -46,9 +54,14 @@ pub(crate) fn read(text: &str, terminated: bool, options: &Options) -> Understan
     }
     let mut figures = Figures::default();
     if let Some(money) = &money {
+        if let (None, Some(wanted)) = (money.code, &options.currency)
+            && !money::may_mean(money.sign, wanted)
+        {
+            return Understanding::Uncertain(format!("the sign of the amount is none of {wanted}"));
+        }
         figures.amount = Some(money.value);
         figures.currency = money.code.map(str::to_owned);
-    } else if !words::any(words::REMAINDER, &everything) {
+    } else if !words::any(List::Remainder, &everything) {
         return Understanding::Uncertain(
             "no amount with a currency is named as what is left".into(),
         );
@@ -99,6 +112,8 @@ struct Answer<'a> {
 struct Money {
     value: Decimal,
     code: Option<&'static str>,
+    /// The sign as it stands in the list of currencies.
+    sign: &'static str,
     index: usize,
 }
 
@@ -109,7 +124,11 @@ impl Answer<'_> {
         let mut unlabelled = Vec::new();
         for (index, quantity) in self.quantities.iter().enumerate() {
             let Unit::Money {
-                value, code, doubt, ..
+                value,
+                code,
+                sign,
+                doubt,
+                ..
             } = &quantity.unit
             else {
                 continue;
@@ -131,7 +150,11 @@ impl Answer<'_> {
             }
             let value = value.ok_or("the number can be read in two ways")?;
             if let Some(earlier) = &chosen {
-                if earlier.value == value && earlier.code == *code {
+                let same = earlier.code == *code || earlier.code.is_none() || code.is_none();
+                if earlier.value == value && same {
+                    if let Some(money) = chosen.as_mut() {
+                        money.code = money.code.or(*code);
+                    }
                     continue;
                 }
                 return Err("two amounts are named as what is left");
@@ -139,6 +162,7 @@ impl Answer<'_> {
             chosen = Some(Money {
                 value,
                 code: *code,
+                sign,
                 index,
             });
         }
@@ -171,6 +195,7 @@ impl Answer<'_> {
         let Unit::Money {
             value,
             code,
+            sign: written,
             weak,
             doubt,
         } = &quantity.unit
@@ -194,14 +219,14 @@ impl Answer<'_> {
             && self
                 .tokens
                 .get(end)
-                .is_some_and(|token| words::any(words::VALIDITY, token.word()));
+                .is_some_and(|token| words::any(List::Validity, token.word()));
         // A letter alone is no currency, but for the Cyrillic one that nothing else is.
         let sign = !weak
             || self.tokens[quantity.end - 1]
                 .written
                 .starts_with(['р', 'Р']);
-        if !(first && (last || valid_follows) && sign)
-            || words::any(words::OTHER, self.everything) && !valid_follows
+        if !(first && ((last && self.is_alone(quantity)) || valid_follows) && sign)
+            || words::any(List::Other, self.everything) && !valid_follows
         {
             return Ok(None);
         }
@@ -212,65 +237,101 @@ impl Answer<'_> {
         Ok(Some(Money {
             value,
             code: *code,
+            sign: written,
             index,
         }))
+    }
+
+    /// Whether no other line says anything but a subscriber's number.
+    fn is_alone(&self, quantity: &Quantity) -> bool {
+        let lines = self.tokens.split(|token| token.kind == Kind::Newline);
+        let own = self.tokens.get(quantity.start);
+        let mut others = lines.filter(|line| !line.iter().any(|token| Some(token) == own));
+        others
+            .all(|line| line.is_empty() || line.iter().any(|token| token.kind == Kind::Identifier))
     }
 
     /// What the words beside a figure call it.
     fn label(&self, index: usize) -> Label {
         let before = self.words_before(index);
         let after = self.words_after(index);
-        if words::any(words::BOUND, &before) {
-            return if words::any(words::CREDIT, &before) {
+        let following = after.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let first_after = following.split(' ').next().unwrap_or_default();
+        let credit = words::any(List::Credit, &before);
+        if self.is_asked_for(index) {
+            return Label::Bound;
+        }
+        let bound = words::any(List::Bound, &before)
+            || words::any(List::Bound, &following)
+            || (words::any(List::Debt, &following) && !self.names_the_next(index));
+        if bound {
+            return if credit || words::ends(List::Owner, &before) {
                 Label::Bound
             } else {
                 Label::Other
             };
         }
         // "You have 5.00 EUR left", "5.00 EUR credit remaining".
-        let following = after.split(' ').take(2).collect::<Vec<_>>().join(" ");
-        let first_after = following.split(' ').next().unwrap_or_default();
-        if words::any(words::OTHER, &before)
-            || (words::any(words::OTHER, first_after) && !words::any(words::CREDIT, first_after))
+        if words::any(List::Other, &before)
+            || self.cyrillic_loan(index)
+            || (words::any(List::Other, first_after) && !words::any(List::Credit, first_after))
         {
             return Label::Other;
         }
-        if words::any(words::CREDIT, &before) {
+        if credit {
             return Label::Credit;
         }
-        let owner = words::any(
-            &[
-                "you have",
-                "you still have",
-                "sie haben",
-                "du hast",
-                "vous avez",
-                "il vous reste",
-                "te quedan",
-                "usted tiene",
-                "tienes",
-                "hai",
-                "u heeft",
-                "je hebt",
-                "u vas",
-                "masz",
-                "noch",
-            ],
-            &before,
-        );
-        let left = words::any(words::LEFT, &following)
-            || words::any(words::CREDIT, first_after)
-            || words::any(words::LEFT, &before);
-        if owner
-            && (left
-                || before.ends_with("have")
-                || before.ends_with("reste")
-                || before.ends_with("quedan"))
-            || (left && !before.is_empty())
-        {
+        let left = words::any(List::Left, &following)
+            || words::any(List::Credit, first_after)
+            || words::any(List::Left, &before);
+        let ends_here = first_after.is_empty()
+            || words::any(List::Until, first_after)
+            || words::any(List::Validity, first_after)
+            || matches!(
+                first_after,
+                "and" | "et" | "y" | "e" | "und" | "en" | "i" | "si" | "on"
+            );
+        let owned = words::ends(List::Owner, &before) && (left || ends_here);
+        if owned || (left && !before.is_empty()) {
             return Label::Credit;
         }
         Label::None
+    }
+
+    /// "Use 5.00 EUR of your balance?" is a question, not an answer.
+    fn is_asked_for(&self, index: usize) -> bool {
+        let end = self.quantities[index].end;
+        let stop = (end..self.tokens.len()).find(|&at| ends_sentence(self.tokens, at));
+        stop.is_some_and(|at| self.tokens[at].is_mark('?'))
+    }
+
+    /// Whether the words after a figure are the name of the next one: "5.00 EUR Debt: 3.00 EUR".
+    fn names_the_next(&self, index: usize) -> bool {
+        let end = self.quantities[index].end;
+        let stop =
+            (end..self.tokens.len()).find(|&at| !matches!(self.tokens[at].kind, Kind::Word(_)));
+        stop.is_some_and(|at| {
+            matches!(
+                self.tokens[at].kind,
+                Kind::Mark(':' | '=') | Kind::Number(_)
+            )
+        })
+    }
+
+    /// In Russian a "кредит" is money lent; other languages write the credit left so.
+    fn cyrillic_loan(&self, index: usize) -> bool {
+        let start = self.quantities[index].start;
+        let from = self.sentence_start(start);
+        let lent = self.tokens[from..start]
+            .iter()
+            .any(|token| token.written.to_lowercase().starts_with("кредит"));
+        lent && matches!(
+            self.quantities[index].unit,
+            Unit::Money {
+                code: Some("RUB" | "UAH" | "BYN" | "KZT"),
+                ..
+            }
+        )
     }
 
     /// The words from the last figure, or the sentence's beginning, to this one.
@@ -311,6 +372,15 @@ impl Answer<'_> {
                 )
             })
             .unwrap_or(self.tokens.len());
+        // "R12.30 Bonus:R3.00": the word before the colon names the next figure.
+        if stop > end
+            && self
+                .tokens
+                .get(stop)
+                .is_some_and(|token| token.is_mark(':'))
+        {
+            return joined(self.tokens, end, stop - 1);
+        }
         joined(self.tokens, end, stop)
     }
 
@@ -331,41 +401,69 @@ impl Answer<'_> {
                 Unit::Minutes(count) => (&mut minutes, count),
                 _ => continue,
             };
+            let elsewhere = self.is_for_elsewhere(index);
             let before = self.words_before(index);
             let after = self.words_after(index);
             let first_after = after.split(' ').next().unwrap_or_default();
-            let other = words::any(words::NOT_LEFT, &before)
-                || words::any(words::BOUND, &before)
-                || words::any(
-                    &[
-                        "for",
-                        "fur",
-                        "pour",
-                        "za",
-                        "por",
-                        "per",
-                        "cost*",
-                        "kost*",
-                        "used",
-                        "utilis*",
-                        "verbraucht*",
-                        "consum*",
-                    ],
-                    first_after,
-                )
-                || self.money_follows(quantity.end);
+            let other = words::any(List::NotLeft, &before)
+                || words::any(List::Bound, &before)
+                || words::any(List::Spent, first_after)
+                || words::any(List::Debt, first_after)
+                || self.money_follows(quantity.end)
+                || self.is_advertised(index);
             if !other {
-                list.push(count);
+                list.push((count, elsewhere));
             }
         }
         figures.sms = only(&messages);
         figures.data_kb = only(&data);
-        // No alarm hangs on minutes: of several, the first that has something left.
-        figures.minutes = minutes
+        figures.minutes = minutes_left(&minutes);
+    }
+
+    /// Whether the sentence wants something to be done, or shouts: what it names is on offer.
+    fn is_advertised(&self, index: usize) -> bool {
+        let quantity = &self.quantities[index];
+        let start = self.sentence_start(quantity.start);
+        let stop = (quantity.end..self.tokens.len())
+            .find(|&at| ends_sentence(self.tokens, at))
+            .unwrap_or(self.tokens.len());
+        let sentence = joined(self.tokens, start, stop);
+        let called = self.tokens[start..stop]
             .iter()
-            .copied()
-            .find(|&count| count > 0)
-            .or_else(|| minutes.first().copied());
+            .any(|token| token.kind == Kind::Code);
+        let shouted = self
+            .tokens
+            .get(stop)
+            .is_some_and(|token| token.is_mark('!'));
+        let left = words::any(List::Left, &sentence) || words::any(List::Owner, &sentence);
+        words::any(List::Action, &sentence)
+            || ((called || shouted) && !left)
+            || self.is_asked_for(index)
+    }
+
+    /// Minutes for calls abroad: "10 international minutes", "50 min abroad".
+    fn is_for_elsewhere(&self, index: usize) -> bool {
+        const ELSEWHERE: [&str; 12] = [
+            "international",
+            "internationale",
+            "internationaux",
+            "internacionales",
+            "intl",
+            "int",
+            "abroad",
+            "roaming",
+            "kordon",
+            "ausland",
+            "etranger",
+            "zagranichnye",
+        ];
+        let quantity = &self.quantities[index];
+        let inside = joined(self.tokens, quantity.start, quantity.end);
+        let after = self.words_after(index);
+        inside
+            .split(' ')
+            .chain(after.split(' ').take(3))
+            .any(|word| ELSEWHERE.contains(&word))
     }
 
     /// A price right behind: "100 SMS = 2 EUR", "100 SMS 2 EUR".
@@ -395,6 +493,7 @@ impl Answer<'_> {
                 // "do 28.12.2025" may follow a name with a number in it.
                 quantity.end <= at
                     && !(quantity.unit == Unit::Other
+                        && quantity.end == quantity.start + 1
                         && matches!(self.tokens[quantity.start].kind, Kind::Number(_)))
             }) else {
                 continue;
@@ -406,23 +505,20 @@ impl Answer<'_> {
                 .find(|&index| matches!(self.tokens[index].kind, Kind::Date(..)));
             let label = joined(self.tokens, start.max(after_previous), at);
             let own_sentence = start <= after_previous;
-            let until = if own_sentence {
-                words::UNTIL
-            } else {
-                words::VALIDITY
-            };
-            if earlier_date.is_some() || !words::any(until, &label) {
+            let until = words::any(List::Validity, &label)
+                || (own_sentence && words::any(List::Until, &label));
+            if earlier_date.is_some() || !until {
                 continue;
             }
             if Some(previous) == money {
-                if words::any(words::OTHER_DATE, &without_until(&label)) {
+                if words::any(List::OtherDate, &without_until(&label)) {
                     continue;
                 }
                 expiries.push(day);
             } else if matches!(self.quantities[previous].unit, Unit::Messages(_))
                 && figures.sms.is_some()
                 && own_sentence
-                && !words::any(words::NOT_LEFT, &label)
+                && !words::any(List::NotLeft, &label)
             {
                 sms_expiries.push(day);
             }
@@ -532,9 +628,20 @@ fn worded_date(
     ))
 }
 
-fn only(counts: &[u64]) -> Option<u64> {
+/// Minutes of calls: of several, those for use at home, if there is one such figure.
+fn minutes_left(counts: &[(u64, bool)]) -> Option<u64> {
+    let home: Vec<(u64, bool)> = counts
+        .iter()
+        .copied()
+        .filter(|(_, elsewhere)| !elsewhere)
+        .collect();
+    only(if home.is_empty() { counts } else { &home })
+}
+
+fn only(counts: &[(u64, bool)]) -> Option<u64> {
+    let counts: Vec<u64> = counts.iter().map(|(count, _)| *count).collect();
     let left: Vec<u64> = counts.iter().copied().filter(|&count| count > 0).collect();
-    match (&left[..], counts) {
+    match (&left[..], &counts[..]) {
         ([count], _) => Some(*count),
         ([], [zero, ..]) => Some(*zero),
         ([first, rest @ ..], _) if rest.iter().all(|count| count == first) => Some(*first),
@@ -553,10 +660,12 @@ fn one(days: &[Option<Date>]) -> Option<Date> {
 
 /// Words that speak of validity may sound like others: taken out before those are looked for.
 fn without_until(label: &str) -> String {
+    // In Romanian a "data" is a day.
+    let label = label.replace("la data", "la");
     label
         .split(' ')
         .filter(|word| {
-            !words::any(words::VALIDITY, word) && !matches!(*word, "au" | "le" | "on" | "am")
+            !words::any(List::Validity, word) && !matches!(*word, "au" | "le" | "on" | "am")
         })
         .collect::<Vec<_>>()
         .join(" ")
@@ -654,7 +763,7 @@ fn offers_start(tokens: &[Token]) -> usize {
         let begins = at == 0 || ends_sentence(tokens, at - 1);
         begins
             && words::any(
-                words::OFFER_LIST,
+                List::Offers,
                 &joined(tokens, at, (at + 4).min(tokens.len())),
             )
     });

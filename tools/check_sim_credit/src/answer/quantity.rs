@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use super::money::{self, Place};
 use super::token::{Kind, Token};
-use super::words;
+use super::words::{self, List};
 
 /// A number's unit.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub(crate) enum Unit {
         /// `None` where the number's form leaves its value open.
         value: Option<Decimal>,
         code: Option<&'static str>,
+        /// The sign as it stands in the list of currencies.
+        sign: &'static str,
         weak: bool,
         /// Why the figure must not be taken, however well it is labelled.
         doubt: Option<&'static str>,
@@ -88,7 +90,12 @@ pub(crate) fn quantities(tokens: &[Token]) -> Vec<Quantity> {
 
 /// `25 SMS`, `20 MORE Weekend minutes`, `SMS: 25`, `500Mo`.
 fn counted(tokens: &[Token], index: usize, written: &str) -> Option<Quantity> {
-    let count: Option<u64> = written.parse().ok();
+    // "2 500 SMS" may be two numbers or one.
+    let split = index
+        .checked_sub(1)
+        .is_some_and(|previous| matches!(tokens[previous].kind, Kind::Number(_)))
+        && tokens.get(index + 1).is_some_and(|unit| !unit.glued);
+    let count: Option<u64> = written.parse().ok().filter(|_| !split);
     if let Some(word) = unit_word(tokens, index) {
         if let Some((_, kb)) = words::DATA
             .iter()
@@ -97,7 +104,9 @@ fn counted(tokens: &[Token], index: usize, written: &str) -> Option<Quantity> {
             if word != index + 1 || speed_follows(tokens, word + 1) {
                 return None;
             }
-            let unit = data_kb(written, *kb).map_or(Unit::Other, Unit::DataKb);
+            let unit = data_kb(written, *kb)
+                .filter(|_| !split)
+                .map_or(Unit::Other, Unit::DataKb);
             return Some(Quantity {
                 unit,
                 start: index,
@@ -168,7 +177,7 @@ fn unit_word(tokens: &[Token], index: usize) -> Option<usize> {
         }
         // A currency or a preposition begins something else.
         let joins = money::currency(&token.written, word, Place::After).is_none()
-            && !words::any(words::NOT_LEFT, word)
+            && !words::any(List::NotLeft, word)
             && word.len() > 2;
         if !joins || (ahead == 1 && token.glued) {
             return None;
@@ -212,6 +221,14 @@ fn priced(
     });
     let after = after.filter(|_| before.is_none() || !begins_another(tokens, last + 1));
     let currency = match (&before, &after) {
+        (Some((before, _)), Some(after))
+            if before.code.is_none()
+                && after
+                    .code
+                    .is_some_and(|code| money::may_mean(before.sign, code)) =>
+        {
+            *after
+        }
         (Some((before, _)), Some(after)) if before.code != after.code && !after.weak => {
             return Some(Quantity {
                 unit: Unit::Other,
@@ -220,7 +237,7 @@ fn priced(
             });
         }
         (Some((before, _)), _) => *before,
-        (None, Some(after)) => *after,
+        (None, Some(after)) => named_closer(tokens, last + 2, *after),
         (None, None) => return None,
     };
     let mut start = before.as_ref().map_or(index, |(_, start)| *start);
@@ -229,15 +246,32 @@ fn priced(
     } else {
         last + 1
     };
+    if before.is_none() && after.is_some_and(|after| after.code != currency.code) {
+        end += 1;
+    }
 
     let mut doubt = None;
+    // "12 345 678 UZS", "Konto 1 5.00 EUR": where the number begins is not certain.
+    if start
+        .checked_sub(1)
+        .is_some_and(|previous| matches!(tokens[previous].kind, Kind::Number(_)) && start == index)
+    {
+        doubt = Some("two numbers stand side by side");
+    }
+    if start >= 2 && tokens[start - 1].is_mark('(') && tokens[start - 2].is_mark(':') {
+        doubt = Some("brackets around the amount may be a minus sign");
+    }
+    if currency.weak && !currency.fits(&tokens.iter().map(Token::word).collect::<Vec<_>>(), written)
+    {
+        doubt = Some("a letter beside the number may be no currency");
+    }
     let mut value = money::worth(written, currency.code, dot_is_decimal);
     // A multiplier or a coin after it changes the amount.
     let next = tokens
         .get(end)
         .filter(|token| !matches!(token.kind, Kind::Newline));
     if next.is_some_and(|token| {
-        words::any(words::MULTIPLIERS, token.word()) && (token.glued || !token.word().is_empty())
+        words::multiplies(token.word()) && (token.glued || !token.word().is_empty())
     }) {
         doubt = Some("the number goes on in words");
     }
@@ -276,12 +310,21 @@ fn priced(
         unit: Unit::Money {
             value,
             code: currency.code,
+            sign: currency.sign,
             weak: currency.weak,
             doubt,
         },
         start,
         end,
     })
+}
+
+/// The currency where an adjective or a code behind the sign says which: `12 ريال سعودي`, `15,75 $ CAD`.
+fn named_closer(tokens: &[Token], at: usize, sign: money::Currency) -> money::Currency {
+    let named = tokens
+        .get(at)
+        .and_then(|token| money::nationality(sign, &token.written, token.word()));
+    named.unwrap_or(sign)
 }
 
 /// `50 000`: a number of at most three digits and one of exactly three, where what stands before does

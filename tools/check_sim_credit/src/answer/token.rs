@@ -3,7 +3,7 @@
 //! Takes any text. Decides no meaning: a number is a run of digits and separators, a date three
 //! numbers that can be one. What fits nothing is [`Kind::Odd`], which nobody reads as a number.
 
-use super::fold::{fold, plain_character};
+use super::fold::{fold, is_invisible, plain_character};
 use super::money;
 
 /// What a token is.
@@ -63,7 +63,12 @@ const SUBSCRIBER_DIGITS_MIN: usize = 7;
 /// Splits `text` into tokens.
 #[must_use]
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
-    let characters: Vec<char> = text.chars().map(plain_character).collect();
+    let visible: String = text
+        .chars()
+        .filter(|&character| !is_invisible(character))
+        .map(plain_character)
+        .collect();
+    let characters: Vec<char> = money::plain_signs(&visible).chars().collect();
     let mut scanner = Scanner {
         characters: &characters,
         at: 0,
@@ -219,6 +224,13 @@ impl Scanner<'_> {
         let start = self.at;
         let mut end = start;
         while self.characters.get(end).copied().is_some_and(is_letter) {
+            // "您的餘額為NT$150": a sign begins where a script without blanks ends.
+            if end > start
+                && without_blanks(self.characters[end - 1])
+                && !without_blanks(self.characters[end])
+            {
+                break;
+            }
             end += 1;
         }
         let letters: String = self.characters[start..end].iter().collect();
@@ -258,8 +270,16 @@ impl Scanner<'_> {
 fn is_letter(character: char) -> bool {
     character.is_alphabetic()
         || ('\u{0300}'..='\u{036f}').contains(&character)
-        || ('\u{0e31}'..='\u{0e4e}').contains(&character)
+        || matches!(character, '\u{0591}'..='\u{05c7}' | '\u{0610}'..='\u{061a}' | '\u{064b}'..='\u{065f}')
+        // Marks of the scripts of India and South-East Asia belong to their letters.
+        || ('\u{0900}'..='\u{109f}').contains(&character)
+        || ('\u{1780}'..='\u{17d3}').contains(&character)
         || money::is_sign(character)
+}
+
+/// Letters of scripts that write words without blanks between.
+fn without_blanks(letter: char) -> bool {
+    matches!(letter, '\u{0e01}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17d3}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')
 }
 
 fn number_kind(run: &str) -> Kind {
