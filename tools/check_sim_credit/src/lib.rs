@@ -4,8 +4,11 @@
 //! and [`history`]. The command line is in `main.rs`.
 
 pub mod answer;
+pub mod doctor;
 pub mod history;
 pub mod judge;
+pub mod mmcli;
+pub mod modem;
 pub mod plugin;
 pub mod range;
 pub mod simulate;

@@ -107,6 +107,13 @@ impl fmt::Display for Figure {
 /// The most characters of a foreign text that are shown.
 const QUOTED_CHARACTERS_MAX: usize = 320;
 
+/// A message of our own on one line; what it quotes may hold anything.
+#[must_use]
+pub fn line(text: &str) -> String {
+    let quoted = quoted(text);
+    quoted.trim_matches('"').to_owned()
+}
+
 /// A foreign text in quotes, on one line, with nothing in it that a monitoring server understands.
 #[must_use]
 pub fn quoted(text: &str) -> String {

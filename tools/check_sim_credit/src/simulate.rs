@@ -5,13 +5,14 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use serde::Deserialize;
@@ -120,8 +121,6 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 /// A simulated modem, ready to run.
 pub struct Modem {
     master: File,
-    /// Held open, so that the terminal survives the program that leaves it.
-    terminal: Option<OwnedFd>,
     path: PathBuf,
     rules: Vec<(Regex, Rule, u64)>,
     echo: bool,
@@ -140,6 +139,8 @@ const LOOK_EVERY: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
+/// How often a terminal that nobody has open is looked at.
+const NOBODY: Duration = Duration::from_millis(5);
 const CONTROL_Z: u8 = 0x1a;
 const ESCAPE: u8 = 0x1b;
 
@@ -151,7 +152,7 @@ impl Modem {
     pub fn new(options: &Options) -> Result<Self, SimulateError> {
         let io = |what: &str| {
             let what = what.to_owned();
-            move |error: rustix::io::Errno| SimulateError::Io(what, error.into())
+            move |error: Errno| SimulateError::Io(what, error.into())
         };
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
             .map_err(io("pseudo-terminal"))?;
@@ -169,6 +170,8 @@ impl Modem {
         let mut settings = tcgetattr(&terminal).map_err(io("its terminal"))?;
         settings.make_raw();
         tcsetattr(&terminal, OptionalActions::Now, &settings).map_err(io("its terminal"))?;
+        // Not kept open: who looks for holders of the port shall find none but the program that uses it.
+        drop(terminal);
         let mut rules = Vec::new();
         for rule in &options.script.on {
             rules.push((
@@ -191,7 +194,6 @@ impl Modem {
         };
         Ok(Self {
             master: File::from(master),
-            terminal: Some(terminal),
             path,
             rules,
             echo: options.script.echo,
@@ -220,14 +222,21 @@ impl Modem {
         while self.end.is_none_or(|end| Instant::now() < end) {
             let mut waiting = [PollFd::from_borrowed_fd(self.master.as_fd(), PollFlags::IN)];
             match poll(&mut waiting, Some(&LOOK_EVERY)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                Ok(0) | Err(Errno::INTR) => continue,
                 Err(error) => return Err(io(error.into())),
                 Ok(_) => {}
             }
-            let count = self.master.read(&mut bytes).map_err(io)?;
+            let count = match self.master.read(&mut bytes) {
+                Ok(count) => count,
+                // Nobody has the terminal open.
+                Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+                    std::thread::sleep(NOBODY);
+                    continue;
+                }
+                Err(error) => return Err(io(error)),
+            };
             for &byte in &bytes[..count] {
                 if !self.take(byte).map_err(io)? {
-                    self.terminal = None;
                     return Ok(());
                 }
             }

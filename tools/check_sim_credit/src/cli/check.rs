@@ -1,25 +1,34 @@
-//! `check_sim_credit --state FILE`: the check that a monitoring server runs. Asks nobody.
+//! The check that a monitoring server runs: on a stored answer, or asking now.
 
 use std::path::PathBuf;
 
 use check_sim_credit::answer::{Understanding, understand};
 use check_sim_credit::history::{Entry, History};
 use check_sim_credit::judge::{Limits, Pair, Past, judge};
-use check_sim_credit::plugin::{self, State};
+use check_sim_credit::plugin::{self, Output, State};
 use check_sim_credit::range::Range;
 use check_sim_credit::store::Answer;
 use check_sim_credit::ussd;
 use clap::{Args, ValueEnum};
 use rust_decimal::Decimal;
 
-use super::{Operator, Said, now_unix};
+use super::asking::{self, Asking, Unasked, Way};
+use super::{Operator, Said, UNKNOWN, now_unix};
 
 /// Flags of the check.
 #[derive(Args)]
 pub(super) struct Flags {
     /// The answer that "ussd-event" stored.
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["device", "mmcli"])]
     state: Option<PathBuf>,
+    /// Ask now, on this port, which nobody else has; --state keeps the answer.
+    #[arg(long, value_name = "DEV")]
+    device: Option<PathBuf>,
+    /// Ask now, through ModemManager: its modem's number, or any.
+    #[arg(long, value_name = "MODEM", num_args = 0..=1, default_missing_value = "any", conflicts_with = "device")]
+    mmcli: Option<String>,
+    #[command(flatten)]
+    asking: Asking,
     /// WARNING where the money is outside this range.
     #[arg(short, long, value_name = "RANGE", alias = "warning-credit")]
     warning: Option<Range>,
@@ -67,9 +76,11 @@ enum Format {
 
 /// Judges the stored answer.
 pub(super) fn run(flags: &Flags) -> Result<Said, String> {
-    let path = flags.state.as_ref().ok_or("--state FILE is missing")?;
     let options = flags.operator.options()?;
-    let answer = Answer::load(path).map_err(|error| error.to_string())?;
+    let answer = match fetched(flags) {
+        Ok(answer) => answer,
+        Err(unasked) => return Ok(without_answer(flags, &unasked)),
+    };
     let now = now_unix();
     let raw = answer.raw();
     let (decoded, meaning) = match ussd::best_answer(&raw) {
@@ -113,16 +124,60 @@ pub(super) fn run(flags: &Flags) -> Result<Said, String> {
             plugin::quoted(&raw.escape_ascii().to_string())
         ));
     }
-    Ok(match flags.format {
+    Ok(said(flags.format, &output))
+}
+
+/// The stored answer, or one asked for now.
+fn fetched(flags: &Flags) -> Result<Answer, Unasked> {
+    let unknown = |message: String| Unasked {
+        message,
+        code: UNKNOWN,
+    };
+    let way = match (&flags.device, &flags.mmcli) {
+        (Some(device), _) => Way::Device(device.clone()),
+        (None, Some(modem)) => Way::Manager(modem.clone()),
+        (None, None) => {
+            let path = flags.state.as_ref().ok_or("--state FILE is missing");
+            let path = path.map_err(|message| unknown(message.into()))?;
+            return Answer::load(path).map_err(|error| unknown(error.to_string()));
+        }
+    };
+    let answer = asking::answer(&flags.asking, &way)?;
+    if let Some(path) = &flags.state {
+        answer
+            .save(path)
+            .map_err(|error| unknown(error.to_string()))?;
+    }
+    Ok(answer)
+}
+
+/// What is said where there is no answer to judge.
+fn without_answer(flags: &Flags, unasked: &Unasked) -> Said {
+    let state = match unasked.code {
+        1 => State::Warning,
+        2 => State::Critical,
+        _ => State::Unknown,
+    };
+    let output = Output {
+        state,
+        summary: plugin::line(&unasked.message),
+        details: Vec::new(),
+        figures: Vec::new(),
+    };
+    said(flags.format, &output)
+}
+
+fn said(format: Format, output: &Output) -> Said {
+    match format {
         Format::Plugin => Said {
             text: output.to_string(),
             code: output.state.code(),
         },
         Format::Prometheus => Said {
-            text: plugin::prometheus(&output).trim_end().to_owned(),
+            text: plugin::prometheus(output).trim_end().to_owned(),
             code: State::Ok.code(),
         },
-    })
+    }
 }
 
 fn limits(flags: &Flags) -> Limits {

@@ -2,9 +2,13 @@
 //!
 //! Each command is a file of this folder. A command returns what it prints and its exit code.
 
+mod ask;
+mod asking;
 mod check;
+mod doctor;
 mod event;
 mod parse;
+mod regular_run;
 mod send;
 mod simulate;
 
@@ -38,6 +42,12 @@ enum Command {
     Parse(parse::Flags),
     /// Stores an answer: smsd's eventhandler_ussd.
     UssdEvent(event::Flags),
+    /// Asks now and prints the operator's answer.
+    Ask(ask::Flags),
+    /// Asks while smsd has the port closed: smsd's regular_run script.
+    RegularRun(regular_run::Flags),
+    /// Looks at port, locks, groups, spool, smsd.conf, network: each with its fix.
+    Doctor(doctor::Flags),
     /// Puts a message into smsd's spool, whole or not at all.
     Send(send::Flags),
     /// Plays a modem on a pseudo-terminal, for tests.
@@ -120,6 +130,9 @@ pub(crate) fn run() -> ExitCode {
         None => check::run(&line.check),
         Some(Command::Parse(flags)) => parse::run(flags),
         Some(Command::UssdEvent(flags)) => event::run(flags),
+        Some(Command::Ask(flags)) => ask::run(flags),
+        Some(Command::RegularRun(flags)) => regular_run::run(flags),
+        Some(Command::Doctor(flags)) => doctor::run(flags),
         Some(Command::Send(flags)) => send::run(flags),
         Some(Command::Simulate(flags)) => simulate::run(flags),
     };
