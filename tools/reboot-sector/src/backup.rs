@@ -214,6 +214,7 @@ mod tests {
             read_only: false,
             busy: false,
             uses: Vec::new(),
+            member_of: None,
         }
     }
 

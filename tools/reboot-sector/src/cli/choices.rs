@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use reboot_sector::firmware::fadt::{self, Reset};
 use reboot_sector::firmware::live;
-use reboot_sector::plan::jitter;
+use reboot_sector::plan::{jitter, order};
 use reboot_sector::sector::{
     Chain, DEFAULT_ORDER, MethodName, ResetPort, Serial, Settings, Text, Wait,
 };
@@ -37,8 +37,8 @@ pub(crate) struct Choices {
     /// Print to a serial line as well: com1 to com4, with a rate if not 115200, as in com1:9600
     #[arg(long)]
     serial: Option<Serial>,
-    /// Insist on the ACPI reset register of this machine, and say what firmware and Linux use
-    #[arg(long)]
+    /// Begin with the way by which Linux resets this machine: its list of odd boards counts
+    #[arg(long, conflicts_with = "methods")]
     probe: bool,
     /// Take the reset register from this copy of another machine's ACPI table FACP
     #[arg(long, value_name = "FILE")]
@@ -48,23 +48,12 @@ pub(crate) struct Choices {
 impl Choices {
     /// The settings. `here`: the sector is for this very machine, so its reset register is used.
     pub(crate) fn settings(&self, here: bool) -> Result<Settings, Failure> {
-        let names: &[MethodName] = if self.methods.is_empty() {
-            &DEFAULT_ORDER
-        } else {
-            &self.methods
-        };
-        let register = self.register(here, names)?;
+        let names = self.order();
+        let register = self.register(here, &names)?;
         if let Some(register) = register {
             show::note(&format!(
                 "ACPI reset: {:#04x} to port {:#x}",
                 register.value, register.port
-            ));
-        }
-        if self.probe {
-            let linux = live::linux_reboot_type();
-            show::note(&format!(
-                "Linux resets by: {}",
-                linux.as_deref().unwrap_or("unknown")
             ));
         }
         Ok(Settings {
@@ -75,8 +64,27 @@ impl Choices {
             wait: self.wait()?,
             soft_tries: self.soft_tries,
             serial: self.serial,
-            chain: Chain::from_names(names, register)?,
+            chain: Chain::from_names(&names, register)?,
         })
+    }
+
+    /// The methods asked for, else those for this machine, else the default.
+    fn order(&self) -> Vec<MethodName> {
+        if !self.methods.is_empty() {
+            return self.methods.clone();
+        }
+        if !self.probe {
+            return DEFAULT_ORDER.to_vec();
+        }
+        let linux = live::linux_reboot_type();
+        let linux = linux.as_deref().unwrap_or("unknown");
+        let order = order::for_linux(linux);
+        let names: Vec<String> = order.iter().map(ToString::to_string).collect();
+        show::note(&format!(
+            "Linux resets by: {linux}; order: {}",
+            names.join(",")
+        ));
+        order
     }
 
     fn wait(&self) -> Result<Wait, Failure> {
@@ -92,9 +100,9 @@ impl Choices {
     }
 
     fn register(&self, here: bool, names: &[MethodName]) -> Result<Option<ResetPort>, Failure> {
-        let insists = self.probe || self.fadt.is_some() || self.methods.contains(&MethodName::Acpi);
-        let wanted = names.contains(&MethodName::Acpi) && (here || insists);
-        if !wanted && !self.probe {
+        let insists = self.fadt.is_some() || self.methods.contains(&MethodName::Acpi);
+        let wanted = here || insists || self.probe;
+        if !wanted || !names.contains(&MethodName::Acpi) {
             return Ok(None);
         }
         let path = self
@@ -114,7 +122,7 @@ impl Choices {
         };
         let words = format!("no ACPI reset out of {}: {why}", path.display());
         if insists {
-            let hint = "leave --probe and --methods acpi out to use the other ways";
+            let hint = "leave --fadt and --methods acpi out to use the other ways";
             return Err(Failure::Failed(format!("{words}; {hint}")));
         }
         show::note(&words);

@@ -44,7 +44,12 @@ impl Restore {
         show::note(&format!("{}: {}", disk.path().display(), disk.facts()));
         let path = disk.path().to_owned();
         let refused = |refusal| Failure::refused(&path, &refusal);
-        for note in plan::admit(disk.facts(), &self.expect.expectation()).map_err(refused)? {
+        let mut admitted = disk.facts().clone();
+        if self.efi {
+            // Such a disk may have got the EFI part alone; then its first sector is not written.
+            admitted.sector_bytes = 512;
+        }
+        for note in plan::admit(&admitted, &self.expect.expectation()).map_err(refused)? {
             show::note(&note);
         }
         let facts = disk.facts();

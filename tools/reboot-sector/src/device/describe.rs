@@ -33,6 +33,7 @@ pub(super) fn describe(path: &Path, metadata: &Metadata) -> io::Result<Facts> {
         read_only: metadata.permissions().readonly(),
         busy: false,
         uses: Vec::new(),
+        member_of: None,
     };
     if !metadata.file_type().is_block_device() {
         return Ok(image);

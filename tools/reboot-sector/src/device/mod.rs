@@ -8,16 +8,22 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock, ioctl_blksszget};
 use rustix::io::Errno;
 
 use crate::plan::{Facts, Plan};
-use crate::table::filesystem::HEAD_LEN;
+use crate::table::filesystem::{HEAD_LEN, TAIL_LEN, tail_sign};
 use crate::table::mbr::{RECORD_LEN, Record};
 
 /// What O_DIRECT wants of memory, on every device.
 const ALIGNMENT: usize = 4096;
+/// How long another program may hold the lock.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+/// The pause between two tries of the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Something the kernel refused.
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +93,11 @@ impl Disk {
             facts.busy = is_busy(&real);
         }
         if to_write {
-            flock(&file, FlockOperation::NonBlockingLockExclusive)
-                .map_err(|error| failed("lock")(error.into()))?;
+            lock(&file).map_err(failed("lock"))?;
         }
         let head = read_head(&mut file).map_err(failed("read"))?;
+        let tail = read_tail(&mut file, facts.size_bytes).map_err(failed("read"))?;
+        facts.member_of = tail_sign(facts.size_bytes, &tail).map(|sign| sign.name);
         Ok(Self {
             path: real,
             file,
@@ -203,6 +210,21 @@ impl Disk {
     }
 }
 
+/// Locks the file for one. udev holds its lock for a moment after each event, so it is asked again.
+fn lock(file: &File) -> io::Result<()> {
+    let end = Instant::now() + LOCK_LIMIT;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < end => thread::sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) => {
+                let words = "another program holds its lock, see lslocks";
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, words));
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
 fn is_write_refusal(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(
@@ -223,4 +245,11 @@ fn read_head(file: &mut File) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_LEN);
     file.take(HEAD_LEN as u64).read_to_end(&mut head)?;
     Ok(head)
+}
+
+fn read_tail(file: &mut File, size_bytes: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(size_bytes.saturating_sub(TAIL_LEN)))?;
+    let mut tail = Vec::new();
+    file.take(TAIL_LEN).read_to_end(&mut tail)?;
+    Ok(tail)
 }

@@ -23,7 +23,8 @@ pub(super) fn of_disk(node: &Path) -> io::Result<Vec<Use>> {
     let mut uses = Vec::new();
     for (part, whole) in parts {
         let on = name_of(&part);
-        let number = word(&part.join("dev")).unwrap_or_default();
+        // Without a number nothing is the same: most mounts have no device.
+        let number = word(&part.join("dev")).unwrap_or_else(|| "?".to_owned());
         let mut put = |kind| {
             let on = on.clone();
             uses.push(Use { kind, on, whole });
@@ -145,5 +146,29 @@ mod tests {
             [PathBuf::from("/dev/sda2"), PathBuf::from("/swap file")]
         );
         assert!(swaps("").is_empty());
+    }
+
+    /// A directory stands for `/sys/block/sda`: this shows devices built on a disk where the kernel has none.
+    #[test]
+    fn devices_built_on_a_disk_or_a_partition_are_uses() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = directory.path().join("sda");
+        for place in ["holders/md0", "sda1/holders/dm-3", "sda2/holders", "queue"] {
+            fs::create_dir_all(disk.join(place)).unwrap();
+        }
+        for part in ["sda1", "sda2"] {
+            fs::write(disk.join(part).join("partition"), "1").unwrap();
+        }
+        let mut uses = of_disk(&disk).unwrap();
+        uses.sort_by_key(|user| !user.whole);
+        let built = |name: &str, on: &str, whole| Use {
+            kind: UseKind::Holder(name.into()),
+            on: on.into(),
+            whole,
+        };
+        assert_eq!(
+            uses,
+            [built("md0", "sda", true), built("dm-3", "sda1", false)]
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 /// A way of resetting that a guest was seen to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// 06 or 0e to port 0xcf9.
+    /// A byte with bit 2, such as 06 or 0e, to port 0xcf9: by itself or as the ACPI reset register.
     Cf9,
     /// fe to port 0x64.
     Keyboard,
@@ -42,7 +42,8 @@ fn way(line: &str) -> Option<Way> {
     let (value, _) = rest.split_once(" size 1")?;
     let number = |text| u32::from_str_radix(text, 16).ok();
     match (number(port)?, number(value)?) {
-        (0xcf9, 0x06 | 0x0e) => Some(Way::Cf9),
+        // Bit 2 starts the reset, the others say which.
+        (0xcf9, value) if value & 4 != 0 => Some(Way::Cf9),
         (0x64, 0xfe) => Some(Way::Keyboard),
         (0x92, value) if value & 1 == 1 => Some(Way::Port92),
         _ => None,
@@ -88,7 +89,7 @@ mod tests {
         };
         let ports = [
             ("0xcf9", "0x2"),
-            ("0xcf9", "0x6"),
+            ("0xcf9", "0xf"),
             ("0x64", "0xfe"),
             ("0x92", "0x3"),
         ];

@@ -24,6 +24,8 @@ pub struct Facts {
     pub busy: bool,
     /// Who uses it, or a part of it.
     pub uses: Vec<Use>,
+    /// What its last bytes say that the whole of it belongs to.
+    pub member_of: Option<&'static str>,
 }
 
 /// What a path leads to.

@@ -3,6 +3,7 @@
 
 mod facts;
 pub mod jitter;
+pub mod order;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -91,6 +92,9 @@ pub fn admit(facts: &Facts, expected: &Expectation) -> Result<Vec<String>, Refus
     if let Some(user) = facts.uses.iter().find(|user| user.whole) {
         return Err(Refusal::InUse(user.to_string()));
     }
+    if let Some(what) = facts.member_of {
+        return Err(Refusal::Member(what));
+    }
     if facts.busy && facts.uses.is_empty() {
         return Err(Refusal::Busy);
     }
@@ -111,7 +115,7 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
     let scheme = table.scheme();
     let has_table = matches!(scheme, Scheme::Mbr | Scheme::Gpt | Scheme::Hybrid);
     if let Some(sign) = filesystem::sign(head)
-        && (sign.in_first_sector || !has_table)
+        && (sign.is_firm() || !has_table)
     {
         return Err(Refusal::FileSystem(sign.name));
     }
@@ -137,6 +141,12 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
                 new[at] = mbr::ACTIVE;
                 allowed.push(at..at + 1);
                 notes.push(format!("partition {number} is marked active"));
+                if matches!(scheme, Scheme::Gpt | Scheme::Hybrid) {
+                    notes.push(
+                        "some UEFI firmware then does not boot from this GPT disk; restore takes the mark back"
+                            .to_owned(),
+                    );
+                }
             }
             (true, None) => return Err(Refusal::NothingToActivate),
             (false, _) => notes.push(
@@ -161,7 +171,8 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
 }
 
 /// Plans to put code from a backup back. The table stays as it is now, it may have changed since; with
-/// `whole` it becomes that of the backup.
+/// `whole` it becomes that of the backup. What an installation sets besides code is taken back where
+/// nothing else changed: an active flag, and the mark 55 AA of a blank disk.
 ///
 /// # Errors
 /// When the disk has no first sector.
@@ -173,7 +184,10 @@ pub fn restore(head: &[u8], backup: &Record, whole: bool) -> Result<Plan, Refusa
     let mut new = old;
     new[..CODE_LEN].copy_from_slice(&backup[..CODE_LEN]);
     if old[CODE_LEN..] != backup[CODE_LEN..] {
-        if whole {
+        if is_our_doing(backup, &old) {
+            new = *backup;
+            notes.push("the active flag, or the mark 55 AA, is taken back too".to_owned());
+        } else if whole {
             new = *backup;
             notes.push("the partition table becomes that of the backup".to_owned());
         } else {
@@ -183,4 +197,19 @@ pub fn restore(head: &[u8], backup: &Record, whole: bool) -> Result<Plan, Refusa
         }
     }
     Ok(Plan { old, new, notes })
+}
+
+/// Everything behind the code differs by no more than what [`install`] sets there.
+fn is_our_doing(before: &Record, now: &Record) -> bool {
+    let table = mbr::read(before);
+    let mut expected = *before;
+    if table.scheme() == Scheme::None {
+        expected[MARK..].copy_from_slice(&MARK_BYTES);
+    }
+    if !table.has_active()
+        && let Some((number, _)) = table.used().next()
+    {
+        expected[ENTRIES + (number - 1) * ENTRY_LEN] = mbr::ACTIVE;
+    }
+    expected[CODE_LEN..] == now[CODE_LEN..]
 }

@@ -58,6 +58,12 @@ pub enum Refusal {
          If it is a leftover, wipefs shows and removes it"
     )]
     FileSystem(&'static str),
+    /// A part of an array, as its end says.
+    #[error(
+        "it is {0} as a whole, so its first sector belongs to that. If it is a leftover, wipefs or \
+         mdadm --zero-superblock removes it"
+    )]
+    Member(&'static str),
     /// Bytes that are no table.
     #[error(
         "its first sector has no partition table that makes sense; look with fdisk -l, and make one with sfdisk"

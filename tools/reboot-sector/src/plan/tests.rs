@@ -16,6 +16,7 @@ fn disk() -> Facts {
         read_only: false,
         busy: false,
         uses: Vec::new(),
+        member_of: None,
     }
 }
 
@@ -89,6 +90,10 @@ fn what_is_no_fit_disk_is_refused() {
             busy: true,
             ..disk()
         },
+        Facts {
+            member_of: Some("an MD member"),
+            ..disk()
+        },
     ];
     for facts in cases {
         assert!(admit(&facts, &Expectation::default()).is_err(), "{facts:?}");
@@ -140,6 +145,12 @@ fn file_systems_are_refused_unless_a_table_makes_them_leftovers() {
     let mut leftover = head();
     leftover[1080..1082].copy_from_slice(&[0x53, 0xef]);
     assert!(install(&leftover, &request(false)).is_ok());
+    let mut member = head();
+    member[4096..4100].copy_from_slice(&[0xfc, 0x4e, 0x2b, 0xa9]);
+    assert_eq!(
+        install(&member, &request(false)),
+        Err(Refusal::FileSystem("an MD member"))
+    );
     let mut luks = head();
     luks[..6].copy_from_slice(b"LUKS\xba\xbe");
     assert_eq!(
@@ -173,6 +184,31 @@ fn restoring_keeps_a_table_that_changed_unless_all_is_asked_for() {
     assert_eq!(code_only.new[..CODE_LEN], backup[..CODE_LEN]);
     assert_eq!(code_only.new[CODE_LEN..], now[CODE_LEN..512]);
     assert_eq!(restore(&now, &backup, true).unwrap().new, backup);
+}
+
+#[test]
+fn restoring_takes_back_the_active_flag_and_the_mark_that_were_set() {
+    for (before, activate) in [(head(), true), (vec![0; 512], false)] {
+        let plan = install(&before, &request(activate)).unwrap();
+        assert_ne!(plan.new[CODE_LEN..], plan.old[CODE_LEN..]);
+        let back = restore(&plan.new, &plan.old, false).unwrap();
+        assert_eq!(back.new[..], before[..512]);
+    }
+    // Another flag than ours is somebody else's.
+    let mut second = head();
+    second[462..478].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+    let mut now = second.clone();
+    now[446] = 0x80;
+    let backup: Record = *second.first_chunk().unwrap();
+    assert_eq!(restore(&now, &backup, false).unwrap().new[446], 0x80);
+}
+
+#[test]
+fn an_active_flag_on_a_gpt_disk_is_warned_of() {
+    let mut gpt = head();
+    gpt[450] = mbr::PROTECTIVE;
+    let notes = install(&gpt, &request(true)).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("UEFI")), "{notes:?}");
 }
 
 proptest! {

@@ -3,19 +3,22 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reboot_sector::efi;
-use reboot_sector::emulator::{Machine, Outcome};
+use reboot_sector::emulator::{Machine, Outcome, Running};
 use reboot_sector::firmware::boot_option::wide;
 use reboot_sector::firmware::boot_order::Variables;
-use reboot_sector::sector::{Text, Wait};
+use reboot_sector::sector::{Settings, Text, Wait};
 
-use crate::parts::{PATIENCE, disk, have_qemu, settings};
+use crate::machines::hangs;
+use crate::parts::{HISTORIC, PATIENCE, disk, have_qemu, settings};
 use crate::uefi::{firmware, image_without_fallback, serial_shows};
 
 /// Resets until the boot server answers.
 const FAILURES: usize = 2;
+/// Seconds that the disk waits, in which the file appears.
+const COUNTDOWN: u32 = 4;
 
 /// Writes 10h to QEMU's exit device: exit code 33. mov dx, f4h; mov al, 10h; out dx, al; jmp $
 const NETWORK_PROGRAM: [u8; 8] = [0xba, 0xf4, 0, 0xb0, 0x10, 0xee, 0xeb, 0xfe];
@@ -60,13 +63,28 @@ fn count(directory: &Path, words: &str) -> usize {
     String::from_utf8_lossy(&text).matches(words).count()
 }
 
+/// Waits until the disk was booted after the last failure. The sector still counts down then, so the file
+/// that the test serves next is there before the network is tried again.
+fn fails(running: &mut Running, boots: impl Fn() -> usize) {
+    let end = Instant::now() + PATIENCE;
+    while boots() < FAILURES {
+        let outcome = running.wait(Duration::from_millis(100)).unwrap();
+        assert!(!matches!(outcome, Outcome::Ended(_)), "{outcome:?}");
+        assert!(Instant::now() < end, "{} boots of the disk", boots());
+    }
+}
+
 #[test]
 fn a_bios_machine_boots_from_the_network_after_two_failures() {
     if !have_qemu() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let mut machine = machine(&directory, &settings().emit());
+    let settings = Settings {
+        wait: Wait::new(COUNTDOWN, 0).unwrap(),
+        ..settings()
+    };
+    let mut machine = machine(&directory, &settings.emit());
     let console = directory.path().join("seabios");
     let console = format!("file,id=seabios,path={}", console.display());
     let device = "isa-debugcon,iobase=0x402,chardev=seabios";
@@ -74,11 +92,10 @@ fn a_bios_machine_boots_from_the_network_after_two_failures() {
         .more
         .extend(["-chardev", &console, "-device", device].map(Into::into));
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
-    while count(directory.path(), "Booting from Hard Disk") < FAILURES {
-        // SeaBIOS adds resets of its own, so boots are counted, not resets.
-        let outcome = running.wait(PATIENCE).unwrap();
-        assert!(matches!(outcome, Outcome::Reset(_)), "{outcome:?}");
-    }
+    // SeaBIOS adds resets of its own, so boots are counted, not resets.
+    fails(&mut running, || {
+        count(directory.path(), "Booting from Hard Disk")
+    });
     serve(directory.path(), "boot.0", &NETWORK_PROGRAM);
     let mut outcome = running.wait(PATIENCE).unwrap();
     while let Outcome::Reset(_) = outcome {
@@ -95,12 +112,12 @@ fn a_bios_machine_with_the_historic_sector_never_comes_back() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let machine = machine(&directory, &[0x0f, 0x01, 0x1e, 0, 0, 0xcd, 3]);
+    let machine = machine(&directory, &HISTORIC);
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
-    assert_eq!(
-        running.wait(Duration::from_secs(20)).unwrap(),
-        Outcome::StillRuns
-    );
+    // The boot server comes back, and nobody asks it.
+    hangs(&mut running, || {
+        serve(directory.path(), "boot.0", &NETWORK_PROGRAM)
+    });
 }
 
 /// A boot option for PXE over IPv4 on the card at PCI 0:5.0 (UEFI 2.10, 10.3).
@@ -146,30 +163,28 @@ fn a_uefi_machine_boots_from_the_network_after_two_failures() {
         .more
         .extend(["-netdev", &network, "-device", card].map(Into::into));
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
-    for turn in 1..=FAILURES {
-        let outcome = running.wait(PATIENCE).unwrap();
-        assert!(
-            matches!(outcome, Outcome::Reset(_)),
-            "failure {turn}: {outcome:?}"
-        );
-    }
+    let line = directory.path().join("serial");
+    let times = |words: &str| {
+        let bytes = fs::read(&line).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).matches(words).count()
+    };
+    let disk = "starting Boot0001 \"reboot-sector\"";
+    fails(&mut running, || times(disk));
     let text = Text::new(" s, and this came from the network").unwrap();
     let program = efi::emit(&text, Wait::new(3000, 0).unwrap()).unwrap();
     serve(directory.path(), "boot.efi", &program);
+    let outcome = running.wait(PATIENCE).unwrap();
+    assert!(matches!(outcome, Outcome::Reset(_)), "{outcome:?}");
     // No further reset: the third try is the one that boots.
     serial_shows(
         &mut running,
         directory.path(),
         "2999 s, and this came from the network",
     );
-    let serial = fs::read(directory.path().join("serial")).unwrap();
-    let serial = String::from_utf8_lossy(&serial);
-    assert_eq!(
-        serial
-            .matches("starting Boot0001 \"reboot-sector\"")
-            .count(),
-        FAILURES,
-        "{serial}"
-    );
-    assert_eq!(serial.matches("1 s to reset").count(), FAILURES, "{serial}");
+    let serial = fs::read_to_string(&line).unwrap_or_default();
+    assert_eq!(times(disk), FAILURES, "{serial}");
+    assert_eq!(times("1 s to reset"), FAILURES, "{serial}");
+    assert_eq!(times("Start PXE over IPv4"), FAILURES + 1, "{serial}");
+    let failed = "failed to load Boot0000 \"network\"";
+    assert_eq!(times(failed), FAILURES, "{serial}");
 }

@@ -11,7 +11,10 @@ use tempfile::TempDir;
 use crate::skip::skip;
 
 /// Longer than anything takes on a busy machine with two processors; a test that waits so long failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The sector of earlier years: lidt [0]; int 3.
+pub(crate) const HISTORIC: [u8; 7] = [0x0f, 0x01, 0x1e, 0, 0, 0xcd, 0x03];
 
 /// The programs can be run; else the running test is reported as skipped.
 pub(crate) fn have(programs: &[&str]) -> bool {
