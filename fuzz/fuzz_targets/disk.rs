@@ -4,9 +4,11 @@
 use libfuzzer_sys::fuzz_target;
 use reboot_sector::backup::Backup;
 use reboot_sector::efi;
+use reboot_sector::efi::found::Found;
 use reboot_sector::plan::{Request, install};
 use reboot_sector::report;
 use reboot_sector::sector::layout::CODE_LEN;
+use reboot_sector::table::filesystem::tail_sign;
 use reboot_sector::table::gpt::{GptError, Header};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -15,8 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         let partitions = header.partitions(bytes.get(1024..).unwrap_or_default())?;
         Ok((header, partitions))
     });
-    let _report = report::judge(bytes, 512, &gpt);
-    let _none = report::judge(bytes, 4096, &Err(GptError::Absent));
+    let _report = report::judge(bytes, 512, &gpt, Some(Found::judge(Some(bytes), None)));
+    let _none = report::judge(bytes, 4096, &Err(GptError::Absent), None);
     let request = Request {
         code: [0xeb; CODE_LEN],
         activate: bytes.first() == Some(&1),
@@ -26,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(plan.old[..], bytes[..512]);
     }
     let _settings = efi::read(bytes);
+    let _member = tail_sign(bytes.len() as u64, bytes);
     if let Ok(text) = str::from_utf8(bytes) {
         let _backup = Backup::read_text(text);
     }

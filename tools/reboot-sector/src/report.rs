@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::efi::found::Found;
 use crate::loader::{self, Loader};
 use crate::sector::Ours;
 use crate::table::filesystem::{looks_like_fat, sign};
@@ -36,6 +37,8 @@ pub struct Report {
     pub table: &'static str,
     /// The disk signature, as in PARTUUIDs.
     pub disk_signature: String,
+    /// What the EFI system partition holds of ours; `None` where there is none.
+    pub efi: Option<Found>,
     /// Why a BIOS would not boot this disk, or might not; empty when nothing speaks against it.
     pub bios_doubts: Vec<String>,
     /// Why UEFI firmware would not start the EFI application from it.
@@ -45,8 +48,9 @@ pub struct Report {
 /// A GPT as far as it was found.
 pub type Gpt = Result<(Header, Vec<Partition>), GptError>;
 
-/// Judges the start of a disk, with sectors of `sector_bytes`.
-pub fn judge(head: &[u8], sector_bytes: u32, gpt: &Gpt) -> Option<Report> {
+/// Judges the start of a disk, with sectors of `sector_bytes`, its GPT, and what its EFI system partition
+/// was found to hold.
+pub fn judge(head: &[u8], sector_bytes: u32, gpt: &Gpt, efi: Option<Found>) -> Option<Report> {
     let record: &Record = head.first_chunk()?;
     let loader = record
         .first_chunk()
@@ -90,7 +94,8 @@ pub fn judge(head: &[u8], sector_bytes: u32, gpt: &Gpt) -> Option<Report> {
         },
         disk_signature: format!("{:08x}", table.disk_signature),
         bios_doubts: bios_doubts(head, record, sector_bytes, &loader),
-        uefi_doubts: uefi_doubts(&table, gpt),
+        uefi_doubts: uefi_doubts(&table, gpt, efi.as_ref()),
+        efi,
     })
 }
 
@@ -130,10 +135,10 @@ fn bios_doubts(head: &[u8], record: &Record, sector_bytes: u32, loader: &Loader)
     doubts
 }
 
-fn uefi_doubts(table: &mbr::Mbr, gpt: &Gpt) -> Vec<String> {
+fn uefi_doubts(table: &mbr::Mbr, gpt: &Gpt, efi: Option<&Found>) -> Vec<String> {
     match gpt {
         Ok((_, partitions)) if partitions.iter().any(|part| part.kind == gpt::EFI_SYSTEM) => {
-            Vec::new()
+            efi.map(Found::doubts).unwrap_or_default()
         }
         Ok(_) => vec!["the GPT has no EFI system partition".to_owned()],
         Err(GptError::Absent) if table.used().any(|(_, entry)| entry.kind == mbr::EFI_SYSTEM) => {
@@ -162,6 +167,14 @@ impl Report {
             line(
                 "text",
                 &format!("{:?}", self.text.as_deref().unwrap_or_default()),
+            );
+        }
+        if let Some(efi) = &self.efi {
+            let wait = |seconds| format!("waits {seconds} s, {}", efi.place());
+            let known = efi.wait_seconds.map(wait);
+            line(
+                "EFI part",
+                &known.unwrap_or_else(|| "none of ours".to_owned()),
             );
         }
         line("table", self.table);

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use reboot_sector::device::Disk;
+use reboot_sector::efi::found::{Application, Found};
+use reboot_sector::firmware::live;
 use reboot_sector::report::{self, Gpt, Report};
 use reboot_sector::table::filesystem::HEAD_LEN;
 use reboot_sector::table::gpt::{GptError, Header};
 
-use super::{Failure, show};
+use super::{Failure, show, uefi};
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
@@ -23,6 +25,9 @@ pub(crate) struct Inspect {
     /// Print the instructions as well
     #[arg(long)]
     disassemble: bool,
+    /// Where efivarfs is mounted
+    #[arg(long, value_name = "DIRECTORY", default_value = live::EFI_VARIABLES)]
+    efi_variables: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -32,11 +37,17 @@ pub(crate) struct Verify {
     /// Print an object for machines
     #[arg(long)]
     json: bool,
+    /// Judge the EFI application and its boot option instead of the boot sector
+    #[arg(long)]
+    efi: bool,
+    /// Where efivarfs is mounted
+    #[arg(long, value_name = "DIRECTORY", default_value = live::EFI_VARIABLES)]
+    efi_variables: PathBuf,
 }
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let (report, head) = look(&self.device)?;
+        let (report, head) = look(&self.device, &self.efi_variables)?;
         show::out(&if self.json {
             json(&report)
         } else {
@@ -51,19 +62,46 @@ impl Inspect {
 
 impl Verify {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let (report, _) = look(&self.device)?;
+        let (report, _) = look(&self.device, &self.efi_variables)?;
+        let (word, code) = if self.efi {
+            judge_efi(report.efi.as_ref())
+        } else {
+            judge_sector(report.code)
+        };
         show::out(&if self.json {
             json(&report)
         } else {
-            format!("{}\n", report.code)
+            format!("{word}\n")
         });
-        Ok(ExitCode::from(match report.code {
-            "ours" => 0,
-            "ours-old" => 10,
-            "none" => 12,
-            "ours-damaged" => 13,
-            _ => 11,
-        }))
+        Ok(ExitCode::from(code))
+    }
+}
+
+fn judge_sector(word: &str) -> (String, u8) {
+    let code = match word {
+        "ours" => 0,
+        "ours-old" => 10,
+        "none" => 12,
+        "ours-damaged" => 13,
+        _ => 11,
+    };
+    (word.to_owned(), code)
+}
+
+/// The file first; one that is well but that the firmware does not start last is 14.
+fn judge_efi(found: Option<&Found>) -> (String, u8) {
+    let Some(found) = found else {
+        return ("none".to_owned(), 12);
+    };
+    match found.application {
+        Application::Ours if found.last == Some(false) => {
+            ("ours, but ".to_owned() + &found.place(), 14)
+        }
+        Application::Ours => ("ours".to_owned(), 0),
+        Application::OursOld => ("ours-old".to_owned(), 10),
+        Application::Unknown => ("unknown".to_owned(), 11),
+        Application::None => ("none".to_owned(), 12),
+        Application::OursDamaged => ("ours-damaged".to_owned(), 13),
     }
 }
 
@@ -72,8 +110,9 @@ fn json(report: &Report) -> String {
     serde_json::to_string(report).unwrap_or_default() + "\n"
 }
 
-fn look(device: &Path) -> Result<(Report, Vec<u8>), Failure> {
-    let (head, sector_bytes, gpt) = if device == Path::new("-") {
+/// Reads all that is to be judged. Standard input has a first sector and no more.
+fn look(device: &Path, variables: &Path) -> Result<(Report, Vec<u8>), Failure> {
+    let (head, sector_bytes, gpt, efi) = if device == Path::new("-") {
         let mut head = Vec::new();
         let input = std::io::stdin()
             .lock()
@@ -84,14 +123,15 @@ fn look(device: &Path) -> Result<(Report, Vec<u8>), Failure> {
             let at = usize::try_from(at).ok()?;
             head.get(at..at.checked_add(len)?).map(<[u8]>::to_vec)
         });
-        (head, 512, gpt)
+        (head, 512, gpt, None)
     } else {
         let disk = Disk::open(device, false)?;
         let sector_bytes = disk.facts().sector_bytes;
         let gpt = gpt_of_disk(&disk);
-        (disk.head().to_vec(), sector_bytes, gpt)
+        let efi = uefi::look(&disk, variables);
+        (disk.head().to_vec(), sector_bytes, gpt, efi)
     };
-    let report = report::judge(&head, sector_bytes, &gpt);
+    let report = report::judge(&head, sector_bytes, &gpt, efi);
     let short = || {
         let words = format!(
             "{} has {} bytes; a boot sector has 512",

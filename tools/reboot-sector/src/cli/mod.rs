@@ -36,7 +36,7 @@ enum Command {
     Install(install::Install),
     /// Say what is there, and whether this disk would boot it
     Inspect(inspect::Inspect),
-    /// For fleets: 0 ours, 10 ours of another version, 11 other code, 12 none, 13 ours but damaged
+    /// For fleets: 0 ours, 10 ours of another version, 11 other, 12 none, 13 ours but damaged, 14 not last
     Verify(inspect::Verify),
     /// Put the code from a backup back
     Restore(restore::Restore),

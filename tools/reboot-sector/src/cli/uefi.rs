@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use reboot_sector::device::Disk;
+use reboot_sector::efi::found::Found;
 use reboot_sector::efi::{self, esp};
 use reboot_sector::firmware::boot_order::{self, Change, Variables};
 use reboot_sector::firmware::live;
@@ -194,6 +195,19 @@ pub(super) fn remove(disk: &Disk, variables: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the EFI system partition and, on the machine itself, the boot order hold of ours.
+pub(super) fn look(disk: &Disk, variables: &Path) -> Option<Found> {
+    let (esp, _) = find(disk).ok()?;
+    if disk.facts().kind == Kind::Image {
+        return Some(Found::judge(esp.read(&efi::FALLBACK).ok().as_deref(), None));
+    }
+    let file = esp.read(&efi::PLACE).ok();
+    let order = live::variables(variables).ok();
+    let mut found = Found::judge(file.as_deref(), order.as_ref());
+    found.secure_boot = live::secure_boot(variables);
+    Some(found)
+}
+
 fn find(disk: &Disk) -> Result<(Esp, Partition), Failure> {
     let name = disk.path().display();
     let (_, partitions) =
@@ -272,7 +286,8 @@ impl Esp {
         match self {
             Self::Mounted(root) => fs::read(esp::path_below(root, place)),
             Self::Bytes { path, start, len } => {
-                esp::read_from_slice(self.slice(path, *start, *len)?, place)
+                let slice = esp::Slice::new(File::open(path)?, *start, *len);
+                esp::read_from_slice(slice, place)
             }
         }
     }

@@ -2,6 +2,7 @@
 //! Pure, but for `esp.rs`, which puts the file into a FAT file system. Commands call it.
 
 pub mod esp;
+pub mod found;
 #[cfg(test)]
 mod oracle;
 
@@ -14,6 +15,8 @@ use crate::table::gpt::Partition;
 const TEMPLATE: &[u8] = include_bytes!("app.efi");
 /// Marks the settings in it.
 const MAGIC: &[u8; 8] = b"RbSeEFI1";
+/// The same in every version.
+const MAGIC_ANY: &[u8; 7] = b"RbSeEFI";
 /// Letters of text, a zero among them.
 const TEXT_UNITS: usize = 48;
 /// Bytes of the settings: magic, two numbers, text, CRC-32 of what is before it.

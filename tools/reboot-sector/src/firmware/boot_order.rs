@@ -57,7 +57,8 @@ pub fn take_out(variables: &Variables, ours: &LoadOption) -> Option<(u16, Vec<u1
     Some((number, without(&variables.order, number).collect()))
 }
 
-fn find(variables: &Variables, ours: &LoadOption) -> Option<u16> {
+/// The number of our option.
+pub fn find(variables: &Variables, ours: &LoadOption) -> Option<u16> {
     let is_ours = |bytes: &[u8]| {
         LoadOption::read(bytes)
             .is_some_and(|old| old.description == ours.description && old.file == ours.file)

@@ -257,8 +257,23 @@ fn secure_boot_and_a_missing_partition_stop_an_installation_before_it_begins() {
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("Secure Boot is on"));
     fs::remove_file(variables.join(format!("SecureBoot-{guid}"))).unwrap();
+    let verify = || {
+        let out = program()
+            .args(["verify", "--efi", "--efi-variables"])
+            .args([&variables, device.path()])
+            .output()
+            .unwrap();
+        out.status.code().unwrap()
+    };
+    assert_eq!(verify(), 12);
     let installed = install("--both");
     assert_eq!(installed.status.code(), Some(0), "{installed:?}");
+    assert_eq!(verify(), 0);
+    let order = variables.join(format!("BootOrder-{guid}"));
+    let [ours, other] = [fs::read(&order).unwrap(), vec![7, 0, 0, 0, 0, 0, 9, 0]];
+    fs::write(&order, other).unwrap();
+    assert_eq!(verify(), 14);
+    fs::write(&order, ours).unwrap();
     let found = live::variables(&variables).unwrap();
     assert_eq!(found.order, [0]);
     drop(device);
