@@ -65,9 +65,16 @@ pub fn judge(head: &[u8], sector_bytes: u32, gpt: &Gpt, efi: Option<Found>) -> O
         Loader::Ours(Ours::OtherVersion(version)) => Some(*version),
         _ => None,
     };
+    // Without the mark it does not run, and a fleet's audit must say so.
+    let (code, description) = if settings.is_some() && !table.marked {
+        let words = "reboot-sector, but the mark 55 AA is gone: no BIOS boots it";
+        ("ours-damaged", words.to_owned())
+    } else {
+        (loader.word(), loader.describe())
+    };
     Some(Report {
-        code: loader.word(),
-        description: loader.describe(),
+        code,
+        description,
         version,
         wait_seconds: settings.map(|settings| settings.wait.total_seconds()),
         jitter_seconds: settings.map(|settings| settings.wait.jitter_seconds()),

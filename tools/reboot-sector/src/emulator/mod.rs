@@ -28,6 +28,8 @@ pub struct Machine {
     pub memory_mib: u32,
     /// The disk; changes to it are dropped.
     pub disk: PathBuf,
+    /// Log what the guest writes to ports, for [`Running::ways`]; that makes it slower.
+    pub logs_ports: bool,
     /// Keep running after a reset, instead of ending at the first.
     pub reboots: bool,
     /// Further arguments.
@@ -72,6 +74,7 @@ impl Machine {
             kind: kind.to_owned(),
             memory_mib: if kind.starts_with("isapc") { 16 } else { 64 },
             disk: disk.to_owned(),
+            logs_ports: true,
             reboots: false,
             more: Vec::new(),
         }
@@ -102,16 +105,11 @@ impl Machine {
         ]);
         command.args(["-display", "none", "-nodefaults", "-vga", "std"]);
         command
-            .args([
-                "-qmp",
-                "stdio",
-                "-d",
-                "cpu_reset",
-                "-trace",
-                "memory_region_ops_write",
-                "-D",
-            ])
+            .args(["-qmp", "stdio", "-d", "cpu_reset", "-D"])
             .arg(log);
+        if self.logs_ports {
+            command.args(["-trace", "memory_region_ops_write"]);
+        }
         command.arg("-drive");
         command.arg(format!("file={path},format=raw,if={interface},snapshot=on"));
         if interface != "ide" {

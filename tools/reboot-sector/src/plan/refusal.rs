@@ -54,7 +54,7 @@ pub enum Refusal {
     Busy,
     /// A file system or the like where a table should be.
     #[error(
-        "it holds {0} on the whole disk, without a partition table; boot code would damage that. \
+        "it holds {0} on the whole disk, not in a partition; boot code is none of its business. \
          If it is a leftover, wipefs shows and removes it"
     )]
     FileSystem(&'static str),

@@ -4,6 +4,7 @@
 
 mod console;
 mod devices;
+mod guest;
 mod killed;
 mod machines;
 mod network;

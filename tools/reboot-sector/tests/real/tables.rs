@@ -14,7 +14,7 @@ fn blank(directory: &Path) -> PathBuf {
 }
 
 /// Runs a tool on the image, which must succeed, and gives what it printed.
-fn edit(name: &str, arguments: &[&str], image: &Path, input: &str) -> String {
+pub(crate) fn edit(name: &str, arguments: &[&str], image: &Path, input: &str) -> String {
     let mut command = tool(name);
     let placed = arguments.iter().map(|argument| match *argument {
         "IMAGE" => image.as_os_str().to_owned(),
@@ -62,7 +62,11 @@ fn is_ours(image: &Path) -> bool {
         .success()
 }
 
-const MBR: &str = "label: dos\nlabel-id: 0xdeadbeef\nsize=16MiB, type=82\nsize=16MiB, type=83\n";
+pub(crate) const MBR: &str =
+    "label: dos\nlabel-id: 0xdeadbeef\nsize=16MiB, type=82\nsize=16MiB, type=83\n";
+/// With an EFI system partition first.
+pub(crate) const GPT_WITH_ESP: &str =
+    "label: gpt\nsize=16MiB, type=uefi\nsize=8MiB, type=swap\nsize=24MiB\n";
 const GPT: &str = "label: gpt\nsize=16MiB, type=swap\nsize=16MiB, type=linux\n";
 
 /// Installs on what was made; blkid, sfdisk and parted see the same as before.
@@ -169,7 +173,69 @@ fn a_hybrid_disk_stays_as_it_is() {
         .stdout;
     assert!(String::from_utf8_lossy(&out).contains("\"table\":\"hybrid\""));
     installs_without_a_trace(&image);
+    survives("sgdisk", &["-c", "1:new", "IMAGE"], &image, "");
+    survives(
+        "sfdisk",
+        &["--part-label", "IMAGE", "2", "newer"],
+        &image,
+        "",
+    );
+    survives(
+        "parted",
+        &["-s", "IMAGE", "name", "1", "newest"],
+        &image,
+        "",
+    );
     assert!(edit("sgdisk", &["-v", "IMAGE"], &image, "").contains("No problems found"));
+}
+
+#[test]
+fn disks_made_by_every_tool_stay_as_they_are() {
+    if !have(&["sfdisk", "parted", "blkid", "sgdisk"]) {
+        return;
+    }
+    let parted = |label| {
+        let part = [
+            "mkpart", "primary", "1MiB", "20MiB", "mkpart", "primary", "20MiB", "40MiB",
+        ];
+        [&["-s", "IMAGE", "mklabel", label][..], &part].concat()
+    };
+    let sgdisk = [
+        "-o", "-n", "1:0:+16M", "-n", "2:0:+8M", "-t", "2:8200", "IMAGE",
+    ];
+    for (name, arguments) in [
+        ("parted", parted("msdos")),
+        ("parted", parted("gpt")),
+        ("sgdisk", sgdisk.to_vec()),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let image = blank(directory.path());
+        edit(name, &arguments, &image, "");
+        installs_without_a_trace(&image);
+    }
+}
+
+#[test]
+fn tools_that_start_a_disk_anew_are_seen_by_verify() {
+    if !have(&["sfdisk", "parted", "sgdisk", "mkswap", "wipefs"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    for (name, arguments) in [
+        ("parted", &["-s", "IMAGE", "mklabel", "msdos"][..]),
+        ("sgdisk", &["-Z", "IMAGE"]),
+        ("mkswap", &["-f", "IMAGE"]),
+        // The code stays, but without the mark no BIOS boots it.
+        ("wipefs", &["-q", "-a", "-f", "IMAGE"]),
+    ] {
+        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        edit("sfdisk", &["IMAGE"], &image, MBR);
+        install(&image);
+        assert!(is_ours(&image));
+        edit(name, arguments, &image, "");
+        assert!(!is_ours(&image), "{name} {arguments:?}");
+    }
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Firmware {
         fs::write(&variables, &self.variables).unwrap();
         let mut machine = Machine::new("q35", image);
         machine.memory_mib = 256;
+        machine.logs_ports = false;
         machine.more = vec![
             "-drive".into(),
             format!(
@@ -57,6 +58,11 @@ impl Firmware {
             format!("file:{}", directory.join("serial").display()).into(),
         ];
         machine
+    }
+
+    /// Goes on with the variables of a machine that ran in `directory`.
+    pub(crate) fn keep_variables(&mut self, directory: &Path) {
+        self.variables = fs::read(directory.join("variables")).unwrap();
     }
 
     /// Carries out the plan for these variables, as efivarfs would.
