@@ -108,7 +108,7 @@ impl Loop {
         }
     }
 
-    fn partition(&self, number: u32) -> PathBuf {
+    pub(crate) fn partition(&self, number: u32) -> PathBuf {
         PathBuf::from(format!("{}p{number}", self.path.display()))
     }
 }
@@ -126,7 +126,7 @@ impl Drop for Loop {
 }
 
 /// Runs a command when dropped, so that a failed test leaves nothing behind.
-struct After(&'static str, Vec<PathBuf>);
+pub(crate) struct After(pub(crate) &'static str, pub(crate) Vec<PathBuf>);
 
 impl Drop for After {
     fn drop(&mut self) {
@@ -199,7 +199,7 @@ impl Bench {
     }
 }
 
-fn run(program: &str, arguments: &[&OsStr]) {
+pub(crate) fn run(program: &str, arguments: &[&OsStr]) {
     let out = tool(program).args(arguments).output().unwrap();
     assert!(out.status.success(), "{program}: {out:?}");
 }
