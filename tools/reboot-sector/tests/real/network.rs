@@ -116,7 +116,7 @@ fn a_bios_machine_with_the_historic_sector_never_comes_back() {
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
     // The boot server comes back, and nobody asks it.
     hangs(&mut running, || {
-        serve(directory.path(), "boot.0", &NETWORK_PROGRAM)
+        serve(directory.path(), "boot.0", &NETWORK_PROGRAM);
     });
 }
 
