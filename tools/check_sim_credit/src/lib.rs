@@ -1,7 +1,8 @@
 //! `check_sim_credit`: what a prepaid SIM has left, asked by USSD, understood, and judged in time.
 //!
-//! The library is the plan: bytes and figures in, decisions out. What touches a file stands in [`store`], [`spool`]
-//! and [`history`]. The command line is in `main.rs`.
+//! [`ussd`], [`answer`] and [`judge`] are pure: bytes in, figures and decisions out. What touches the world
+//! stands in [`modem`], [`mmcli`], [`store`], [`spool`], [`history`] and [`doctor`]. The command line is
+//! in `main.rs`.
 
 pub mod answer;
 pub mod doctor;

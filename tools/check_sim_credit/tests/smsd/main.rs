@@ -81,6 +81,26 @@ impl Office {
         Some(office)
     }
 
+    /// Opens one whose smsd closes the port every second for our program to ask.
+    fn open_for_regular_run(script: &str) -> Option<Self> {
+        let office = Self::open(script, None)?;
+        let runner = office.path("runner");
+        let root = office.path("");
+        let root = root.to_str().unwrap().trim_end_matches('/');
+        let text = format!(
+            "#!/bin/sh\n{PROGRAM} regular-run --device {root}/modem --lock-dir {root}/run -t 20 --state {root}/answer \"$@\" \
+             >>{root}/runner.log && {{ cat {root}/answer; echo; }} >>{root}/answers\n"
+        );
+        fs::write(&runner, text).unwrap();
+        fs::set_permissions(&runner, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut configuration = fs::read_to_string(office.path("smsd.conf")).unwrap();
+        configuration.push_str(&format!(
+            "regular_run = {root}/runner\nregular_run_interval = 1\n"
+        ));
+        fs::write(office.path("smsd.conf"), configuration).unwrap();
+        Some(office)
+    }
+
     fn start(&mut self) {
         let smsd = Command::new(SMSD)
             .arg("-t")
@@ -236,6 +256,31 @@ fn smsd_asks_while_it_sends_and_nothing_is_lost() {
         line.starts_with("SIM CREDIT CRITICAL - CHF -0.44, 25 SMS until 2009-10-01"),
         "{line}"
     );
+}
+
+#[test]
+fn the_program_asks_while_smsd_has_the_port_closed() {
+    const QUESTIONS: usize = 3;
+    let Some(mut office) = Office::open_for_regular_run("siemens") else {
+        return;
+    };
+    office.start();
+    for number in 1..=QUESTIONS {
+        office.send(&format!("alarm {number} between questions"));
+    }
+    wait_for("the answers", || office.answers().len() >= QUESTIONS);
+    wait_for("the messages", || office.told("message").len() >= QUESTIONS);
+    for answer in office.answers() {
+        assert!(
+            answer.contains("Credit actuel: CHF -0,44; 25 SMS"),
+            "{answer}"
+        );
+    }
+    let delivered = office.delivered();
+    for number in 1..=QUESTIONS {
+        let text = format!("alarm {number} between questions");
+        assert_eq!(delivered.get(&text), Some(&1), "{text}");
+    }
 }
 
 #[test]
