@@ -1,0 +1,475 @@
+//! Free text: labelled fields and lists; the French warning is one dialect of it.
+//!
+//! Only an address with a label, or the only address of a letter, is taken for the accused one. The same
+//! search finds second statements beside a form.
+
+use std::net::IpAddr;
+
+use super::fact;
+use super::repair::{cut, unquoted};
+use crate::claim::{ASIDES_MAX, Aside, Claim, EVENTS_MAX, Event, Fact, Format, Place, Protocol};
+use crate::mail::Mail;
+use crate::scan::{self, Field};
+use crate::time::{self, When};
+
+/// Labelled lines that are looked at.
+const FIELDS_MAX: usize = 2_000;
+
+/// A letter reads as a complaint if it has one of these words.
+const WORDS: [&str; 22] = [
+    "infring",
+    "abuse",
+    "attack",
+    "complain",
+    "copyright",
+    "intrusion",
+    "scan",
+    "spam",
+    "brute",
+    "malware",
+    "unauthori",
+    "hadopi",
+    "arcom",
+    "contrefa",
+    "mise \u{e0} disposition",
+    "recommandation",
+    "t\u{e9}l\u{e9}charg",
+    "droit d'auteur",
+    "avertissement",
+    "infraction",
+    "botnet",
+    "notice",
+];
+
+/// Reads a letter, if it accuses an address.
+pub(super) fn read(mail: &Mail, texts: &[(u32, &str)]) -> Option<Claim> {
+    let all = texts
+        .iter()
+        .map(|(_, text)| text.to_lowercase())
+        .collect::<String>();
+    let subject = mail.first("Subject").unwrap_or_default().to_lowercase();
+    if !WORDS
+        .iter()
+        .any(|word| all.contains(word) || subject.contains(word))
+    {
+        return None;
+    }
+    let french = ["hadopi", "arcom", "haute autorit\u{e9}", "droit d'auteur"]
+        .iter()
+        .any(|w| all.contains(w))
+        && ["adresse ip", "adresse i.p", "abonnement", "recommandation"]
+            .iter()
+            .any(|w| all.contains(w));
+    let mut claim = Claim::new(if french {
+        Format::French
+    } else {
+        Format::Prose
+    });
+    for (part, text) in texts {
+        let text = unquoted(text);
+        let found = Found::search(*part, &text);
+        claim.case = claim.case.take().or(found.case);
+        claim.complainant = claim.complainant.take().or(found.complainant);
+        claim.written = claim.written.take().or(found.written);
+        claim.events.extend(found.events);
+        if !claim.events.is_empty() {
+            break;
+        }
+    }
+    (!claim.events.is_empty() || french).then_some(claim)
+}
+
+/// Adds what the letter around a form says again.
+pub(super) fn add_asides(claim: &mut Claim, mail: &Mail, texts: &[(u32, &str)]) {
+    let own = claim
+        .events
+        .first()
+        .and_then(|event| event.address.as_ref().map(|a| a.place.part));
+    for (part, text) in texts {
+        let mut text = unquoted(text).into_owned();
+        // The form itself is no second statement; blanks keep all places.
+        for root in ["Infringement", "acns:Infringement"] {
+            if let Some(range) = cut(&text, root) {
+                let blank: String = " ".repeat(range.len());
+                text.replace_range(range, &blank);
+            }
+        }
+        if text.trim_start().starts_with('{')
+            || (own == Some(*part) && claim.format == Format::XArf02)
+        {
+            continue;
+        }
+        let found = Found::search(*part, &text);
+        claim.written = claim.written.take().or(found.written);
+        if let (Some(_), Some(case)) = (&claim.case, found.case) {
+            claim.asides.push(Aside::Case(case));
+        }
+        for event in found.events.into_iter().take(ASIDES_MAX) {
+            // One unlabelled address in a letter may be anybody's: the sender's server, an example.
+            let labelled = event.address.filter(|address| address.field != UNLABELLED);
+            if labelled.is_none() {
+                continue;
+            }
+            claim.asides.extend(labelled.map(Aside::Address));
+            claim.asides.extend(event.port.map(Aside::Port));
+            claim.asides.extend(event.time.map(Aside::Time));
+            claim
+                .asides
+                .extend(event.content_hash.map(Aside::ContentHash));
+        }
+    }
+    let _header_facts_are_judged_elsewhere = mail;
+}
+
+/// The name of an address without a label.
+const UNLABELLED: &str = "the only address in the text";
+
+#[derive(Default)]
+struct Found {
+    case: Option<Fact<String>>,
+    complainant: Option<Fact<String>>,
+    written: Option<Fact<When>>,
+    events: Vec<Event>,
+}
+
+impl Found {
+    fn search(part: u32, text: &str) -> Self {
+        let mut found = Self::default();
+        let mut event = Event::default();
+        for field in scan::fields(text, FIELDS_MAX) {
+            let place = Place::new(part, field.range.clone());
+            let value = || field.value.to_owned();
+            match meaning(&field.label) {
+                Some(Meaning::Address) => {
+                    if let Some((_, ip)) = scan::addresses(field.value, 1).first() {
+                        if event.address.is_some() {
+                            found.events.push(std::mem::take(&mut event));
+                        }
+                        let text = ip.to_string();
+                        let at = field.value.find(&text).unwrap_or(0);
+                        let here = Place::new(
+                            part,
+                            field.range.start + at
+                                ..field.range.start + at + text.len().min(field.value.len()),
+                        );
+                        event.address = Some(fact(*ip, &field.label, here));
+                        if let Some(port) = port_behind(field.value, at + text.len()) {
+                            event.port = Some(fact(port, &field.label, place));
+                        }
+                    }
+                }
+                Some(Meaning::Port) => {
+                    let digits = field
+                        .value
+                        .split(|c: char| !c.is_ascii_digit())
+                        .next()
+                        .unwrap_or("");
+                    if let Some(port) = digits.parse().ok().filter(|p| *p != 0) {
+                        event.port = Some(fact(port, &field.label, place));
+                    }
+                }
+                Some(Meaning::Protocol) => {
+                    let word = field
+                        .value
+                        .split(|c: char| !c.is_ascii_alphanumeric())
+                        .find_map(|w| {
+                            w.parse::<u8>()
+                                .is_err()
+                                .then(|| Protocol::named(w))
+                                .flatten()
+                        });
+                    event.protocol = event
+                        .protocol
+                        .or_else(|| word.map(|p| fact(p, &field.label, place)));
+                }
+                Some(Meaning::Time) => {
+                    if let Some((range, when)) = whole_line(text, &field) {
+                        event.time = Some(fact(when, &field.label, Place::new(part, range)));
+                    }
+                }
+                Some(Meaning::Peer) => {
+                    if let Some((range, ip)) = scan::addresses(field.value, 1).first() {
+                        event.peer_address = Some(fact(*ip, &field.label, place));
+                        if let Some(port) = port_behind(field.value, range.end) {
+                            event.peer_port = Some(fact(port, &field.label, place));
+                        }
+                    }
+                }
+                Some(Meaning::Hash) => {
+                    if let Some((_, hash)) = scan::hashes(field.value, 1).into_iter().next() {
+                        event.content_hash = Some(fact(hash, &field.label, place));
+                    }
+                }
+                Some(Meaning::Case) => {
+                    found.case = found
+                        .case
+                        .or_else(|| Some(fact(value(), &field.label, place)));
+                }
+                Some(Meaning::Complainant) => {
+                    found.complainant = found
+                        .complainant
+                        .or_else(|| Some(fact(value(), &field.label, place)));
+                }
+                Some(Meaning::Written) => {
+                    found.written =
+                        time::read(field.value).map(|(when, _)| fact(when, &field.label, place));
+                }
+                None => {}
+            }
+        }
+        if event != Event::default() {
+            found.events.push(event);
+        }
+        found.sentences(part, text);
+        found.events.truncate(EVENTS_MAX);
+        found
+    }
+
+    /// Fills from running text what no label gave: lines of a list, or the only address and hour.
+    fn sentences(&mut self, part: u32, text: &str) {
+        let lone = self.events.iter().all(|event| event.address.is_none());
+        if lone {
+            let rows = rows(part, text);
+            if !rows.is_empty() {
+                self.events = rows;
+                return;
+            }
+            let mut hits = scan::addresses(text, 500);
+            hits.dedup_by_key(|hit| hit.1);
+            let different: std::collections::BTreeSet<IpAddr> =
+                hits.iter().map(|hit| hit.1).collect();
+            if let (Some((range, ip)), 1) = (hits.first(), different.len()) {
+                let port = port_behind(text, range.end)
+                    .map(|p| fact(p, UNLABELLED, Place::new(part, range.clone())));
+                let place = Place::new(part, range.clone());
+                match self.events.first_mut() {
+                    Some(event) => {
+                        event.address = Some(fact(*ip, UNLABELLED, place));
+                        event.port = event.port.take().or(port);
+                    }
+                    None => self.events.push(Event {
+                        address: Some(fact(*ip, UNLABELLED, place)),
+                        port,
+                        ..Event::default()
+                    }),
+                }
+            }
+        }
+        let [event] = self.events.as_mut_slice() else {
+            return;
+        };
+        if event.address.is_some() && event.time.is_none() {
+            let times = time::find(text, 50);
+            let with_hour: Vec<_> = times
+                .iter()
+                .filter(|t| t.1.precision != time::Precision::Day)
+                .collect();
+            // Several hours and no label: which is meant cannot be told.
+            if let [one] = with_hour.as_slice() {
+                event.time = Some(fact(
+                    one.1.clone(),
+                    "the only hour in the text",
+                    Place::new(part, one.0.clone()),
+                ));
+            }
+        }
+    }
+}
+
+/// Lines that hold one address and one hour each, as logs have them; two at least.
+fn rows(part: u32, text: &str) -> Vec<Event> {
+    let mut rows = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let here = start;
+        start += line.len();
+        if line.len() > 400 || rows.len() >= EVENTS_MAX {
+            continue;
+        }
+        let (addresses, times) = (scan::addresses(line, 3), time::find(line, 2));
+        if let ([(range, ip)], [(when_range, when)]) = (addresses.as_slice(), times.as_slice())
+            && when.precision != time::Precision::Day
+        {
+            let at = |range: &std::ops::Range<usize>| {
+                Place::new(part, here + range.start..here + range.end)
+            };
+            rows.push(Event {
+                address: Some(fact(*ip, "row", at(range))),
+                port: port_behind(line, range.end).map(|port| fact(port, "row", at(range))),
+                time: Some(fact(when.clone(), "row", at(when_range))),
+                ..Event::default()
+            });
+        }
+    }
+    if rows.len() < 2 { Vec::new() } else { rows }
+}
+
+/// `:6881`, ` port 6881` behind an address.
+fn port_behind(text: &str, at: usize) -> Option<u16> {
+    let rest = text.get(at..)?;
+    let digits = rest.strip_prefix(':').or_else(|| {
+        let rest = rest.trim_start_matches([' ', ',', '(']);
+        let lower = rest.get(..5)?.to_ascii_lowercase();
+        lower
+            .starts_with("port")
+            .then(|| rest[4..].trim_start_matches([' ', ':', '=']))
+    })?;
+    let digits: String = digits
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .take(6)
+        .collect();
+    digits.parse().ok().filter(|port| *port != 0)
+}
+
+/// The time of a field; its label may have eaten a part of the line, as in `le 2 mars : 12:00`.
+fn whole_line(text: &str, field: &Field<'_>) -> Option<(std::ops::Range<usize>, When)> {
+    let shift = |(range, when): (std::ops::Range<usize>, When)| {
+        (
+            field.range.start + range.start..field.range.start + range.end,
+            when,
+        )
+    };
+    let _whole_text = text;
+    time::find(field.value, 1).into_iter().next().map(shift)
+}
+
+enum Meaning {
+    Address,
+    Port,
+    Protocol,
+    Time,
+    Peer,
+    Hash,
+    Case,
+    Complainant,
+    Written,
+}
+
+/// What a label says, in the words of the senders that are known.
+fn meaning(label: &str) -> Option<Meaning> {
+    let has = |words: &[&str]| words.iter().any(|word| label.contains(word));
+    let is = |words: &[&str]| words.contains(&label);
+    if has(&[
+        "destination",
+        "target",
+        "victim",
+        "peer",
+        "dst",
+        "detector",
+        "attacked",
+    ]) {
+        return has(&["ip", "address", "host"]).then_some(Meaning::Peer);
+    }
+    if is(&[
+        "ip",
+        "ip address",
+        "source ip",
+        "source",
+        "attacker",
+        "offender",
+        "infringer's ip address",
+        "adresse ip",
+        "source ip address",
+        "infringing ip",
+        "ip-address",
+        "source-ip",
+        "src",
+        "src ip",
+        "host",
+        "ip source",
+        "adresse ip source",
+        "adresse i.p.",
+        "infringing ip address",
+        "infringers ip address",
+        "ip address(es)",
+    ]) || label.ends_with("adresse ip")
+        || label.ends_with("ip address")
+    {
+        return Some(Meaning::Address);
+    }
+    if is(&[
+        "port",
+        "source port",
+        "src port",
+        "port source",
+        "infringer's port",
+        "ip port",
+        "port number",
+        "port associ\u{e9}",
+    ]) {
+        return Some(Meaning::Port);
+    }
+    if is(&[
+        "notice date",
+        "date of notice",
+        "report date",
+        "date of this notice",
+        "date du pr\u{e9}sent avertissement",
+    ]) {
+        return Some(Meaning::Written);
+    }
+    if is(&[
+        "date",
+        "timestamp",
+        "time",
+        "date/time",
+        "date and time",
+        "event time",
+        "infringement timestamp",
+        "initial infringement timestamp",
+        "recent infringement timestamp",
+        "date et heure",
+        "date et heure des faits",
+        "last seen",
+        "infringement date",
+        "time of infringement",
+        "date and hour",
+        "incident date",
+        "event-date",
+        "first seen",
+        "date des faits",
+        "date & time",
+        "infringement time",
+    ]) {
+        return Some(Meaning::Time);
+    }
+    if is(&["protocol", "protocole", "infringement type", "transport"]) {
+        return Some(Meaning::Protocol);
+    }
+    if has(&["hash", "infohash"]) {
+        return Some(Meaning::Hash);
+    }
+    if is(&[
+        "case id",
+        "case",
+        "notice id",
+        "reference",
+        "ref",
+        "case number",
+        "ticket",
+        "incident",
+        "num\u{e9}ro de dossier",
+        "dossier",
+        "dossier n\u{b0}",
+        "r\u{e9}f\u{e9}rence",
+        "n\u{b0} de dossier",
+        "report id",
+        "case #",
+    ]) {
+        return Some(Meaning::Case);
+    }
+    if is(&[
+        "complainant",
+        "rights owner",
+        "rightsholder",
+        "copyright owner",
+        "copyright owner(s)",
+        "reporter",
+        "ayant droit",
+        "organisation",
+    ]) {
+        return Some(Meaning::Complainant);
+    }
+    None
+}

@@ -1,0 +1,129 @@
+//! `dhcpd.leases` of ISC dhcpd (dhcpd.leases(5)): blocks `lease ADDRESS { ... }`, times in UTC.
+//!
+//! dhcpd rewrites the file and then keeps the last state of each address: a history only where
+//! somebody kept one, which `complete` in the configuration says.
+
+use std::io::BufRead;
+use std::net::IpAddr;
+
+use super::reading::{Intake, Lines};
+use super::settle::Grant;
+use super::{RecordError, STRANGER, mac_key};
+use crate::time::{self, Interval, Seconds, When};
+
+/// The end of a lease that says `never`.
+const NEVER: Seconds = Seconds::MAX / 4;
+
+/// What a block says of its address.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Active,
+    /// Given back or run out.
+    Free,
+    /// The server found a stranger at it.
+    Abandoned,
+}
+
+#[derive(Default)]
+struct Block {
+    address: Option<IpAddr>,
+    line: u64,
+    starts: Option<Interval>,
+    ends: Option<Interval>,
+    written: Option<Interval>,
+    state: State,
+    hardware: Option<String>,
+}
+
+pub(super) fn read(
+    intake: &mut Intake<'_>,
+    mut lines: Lines<'_, impl BufRead>,
+) -> Result<(), RecordError> {
+    let mut block: Option<Block> = None;
+    while let Some((number, bytes)) = lines.next()? {
+        let Ok(line) = std::str::from_utf8(bytes) else {
+            intake.bad_lines += 1;
+            continue;
+        };
+        let line = line.trim().trim_end_matches(';');
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or("");
+        if first == "lease" {
+            block = Some(Block {
+                address: words.next().and_then(|word| word.parse().ok()),
+                line: number,
+                ..Block::default()
+            });
+            continue;
+        }
+        let Some(open) = &mut block else {
+            continue;
+        };
+        match first {
+            "starts" => open.starts = moment(intake, words),
+            "ends" => open.ends = moment(intake, words),
+            "cltt" => open.written = moment(intake, words),
+            "hardware" => open.hardware = words.nth(1).and_then(mac_key),
+            "binding" => {
+                open.state = match words.nth(1) {
+                    Some("active") => State::Active,
+                    Some("abandoned") => State::Abandoned,
+                    _ => State::Free,
+                };
+            }
+            "}" => match block.take().and_then(|block| grant(intake, &block)) {
+                Some(grant) => intake.grant(grant)?,
+                None => intake.bad_lines += 1,
+            },
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn grant(intake: &mut Intake<'_>, block: &Block) -> Option<Grant> {
+    let starts = block.starts?;
+    let ends = block.ends?;
+    let key = block.hardware.as_deref();
+    // The client's last word, else the beginning: the second at which the block was surely written. A
+    // lease that ran out is written when the server gets to it, which proves nothing about its end.
+    let written = block.written.or(Some(starts));
+    if block.state != State::Free
+        && let Some(at) = written
+    {
+        intake.pulse.beat(at.from);
+    }
+    let (holder, gives, at) = match block.state {
+        State::Active => (Some(intake.holder(key?)), true, starts),
+        State::Abandoned => (Some(intake.holder(STRANGER)), true, starts),
+        // It tells that the address was given back at its end.
+        State::Free => (key.map(|key| intake.holder(key)), false, ends),
+    };
+    Some(Grant {
+        address: block.address?.to_canonical(),
+        holder,
+        gives,
+        at,
+        until: Interval::new(ends.from.max(at.from), ends.to.max(at.to)),
+        begins: true,
+        source: intake.index,
+        line: block.line,
+    })
+}
+
+/// `4 2026/03/05 12:00:00` in UTC, `epoch 1772712000` or `never`.
+fn moment<'a>(intake: &Intake<'_>, mut words: impl Iterator<Item = &'a str>) -> Option<Interval> {
+    let first = words.next()?;
+    if first == "never" {
+        return Some(Interval::new(NEVER, NEVER));
+    }
+    let second = words.next()?;
+    if first == "epoch" {
+        let at = second.trim_end_matches(';').parse().ok()?;
+        return Some(Interval::new(at, at));
+    }
+    let text = format!("{second} {}", words.next()?);
+    let when: When = time::read(&text)?.0;
+    when.in_zone_if_missing(&intake.rules.zone).hull()
+}

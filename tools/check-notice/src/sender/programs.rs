@@ -1,0 +1,295 @@
+//! S/MIME and PGP: which bytes go to `openssl cms` and `gpgv`, and what their answers mean.
+//!
+//! The programs themselves are started by `world`; here is only what goes in and what came out.
+
+use std::ops::Range;
+
+use crate::evidence::Reason;
+use crate::mail::Mail;
+
+/// A signed piece of a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signed {
+    /// `multipart/signed` with PKCS #7; the whole mail goes to `openssl`.
+    Smime {
+        /// Whether text that is not signed stands around it.
+        wrapped: bool,
+    },
+    /// `multipart/signed` with PGP: bytes of the signed part and of the signature.
+    PgpMime {
+        /// The signed part, as raw bytes of the mail.
+        content: Range<usize>,
+        /// The armoured signature.
+        signature: Range<usize>,
+        /// Whether text that is not signed stands around it.
+        wrapped: bool,
+    },
+    /// A block `BEGIN PGP SIGNED MESSAGE` in a text part.
+    Clearsigned {
+        /// The decoded block.
+        block: String,
+        /// Bytes of text outside of it.
+        outside: usize,
+    },
+}
+
+/// What a program found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Valid, by a pinned signer; a remark as a weak hash.
+    Valid {
+        /// The pinned name.
+        name: String,
+        /// Addresses in the certificate; for PGP those that the pin names.
+        addresses: Vec<String>,
+        /// Something to know.
+        remark: Option<String>,
+    },
+    /// The bytes are not those that were signed.
+    Altered,
+    /// Signed, but not by a pinned signer, or the program is missing: says nothing.
+    Nothing(String),
+}
+
+/// A result with the kind of signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramResult {
+    /// `S/MIME` or `PGP`.
+    pub kind: &'static str,
+    /// What stands around it unsigned, in words.
+    pub unsigned: Option<String>,
+    /// What the program found.
+    pub found: Found,
+}
+
+impl ProgramResult {
+    /// Adds to the reasons of a finding.
+    pub(super) fn judge(
+        &self,
+        mail: &Mail,
+        proven: &mut Option<String>,
+        against: &mut Vec<Reason>,
+        reasons: &mut Vec<Reason>,
+    ) {
+        let kind = self.kind;
+        match &self.found {
+            Found::Valid {
+                name,
+                addresses,
+                remark,
+            } => {
+                let from = mail.from_address().unwrap_or_default();
+                let remark = remark
+                    .as_ref()
+                    .map_or(String::new(), |remark| format!(" ({remark})"));
+                if !addresses
+                    .iter()
+                    .any(|address| address.eq_ignore_ascii_case(&from))
+                {
+                    reasons.push(Reason::new(format!(
+                        "{kind}: valid by {name}{remark}, but From is another address: {from}"
+                    )));
+                } else if let Some(unsigned) = &self.unsigned {
+                    reasons.push(Reason::new(format!(
+                        "{kind}: valid by {name}{remark}, but it covers only a part: {unsigned}"
+                    )));
+                } else {
+                    reasons.push(Reason::new(format!(
+                        "{kind}: valid by the pinned {name}{remark}"
+                    )));
+                    *proven = Some(name.clone());
+                }
+            }
+            Found::Altered => against.push(Reason::new(format!(
+                "{kind}: the text is not the one that was signed"
+            ))),
+            Found::Nothing(why) => {
+                reasons.push(Reason::new(format!("{kind}: says nothing, {why}")));
+            }
+        }
+    }
+}
+
+/// Finds what is signed in a mail; at most one of each kind.
+#[must_use]
+pub fn signed(mail: &Mail) -> Vec<Signed> {
+    let mut found = Vec::new();
+    let kind = mail.first("Content-Type").unwrap_or_default();
+    let lower = kind.to_ascii_lowercase();
+    let body = mail.raw.get(mail.body_at..).unwrap_or_default();
+    let is_signed = lower.starts_with("multipart/signed");
+    let split = boundary(&kind)
+        .filter(|_| is_signed)
+        .and_then(|boundary| split(mail, &boundary));
+    if is_signed && lower.contains("pkcs7") {
+        let wrapped = split.is_none_or(|(content, _)| has_more(mail, &content));
+        found.push(Signed::Smime { wrapped });
+    } else if ["application/pkcs7-mime", "application/x-pkcs7-mime"]
+        .iter()
+        .any(|opaque| lower.starts_with(opaque))
+    {
+        found.push(Signed::Smime {
+            wrapped: has_more(mail, &(0..0)),
+        });
+    } else if memchr::memmem::find(body, b"application/pkcs7-signature").is_some() {
+        found.push(Signed::Smime { wrapped: true });
+    } else if is_signed && lower.contains("pgp-signature") {
+        if let Some((content, signature)) = split {
+            let wrapped = has_more(mail, &content);
+            found.push(Signed::PgpMime {
+                content,
+                signature,
+                wrapped,
+            });
+        }
+    } else if let Some(part) = mail
+        .parts
+        .iter()
+        .find(|p| p.text.as_deref().is_some_and(|t| t.contains(BEGIN)))
+    {
+        found.extend(
+            part.text
+                .as_deref()
+                .and_then(|text| clearsigned(mail, text)),
+        );
+    }
+    found
+}
+
+/// Whether a reader sees more than the signed bytes: a part elsewhere, or another idea of where parts end.
+fn has_more(mail: &Mail, content: &Range<usize>) -> bool {
+    let outside = mail.parts.iter().any(|part| {
+        let signature = ["pgp-signature", "pkcs7-signature", "pkcs7-mime"];
+        let within = content.start <= part.raw.start && part.raw.end <= content.end + 2;
+        !within && part.length > 0 && !signature.iter().any(|kind| part.kind.ends_with(kind))
+    });
+    outside || mail.all("Content-Type").count() > 1
+}
+
+const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+const END: &str = "-----END PGP SIGNATURE-----";
+
+fn clearsigned(mail: &Mail, text: &str) -> Option<Signed> {
+    let start = text.find(BEGIN)?;
+    let end = start + text.get(start..)?.find(END)? + END.len();
+    let blank = |text: &str| text.bytes().filter(|b| !b.is_ascii_whitespace()).count();
+    let others: usize = mail
+        .parts
+        .iter()
+        .filter_map(|part| part.text.as_deref())
+        .map(blank)
+        .sum();
+    let block = text.get(start..end)?;
+    let unsigned: usize = unsigned_lines(block).map(blank).sum();
+    Some(Signed::Clearsigned {
+        block: format!("{block}\n"),
+        outside: others.saturating_sub(blank(block)) + unsigned,
+    })
+}
+
+/// Lines of a clearsigned block that no signature covers, but for those that programs write by themselves:
+/// what stands between the first line and the first empty one, and around the signature's base64.
+fn unsigned_lines(block: &str) -> impl Iterator<Item = &str> {
+    let head = block
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.trim().is_empty())
+        .filter(|line| !line.starts_with("Hash: "));
+    let armour = block.rfind(SIGNATURE).map_or("", |at| &block[at..]);
+    let tail = armour.lines().skip(1).filter(|line| {
+        let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+        let program = ["Version: ", "Comment: "]
+            .iter()
+            .any(|name| line.starts_with(name));
+        let tells = !crate::scan::addresses(line, 1).is_empty();
+        !(line.trim_end().bytes().all(base64) || *line == END || program && !tells)
+    });
+    head.chain(tail)
+}
+
+const SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
+
+fn boundary(kind: &str) -> Option<String> {
+    let at = kind.to_ascii_lowercase().find("boundary=")? + "boundary=".len();
+    let rest = kind.get(at..)?;
+    Some(match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?.to_owned(),
+        None => rest.split([';', ' ']).next()?.to_owned(),
+    })
+}
+
+/// The signed part and the signature (RFC 1847, 2.1), byte for byte, without the line end before the
+/// boundary; nothing if there are not exactly two parts.
+fn split(mail: &Mail, boundary: &str) -> Option<(Range<usize>, Range<usize>)> {
+    let body = mail.raw.get(mail.body_at..)?;
+    let mark = format!("--{boundary}");
+    let line_end =
+        |at: usize| memchr::memchr(b'\n', &body[at..]).map_or(body.len(), |n| at + n + 1);
+    let mut lines = Vec::new();
+    for at in memchr::memmem::find_iter(body, mark.as_bytes()).take(10) {
+        let rest = body[at + mark.len()..line_end(at)].trim_ascii_end();
+        if (at == 0 || body[at - 1] == b'\n') && matches!(rest, b"" | b"--") {
+            lines.push((at, rest == b"--"));
+        }
+    }
+    let [(first, false), (second, false), (third, true)] = lines.as_slice() else {
+        return None;
+    };
+    let trim = |at: usize| {
+        let at = at.saturating_sub(1);
+        if at > 0 && body[at - 1] == b'\r' {
+            at - 1
+        } else {
+            at
+        }
+    };
+    let content = line_end(*first)..trim(*second);
+    let signature = line_end(*second)..trim(*third);
+    let shift = |range: Range<usize>| range.start + mail.body_at..range.end + mail.body_at;
+    (content.start <= content.end && signature.start <= signature.end)
+        .then(|| (shift(content), shift(signature)))
+}
+
+/// Reads the status lines of `gpgv --status-fd`.
+#[must_use]
+pub fn gpgv_answer(status: &str, pinned: &[(String, String, Vec<String>)], received: i64) -> Found {
+    let field = |name: &str| {
+        status
+            .lines()
+            .filter_map(|line| line.strip_prefix("[GNUPG:] "))
+            .find_map(|line| line.strip_prefix(name).map(str::to_owned))
+    };
+    if field("BADSIG").is_some() {
+        return Found::Altered;
+    }
+    let Some(valid) = field("VALIDSIG ") else {
+        return Found::Nothing("no pinned key fits".to_owned());
+    };
+    let words: Vec<&str> = valid.split_whitespace().collect();
+    let prints = [
+        words.first().copied().unwrap_or(""),
+        words.get(9).copied().unwrap_or(""),
+    ];
+    let Some((_, name, addresses)) = pinned.iter().find(|pin| {
+        prints
+            .iter()
+            .any(|print| print.eq_ignore_ascii_case(&pin.0))
+    }) else {
+        return Found::Nothing("its key is not pinned".to_owned());
+    };
+    if let Some(expiry) = field("KEYEXPIRED ").and_then(|at| at.trim().parse::<i64>().ok())
+        && expiry < received
+    {
+        return Found::Nothing("its key had expired when the mail came".to_owned());
+    }
+    if field("REVKEYSIG").is_some() || field("EXPSIG ").is_some() {
+        return Found::Nothing("its key was withdrawn, or the signature ran out".to_owned());
+    }
+    // RFC 4880, 9.4: 1 is MD5, 2 SHA-1.
+    let weak = matches!(words.get(7), Some(&"1" | &"2"));
+    Found::Valid {
+        name: name.clone(),
+        addresses: addresses.clone(),
+        remark: weak.then(|| "weak hash, SHA-1 or MD5".to_owned()),
+    }
+}
