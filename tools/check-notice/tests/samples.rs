@@ -219,6 +219,51 @@ fn an_entity_bomb_is_refused_and_not_grown() {
 }
 
 #[test]
+fn each_event_of_a_list_keeps_its_own_hour_and_port() {
+    let (one, other) = (
+        [
+            "Source IP: 203.0.113.1",
+            "Port: 1001",
+            "Time: 2026-03-02 10:00:01 UTC",
+        ],
+        [
+            "Source IP: 203.0.113.2",
+            "Port: 1002",
+            "Time: 2026-03-02 10:00:02 UTC",
+        ],
+    );
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let lines: Vec<&str> = [one, other]
+            .iter()
+            .flat_map(|event| order.map(|at| event[at]))
+            .collect();
+        let claim = letter(&format!(
+            "We saw an attack.\r\n\r\n{}\r\n",
+            lines.join("\r\n")
+        ));
+        assert_eq!(claim.events.len(), 2, "{lines:?}");
+        for (event, last) in claim.events.iter().zip(1_u8..) {
+            let address = event.address.as_ref().unwrap().value;
+            assert_eq!(address.to_string(), format!("203.0.113.{last}"));
+            assert_eq!(
+                event.port.as_ref().unwrap().value,
+                1_000 + u16::from(last),
+                "{lines:?}"
+            );
+            let at = event.time.as_ref().unwrap().value.only_meaning().unwrap();
+            assert!(show(at.from).ends_with(&format!("0{last}Z")), "{lines:?}");
+        }
+    }
+}
+
+#[test]
 fn the_french_warning_of_2014_has_no_port_and_says_so() {
     let claim = letter(
         "Madame, Monsieur,\r\nL'Arcom a constat\u{e9} que, le 12 mars 2014 \u{e0} 14h05 (heure de Paris), une \u{153}uvre a \u{e9}t\u{e9} \

@@ -43,7 +43,7 @@ pub fn claims(mail: &Mail) -> Vec<Claim> {
         found.extend(prose::read(mail, &texts));
     } else {
         for claim in &mut found {
-            prose::add_asides(claim, mail, &texts);
+            prose::add_asides(claim, &texts);
         }
     }
     let date = mail.all("Date").next().and_then(|(_, header)| {

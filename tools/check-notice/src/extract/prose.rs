@@ -9,7 +9,7 @@ use super::fact;
 use super::repair::{cut, unquoted};
 use crate::claim::{ASIDES_MAX, Aside, Claim, EVENTS_MAX, Event, Fact, Format, Place, Protocol};
 use crate::mail::Mail;
-use crate::scan::{self, Field};
+use crate::scan;
 use crate::time::{self, When};
 
 /// Labelled lines that are looked at.
@@ -80,7 +80,7 @@ pub(super) fn read(mail: &Mail, texts: &[(u32, &str)]) -> Option<Claim> {
 }
 
 /// Adds what the letter around a form says again.
-pub(super) fn add_asides(claim: &mut Claim, mail: &Mail, texts: &[(u32, &str)]) {
+pub(super) fn add_asides(claim: &mut Claim, texts: &[(u32, &str)]) {
     let own = claim
         .events
         .first()
@@ -118,7 +118,6 @@ pub(super) fn add_asides(claim: &mut Claim, mail: &Mail, texts: &[(u32, &str)]) 
                 .extend(event.content_hash.map(Aside::ContentHash));
         }
     }
-    let _header_facts_are_judged_elsewhere = mail;
 }
 
 /// The name of an address without a label.
@@ -136,10 +135,24 @@ impl Found {
     fn search(part: u32, text: &str) -> Self {
         let mut found = Self::default();
         let mut event = Event::default();
+        // Lists repeat their fields in one order: what comes first begins the next event when it comes
+        // again. Else the hour of one would go to the address of another.
+        let mut leader = None;
         for field in scan::fields(text, FIELDS_MAX) {
             let place = Place::new(part, field.range.clone());
             let value = || field.value.to_owned();
-            match meaning(&field.label) {
+            let meaning = meaning(&field.label);
+            if let Some(this) = meaning.filter(|this| this.is_of_event()) {
+                let leads = *leader.get_or_insert(this) == this;
+                if leads
+                    && event.address.is_some()
+                    && this.is_in(&event)
+                    && this != Meaning::Address
+                {
+                    found.events.push(std::mem::take(&mut event));
+                }
+            }
+            match meaning {
                 Some(Meaning::Address) => {
                     if let Some((_, ip)) = scan::addresses(field.value, 1).first() {
                         if event.address.is_some() {
@@ -183,7 +196,8 @@ impl Found {
                         .or_else(|| word.map(|p| fact(p, &field.label, place)));
                 }
                 Some(Meaning::Time) => {
-                    if let Some((range, when)) = whole_line(text, &field) {
+                    if let Some((at, when)) = time::find(field.value, 1).into_iter().next() {
+                        let range = field.range.start + at.start..field.range.start + at.end;
                         event.time = Some(fact(when, &field.label, Place::new(part, range)));
                     }
                 }
@@ -217,7 +231,8 @@ impl Found {
                 None => {}
             }
         }
-        if event != Event::default() {
+        // A last field of a list without an address tells nothing of its own.
+        if event != Event::default() && (event.address.is_some() || found.events.is_empty()) {
             found.events.push(event);
         }
         found.sentences(part, text);
@@ -322,18 +337,7 @@ fn port_behind(text: &str, at: usize) -> Option<u16> {
     digits.parse().ok().filter(|port| *port != 0)
 }
 
-/// The time of a field; its label may have eaten a part of the line, as in `le 2 mars : 12:00`.
-fn whole_line(text: &str, field: &Field<'_>) -> Option<(std::ops::Range<usize>, When)> {
-    let shift = |(range, when): (std::ops::Range<usize>, When)| {
-        (
-            field.range.start + range.start..field.range.start + range.end,
-            when,
-        )
-    };
-    let _whole_text = text;
-    time::find(field.value, 1).into_iter().next().map(shift)
-}
-
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Address,
     Port,
@@ -344,6 +348,26 @@ enum Meaning {
     Case,
     Complainant,
     Written,
+}
+
+impl Meaning {
+    /// Whether it tells of an event, and not of the letter.
+    fn is_of_event(self) -> bool {
+        !matches!(self, Self::Case | Self::Complainant | Self::Written)
+    }
+
+    /// Whether an event has it already.
+    fn is_in(self, event: &Event) -> bool {
+        match self {
+            Self::Address => event.address.is_some(),
+            Self::Port => event.port.is_some(),
+            Self::Protocol => event.protocol.is_some(),
+            Self::Time => event.time.is_some(),
+            Self::Peer => event.peer_address.is_some(),
+            Self::Hash => event.content_hash.is_some(),
+            Self::Case | Self::Complainant | Self::Written => false,
+        }
+    }
 }
 
 /// What a label says, in the words of the senders that are known.
