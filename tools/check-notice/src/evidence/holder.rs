@@ -33,6 +33,8 @@ pub(super) struct Holders {
     pub hole: Option<(String, Hole)>,
     /// A log says that every use of the address would be in it.
     pub served: bool,
+    /// At some second that may be meant a record surely puts somebody there.
+    pub surely: bool,
     /// A server found somebody unknown at the address.
     pub stranger: bool,
 }
@@ -66,6 +68,9 @@ pub(super) fn ask(
                 found.hole = hole(log, wide, &own).map(|hole| (log.name.clone(), hole));
             }
         }
+        found.surely |= leases
+            .iter()
+            .any(|(_, lease)| lease.sure.is_some_and(|sure| sure.touches(wide)));
         found
             .leases
             .extend(leases.into_iter().map(|(_, lease)| lease));

@@ -226,6 +226,7 @@ impl Case<'_> {
             }
             holders.hole = holders.hole.or(asked.hole);
             holders.stranger |= asked.stranger;
+            holders.surely |= asked.surely;
             for (holder, lease) in asked
                 .all
                 .iter()
@@ -350,6 +351,11 @@ impl Case<'_> {
                 finding,
                 Missing::OwnRecords,
                 "no record of who held the address",
+            ),
+            [_] if !holders.surely => blocked(
+                finding,
+                Missing::OwnRecords,
+                "the last holder may have given the address back before: nobody is named",
             ),
             [only] => {
                 finding.verdict = verdict;

@@ -235,15 +235,19 @@ fn count(
             tally.made_up_consistent += 1;
             // Then the records must at least tell the holder right, at some second that is meant.
             let around = world.tolerance_s + 10;
-            let near = |at: i64| (at - around..=at + around).step_by(5);
             let meanings = claim.events[0].time.as_ref().unwrap().value.meanings();
-            let held = world
-                .traffic
-                .iter()
-                .any(|t| t.address == notice.address && t.inner.is_some())
-                || meanings
+            let meant: Vec<Interval> = meanings.iter().map(|m| m.widened(around)).collect();
+            let through = world.traffic.iter().filter(|t| {
+                let ran = Interval::new(t.from, t.to);
+                t.address == notice.address
+                    && t.inner.is_some()
+                    && meant.iter().any(|m| m.touches(ran))
+            });
+            let mut behind = through.map(|t| Some(World::key(t.person)));
+            let held = behind.any(|person| person == named)
+                || meant
                     .iter()
-                    .flat_map(|m| near(m.from))
+                    .flat_map(|m| (m.from..=m.to).step_by(5))
                     .any(|at| world.holder_at(notice.address, at).map(World::key) == named);
             if !held {
                 wrong(
