@@ -152,7 +152,7 @@ impl Driver<'_> {
             report_interval_us: self.script.u32().max(1_000),
             active: self.script.u8() % 2 == 0,
         };
-        self.machine.accept_beat(&header, beat, self.now);
+        self.machine.accept_beat(&header, beat, self.now, self.now);
     }
 
     /// Does one of the jobs, not always the first.

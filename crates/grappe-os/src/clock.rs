@@ -4,6 +4,7 @@
 //! clock, and no timers: the caller says until when, and waits.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use rustix::{
     io::Errno,
@@ -15,6 +16,15 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// How late the kernel may end a sleep after [`precise_timers`]: 1 us in place of the usual 50 us.
 const TIMER_SLACK_NANOS: NonZeroU64 = NonZeroU64::new(1_000).expect("1,000 is not zero");
+
+/// Time since `instant`, one of `CLOCK_REALTIME` as the kernel stamps packets with; zero when it seems to
+/// lie ahead, as after the wall clock was set back, and wrong by as much as it was set in between.
+pub(crate) fn since_realtime(instant: libc::timespec) -> Duration {
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    let now = clock_gettime(ClockId::Realtime);
+    let since = nanos(now.tv_sec, now.tv_nsec) - nanos(instant.tv_sec, instant.tv_nsec);
+    Duration::from_nanos(u64::try_from(since).unwrap_or(0))
+}
 
 /// Nanoseconds of `CLOCK_MONOTONIC` since the clock was made.
 ///

@@ -5,5 +5,6 @@
 
 mod deaths;
 mod enemies;
+mod manners;
 mod networks;
 mod trial;

@@ -15,8 +15,8 @@ use libc::{c_int, c_uint, c_void};
 
 use super::TRAIN_SEGMENTS_MAX;
 
-/// Room for ancillary data: a `UDP_GRO` and an `SO_RXQ_OVFL` of 24 bytes each, aligned as
-/// `cmsghdr` wants, or the largest error report with the address of its origin.
+/// Room for ancillary data: a `UDP_GRO` and an `SO_RXQ_OVFL` of 24 bytes each and an `SCM_TIMESTAMPNS`
+/// of 32, aligned as `cmsghdr` wants, or the largest error report with the address of its origin.
 #[repr(C, align(8))]
 struct Control([u8; 128]);
 
@@ -28,6 +28,8 @@ pub(super) struct Received {
     pub(super) segment_size: Option<usize>,
     /// What `SO_RXQ_OVFL` said; it is silent as long as nothing was dropped.
     pub(super) dropped_total: u32,
+    /// What `SCM_TIMESTAMPNS` said: when the train reached this host, by `CLOCK_REALTIME`.
+    pub(super) arrived: Option<libc::timespec>,
     pub(super) truncated: bool,
 }
 
@@ -131,6 +133,7 @@ pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
         ),
         segment_size: None,
         dropped_total: 0,
+        arrived: None,
         truncated: message.msg_flags & libc::MSG_TRUNC != 0,
     };
     // SAFETY: the kernel has filled the control buffer and set its length; the macros stay inside it.
@@ -148,6 +151,11 @@ pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                 // SAFETY: the kernel puts a `u32` here, `sock_recv_cmsgs` in include/net/sock.h.
                 received.dropped_total = unsafe { data.cast::<u32>().read_unaligned() };
+            }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                // SAFETY: the kernel puts a `timespec` here, `__sock_recv_timestamp` in net/socket.c.
+                let arrived = unsafe { data.cast::<libc::timespec>().read_unaligned() };
+                received.arrived = Some(arrived);
             }
             _ => {}
         }

@@ -41,6 +41,11 @@ pub(super) fn set_count_drops(socket: BorrowedFd<'_>) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
+/// Asks for the time of each train's arrival: `SO_TIMESTAMPNS` of `socket(7)`.
+pub(super) fn set_tell_arrival(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
 /// Sets the receive buffer beyond `rmem_max`: `SO_RCVBUFFORCE` of `socket(7)`, with `CAP_NET_ADMIN`.
 pub(super) fn force_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
     set(

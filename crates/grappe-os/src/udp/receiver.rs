@@ -17,6 +17,7 @@ use rustix::{
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 use super::{interface::Interface, message, options, sender::require_group};
+use crate::clock;
 
 /// Longest wait of one call, so that no timeout overflows the clock.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,6 +56,8 @@ pub struct Train {
     pub truncated: bool,
     /// Entries that this socket has lost to a full buffer so far, where a train counts as one; wraps.
     pub dropped_total: u32,
+    /// How long the train waited in the socket before it was read; zero when the kernel does not tell.
+    pub waited: Duration,
 }
 
 /// A socket that hears one group on one interface.
@@ -102,6 +105,7 @@ impl MulticastReceiver {
         }
         let gro_active = options::set_receive_trains(socket.as_fd()).is_ok();
         options::set_count_drops(socket.as_fd())?;
+        options::set_tell_arrival(socket.as_fd())?;
         let interface = InterfaceIndexOrAddress::Index(interface.index);
         socket.join_multicast_v4_n(group.ip(), &interface)?;
         Ok(Self {
@@ -131,6 +135,9 @@ impl MulticastReceiver {
                         source: received.source,
                         truncated: received.truncated,
                         dropped_total: received.dropped_total,
+                        waited: received
+                            .arrived
+                            .map_or(Duration::ZERO, clock::since_realtime),
                     }));
                 }
                 Err(error) => error,

@@ -1,12 +1,15 @@
-//! The rate: doubles until a receiver loses what it did not lose before, then stays just below.
+//! The rate: doubles until a queue stands somewhere, or a receiver loses what it did not lose before, then
+//! stays where the queue is short.
 //!
 //! Loss that does not fall when the rate falls is the link's own (a bad cable, a test) and is not
 //! answered with less rate. What a receiver cannot take for want of processor or disk shows as an
-//! unmoving window (`sender`), not here; here only packets that vanished count.
+//! unmoving window (`sender`), not here; here only packets that wait on the way or vanished count.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::queue::{Echo, Pace, QueueWatch, Standing};
+use super::rival::Rivalry;
 use crate::units::{PeerId, Rate, Sequence, Time};
 
 /// Time between two raises: long enough for a report to come back from the last one.
@@ -57,6 +60,45 @@ const HEADROOM: f64 = 1.3;
 /// Less than the rate over this leaves only when something else limits.
 const SLACK: f64 = 1.15;
 
+/// A queue up to here is none: the links are never idle for want of packets, nor do others wait for them.
+const QUEUE_SHORT: Duration = Duration::from_millis(1);
+
+/// The queue that is aimed at once there is one: it rides over moments in which the sender is not scheduled.
+const QUEUE_AIM: Duration = Duration::from_millis(2);
+
+/// The rate is changed so that the difference to the aim would be gone after so long. Shorter than twice
+/// what a report takes to tell of a change, it would swing.
+const QUEUE_DRAIN: Duration = Duration::from_millis(100);
+
+/// Bounds of that change, as a share of what the slowest way takes.
+const EASE_MOST: f64 = 0.5;
+const PRESS_MOST: f64 = 1.02;
+
+/// Raise per interval while no queue shows, just above what the way took last, and further off.
+const PRESS_NEAR: f64 = 1.004;
+const PRESS_FAR: f64 = 1.04;
+const PRESSED_FAR: f64 = 1.04;
+
+/// Weight of a new measurement of what the way takes against the ones before, and how far off it may be to
+/// count as one of the same thing.
+const KNEE_WEIGHT: f64 = 0.25;
+const KNEE_SAME: f64 = 0.15;
+
+/// After so long with a queue it is drained once, to see how short the way is without.
+const DRAIN_EVERY: Duration = Duration::from_secs(5);
+const DRAIN_MOST: Duration = Duration::from_millis(800);
+const DRAIN_RATE: f64 = 0.9;
+const EMPTY: Duration = Duration::from_micros(300);
+
+/// A queue that is longer explains losses.
+const QUEUE_FULL_MIN: Duration = Duration::from_millis(3);
+
+/// A longest queue of which nothing was heard for so long is so no more.
+const WORST_AGE: Duration = Duration::from_millis(60);
+
+/// Receivers whose queues differ by less stand behind the same one.
+const SAME_QUEUE: Duration = Duration::from_micros(1_500);
+
 /// Bounds that the user or the driver sets.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimits {
@@ -87,6 +129,8 @@ pub struct Observation {
     pub received: u64,
     /// Packets its socket dropped.
     pub dropped: u32,
+    /// The latest beat that reached it.
+    pub echo: Echo,
 }
 
 /// The controller of one sender.
@@ -112,8 +156,23 @@ pub struct RateControl {
     leaving: Option<Rate>,
     /// Something else than the rate holds back what leaves.
     is_slack: bool,
-    /// Which receiver's losses set the rate, and whether its own socket dropped the packets.
+    /// Which receiver's losses or queue set the rate, and whether its own socket dropped the packets.
     limited_by: Option<(PeerId, bool)>,
+    /// The longest queue and the shortest, of those heard of lately.
+    worst: Option<Queue>,
+    best: Option<Queue>,
+    /// When the rate was last set for a queue, and when there was none.
+    eased_at: Option<Time>,
+    drained_at: Time,
+    rivalry: Rivalry,
+}
+
+/// The queue on the way to a receiver, as it was last told.
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    peer: PeerId,
+    wait: Duration,
+    at: Time,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +199,9 @@ struct Peer {
     suspicion: Option<Suspicion>,
     /// The sample before showed excess.
     warned: bool,
+    queue: QueueWatch,
+    /// The report before.
+    last: Observation,
 }
 
 impl RateControl {
@@ -162,6 +224,11 @@ impl RateControl {
             leaving: None,
             is_slack: false,
             limited_by: None,
+            worst: None,
+            best: None,
+            eased_at: None,
+            drained_at: now,
+            rivalry: Rivalry::default(),
         }
     }
 
@@ -185,7 +252,8 @@ impl RateControl {
         self.is_slack
     }
 
-    /// The receiver whose losses set the present rate, and whether it lost them in its own socket.
+    /// The receiver whose losses or queue set the present rate, and whether it lost them in its own socket.
+    /// Nobody, when all stand behind the same queue.
     pub const fn limited_by(&self) -> Option<(PeerId, bool)> {
         self.limited_by
     }
@@ -209,17 +277,34 @@ impl RateControl {
 
     /// Takes note of a report of `peer`; the next packet will carry `next`.
     pub fn observe(&mut self, now: Time, peer: PeerId, seen: Observation, next: Sequence) {
+        let known = self.peers.entry(peer).or_insert_with(|| Peer {
+            anchor: seen,
+            anchor_at: now,
+            own_loss: 0.0,
+            suspicion: None,
+            warned: false,
+            queue: QueueWatch::default(),
+            last: seen,
+        });
+        let lost = known.loses(&seen).then_some(known.last.highest);
+        let pace = if self.rivalry.is_on() {
+            Pace::Shared
+        } else if self.starting {
+            Pace::Starting
+        } else {
+            Pace::Steady
+        };
+        let standing = known.queue.note(now, seen.echo, self.packet_bytes, pace);
+        known.last = seen;
+        if let Some(standing) = standing {
+            self.steer(now, peer, standing, lost, next);
+        }
+        self.count(now, peer, seen, next);
+    }
+
+    /// Looks at what was lost.
+    fn count(&mut self, now: Time, peer: PeerId, seen: Observation, next: Sequence) {
         let Some(known) = self.peers.get_mut(&peer) else {
-            self.peers.insert(
-                peer,
-                Peer {
-                    anchor: seen,
-                    anchor_at: now,
-                    own_loss: 0.0,
-                    suspicion: None,
-                    warned: false,
-                },
-            );
             return;
         };
         let sent = seen.highest.0.saturating_sub(known.anchor.highest.0);
@@ -266,6 +351,9 @@ impl RateControl {
     pub fn forget(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
         self.trial.take_if(|trial| trial.peer == peer);
+        self.worst.take_if(|queue| queue.peer == peer);
+        self.best.take_if(|queue| queue.peer == peer);
+        self.rivalry.forget();
         if self
             .limited_by
             .is_some_and(|(limiting, _)| limiting == peer)
@@ -276,7 +364,9 @@ impl RateControl {
     }
 
     /// Looks for the knee anew, as at the beginning.
-    pub const fn look_again(&mut self) {
+    pub fn look_again(&mut self) {
+        (self.worst, self.best) = (None, None);
+        self.rivalry.forget();
         self.knee = None;
         self.trial = None;
         self.limited_by = None;
@@ -292,6 +382,141 @@ impl RateControl {
         self.set_rate(rate, next);
     }
 
+    /// Sets the rate for the longest queue: so that little waits in it, and it never runs empty.
+    fn steer(
+        &mut self,
+        now: Time,
+        id: PeerId,
+        standing: Standing,
+        lost: Option<Sequence>,
+        next: Sequence,
+    ) {
+        if !self.is_worst(now, id, standing.wait) {
+            return;
+        }
+        let sending = self.leaving().min(self.rate);
+        let rivals = self
+            .rivalry
+            .note(now, &standing, sending, lost, next, self.packet_bytes);
+        if let Some(rate) = rivals {
+            self.eased(now, id);
+            self.knee = standing.arriving.or(Some(rate));
+            // So slow a change tells as much of the loss as none.
+            return self.set_rate(rate, self.epoch);
+        }
+        if self.drains(now, &standing) {
+            return;
+        }
+        if standing.wait <= QUEUE_SHORT {
+            return self.press(now);
+        }
+        let Some(arriving) = standing.arriving else {
+            // There is a queue, nobody knows yet of how much: not more of it, at least.
+            self.raised_at = now;
+            self.confirmed = false;
+            return;
+        };
+        let knee = match self.knee {
+            Some(knee) if !self.starting && is_near(knee, arriving) => {
+                let (knee, arriving) = (knee.bytes_per_second(), arriving.bytes_per_second());
+                let mean = knee as f64 * (1.0 - KNEE_WEIGHT) + arriving as f64 * KNEE_WEIGHT;
+                Rate::from_bytes_per_second(mean as u64)
+            }
+            _ => arriving,
+        };
+        let excess = standing.wait.as_secs_f64() - QUEUE_AIM.as_secs_f64();
+        let factor = (1.0 - excess / QUEUE_DRAIN.as_secs_f64()).clamp(EASE_MOST, PRESS_MOST);
+        self.eased(now, id);
+        self.knee = Some(knee);
+        let rate = knee.scaled(factor);
+        let epoch = if is_near(rate, self.rate) {
+            self.epoch
+        } else {
+            next
+        };
+        self.set_rate(rate, epoch);
+    }
+
+    /// Lets the queue run empty now and then; says whether that is going on.
+    fn drains(&mut self, now: Time, standing: &Standing) -> bool {
+        let with_queue = now.since(self.drained_at);
+        let is_empty = standing.wait < EMPTY && !standing.is_shortest;
+        let Some(knee) = self.knee.filter(|_| !self.starting) else {
+            return false;
+        };
+        if is_empty || with_queue > DRAIN_EVERY + DRAIN_MOST {
+            self.drained_at = now;
+            return false;
+        }
+        if with_queue < DRAIN_EVERY || self.eased_at.is_none() {
+            return false;
+        }
+        self.raised_at = now;
+        self.set_rate(knee.scaled(DRAIN_RATE), self.epoch);
+        true
+    }
+
+    /// Raises the rate, as no queue stands: at once to where the last one did not grow, then little by
+    /// little, then fast.
+    fn press(&mut self, now: Time) {
+        let Some(knee) = self.knee.filter(|_| !self.starting && self.trial.is_none()) else {
+            return;
+        };
+        let is_used = self
+            .leaving
+            .is_some_and(|leaving| leaving.scaled(HEADROOM) >= self.rate);
+        if self.eased_at.is_none() || !is_used || now.since(self.raised_at) < RAISE_INTERVAL {
+            return;
+        }
+        self.raised_at = now;
+        let full = knee.scaled(PRESS_MOST);
+        let rate = if self.rate < full {
+            full
+        } else if self.rate < knee.scaled(PRESSED_FAR) {
+            self.rate.scaled(PRESS_NEAR)
+        } else {
+            self.rate.scaled(PRESS_FAR)
+        };
+        self.set_rate(rate, self.epoch);
+    }
+
+    /// Takes note that a queue sets the rate.
+    fn eased(&mut self, now: Time, id: PeerId) {
+        let behind_one = match (self.worst, self.best) {
+            (Some(worst), Some(best)) => {
+                worst.peer != best.peer && worst.wait.saturating_sub(best.wait) < SAME_QUEUE
+            }
+            _ => false,
+        };
+        self.limited_by = (!behind_one).then_some((id, false));
+        self.eased_at = Some(now);
+        self.raised_at = now;
+        self.starting = false;
+    }
+
+    /// Takes note of a queue; says whether it is the longest.
+    fn is_worst(&mut self, now: Time, peer: PeerId, wait: Duration) -> bool {
+        let told = Queue {
+            peer,
+            wait,
+            at: now,
+        };
+        let is_old = |queue: &Queue| queue.peer == peer || now.since(queue.at) > WORST_AGE;
+        if self
+            .best
+            .is_none_or(|best| is_old(&best) || wait <= best.wait)
+        {
+            self.best = Some(told);
+        }
+        let is_worst = self
+            .worst
+            .is_none_or(|worst| is_old(&worst) || wait >= worst.wait);
+        if is_worst {
+            self.worst = Some(told);
+        }
+        is_worst
+    }
+
     fn judge(&mut self, now: Time, sample: Sample, next: Sequence) {
         self.trial
             .take_if(|trial| now.since(trial.since) > TRIAL_TIME_MAX);
@@ -301,9 +526,12 @@ impl RateControl {
         let own_trial = self.trial.take_if(|trial| trial.peer == sample.peer);
         if (own_trial.is_some() || self.trial.is_some()) && peer.is_cleared_by(&sample, self.rate) {
             if let Some(trial) = own_trial {
-                // Less rate did not help: the loss is the link's own.
-                self.knee = None;
-                self.set_rate(trial.rate_before, next);
+                // Less rate did not help: the loss is the link's own. A queue that showed meanwhile knows
+                // better than the rate from before.
+                if self.eased_at.is_none_or(|eased| eased < trial.since) {
+                    self.knee = None;
+                    self.set_rate(trial.rate_before, next);
+                }
             }
             return;
         }
@@ -314,6 +542,25 @@ impl RateControl {
             peer.warned = false;
             self.confirmed = true;
             self.maybe_raise(now, next);
+            return;
+        }
+        if self.rivalry.is_on() {
+            // Its window is cut for losses.
+            return;
+        }
+        let queue = self.worst.filter(|worst| {
+            worst.peer == sample.peer
+                && worst.wait > QUEUE_FULL_MIN
+                && now.since(worst.at) <= WORST_AGE
+        });
+        let is_eased = self
+            .eased_at
+            .is_some_and(|eased| now.since(eased) <= WORST_AGE);
+        if queue.is_some() && is_eased {
+            // It is known what was lost where, and the rate is set for it.
+            if let Some(peer) = self.peers.get_mut(&sample.peer) {
+                (peer.anchor, peer.anchor_at) = (sample.seen, now);
+            }
             return;
         }
         if self.trial.is_some() {
@@ -329,7 +576,7 @@ impl RateControl {
         peer.warned = false;
         peer.suspect(&sample, self.rate);
         let knee = sample.rate.min(self.rate).scaled(1.0 - excess);
-        self.trial = Some(Trial {
+        self.trial = queue.is_none().then_some(Trial {
             peer: sample.peer,
             since: now,
             rate_before: self.rate,
@@ -382,7 +629,19 @@ impl RateControl {
     }
 }
 
+fn is_near(one: Rate, other: Rate) -> bool {
+    let (one, other) = (one.bytes_per_second(), other.bytes_per_second());
+    (one.abs_diff(other) as f64) < one.max(other) as f64 * KNEE_SAME
+}
+
 impl Peer {
+    /// Whether packets of the time since the last report vanished, more than this receiver always loses.
+    fn loses(&self, seen: &Observation) -> bool {
+        let sent = seen.highest.0.saturating_sub(self.last.highest.0);
+        let received = seen.received.saturating_sub(self.last.received);
+        sent.saturating_sub(received) as f64 > sent as f64 * self.own_loss * 2.0
+    }
+
     /// Remembers the loss of `sample`, sent at `rate` or less, if it is more than this receiver's own.
     fn suspect(&mut self, sample: &Sample, rate: Rate) {
         let excess = sample.loss - self.own_loss;
@@ -427,154 +686,4 @@ struct Sample {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A link of one receiver: what exceeds `knee` or meets chance is lost.
-    struct Link {
-        knee: f64,
-        own_loss: f64,
-    }
-
-    const PACKET: u64 = 1_500;
-
-    /// Runs `control` over `link` for `millis`, answering every 5 ms, and returns the mean rate of the last half.
-    fn run(
-        control: &mut RateControl,
-        link: &Link,
-        millis: u64,
-        state: &mut (f64, f64, u64),
-    ) -> f64 {
-        let (sent, received, start) = state;
-        let mut sum = 0.0;
-        for milli in *start..*start + millis {
-            let now = Time::from_nanos(milli * 1_000_000);
-            let packets = control.rate().bytes_per_second() as f64 / 1_000.0 / PACKET as f64;
-            *sent += packets;
-            let passing = packets.min(link.knee / 1_000.0 / PACKET as f64);
-            *received += passing * (1.0 - link.own_loss);
-            control.sent(
-                now,
-                (packets * PACKET as f64) as u64,
-                Sequence(*sent as u64),
-            );
-            if milli % 5 == 0 {
-                let seen = Observation {
-                    highest: Sequence(*sent as u64),
-                    received: *received as u64,
-                    dropped: 0,
-                };
-                control.observe(now, PeerId(0), seen, Sequence(*sent as u64));
-            }
-            if milli >= *start + millis / 2 {
-                sum += control.rate().bytes_per_second() as f64;
-            }
-        }
-        *start += millis;
-        sum / (millis - millis / 2) as f64
-    }
-
-    #[test]
-    fn finds_the_knee_within_a_second_and_stays() {
-        for knee in [1.25e6, 12.5e6, 125e6, 1.25e9] {
-            let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
-            let mut state = (0.0, 0.0, 0);
-            run(
-                &mut control,
-                &Link {
-                    knee,
-                    own_loss: 0.0,
-                },
-                1_000,
-                &mut state,
-            );
-            let mean = run(
-                &mut control,
-                &Link {
-                    knee,
-                    own_loss: 0.0,
-                },
-                4_000,
-                &mut state,
-            );
-            assert!(
-                (0.88 * knee..1.06 * knee).contains(&mean),
-                "knee {knee} found as {mean}"
-            );
-        }
-    }
-
-    #[test]
-    fn loss_that_is_the_links_own_does_not_cost_rate() {
-        for own_loss in [0.01, 0.05] {
-            let link = Link {
-                knee: 125e6,
-                own_loss,
-            };
-            let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
-            let mut state = (0.0, 0.0, 0);
-            run(&mut control, &link, 1_000, &mut state);
-            let mean = run(&mut control, &link, 4_000, &mut state);
-            assert!(
-                (0.85 * link.knee..1.08 * link.knee).contains(&mean),
-                "{own_loss}: {mean}"
-            );
-        }
-    }
-
-    #[test]
-    fn follows_a_link_that_halves_and_doubles() {
-        let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
-        let mut state = (0.0, 0.0, 0);
-        run(
-            &mut control,
-            &Link {
-                knee: 100e6,
-                own_loss: 0.0,
-            },
-            2_000,
-            &mut state,
-        );
-        let halved = run(
-            &mut control,
-            &Link {
-                knee: 50e6,
-                own_loss: 0.0,
-            },
-            2_000,
-            &mut state,
-        );
-        assert!((44e6..53e6).contains(&halved), "halved: {halved}");
-        let doubled = run(
-            &mut control,
-            &Link {
-                knee: 100e6,
-                own_loss: 0.0,
-            },
-            4_000,
-            &mut state,
-        );
-        assert!((80e6..106e6).contains(&doubled), "doubled: {doubled}");
-    }
-
-    #[test]
-    fn the_cap_holds() {
-        let cap = Rate::from_bytes_per_second(3_000_000);
-        let limits = RateLimits {
-            cap: Some(cap),
-            ..RateLimits::default()
-        };
-        let mut control = RateControl::new(limits, PACKET, Time::ZERO);
-        run(
-            &mut control,
-            &Link {
-                knee: 1e9,
-                own_loss: 0.0,
-            },
-            2_000,
-            &mut (0.0, 0.0, 0),
-        );
-        assert_eq!(control.rate(), cap);
-        assert!(control.is_capped());
-    }
-}
+mod tests;

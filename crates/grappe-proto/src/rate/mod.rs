@@ -5,6 +5,9 @@
 
 mod control;
 mod pacer;
+mod queue;
+mod rival;
 
 pub use self::control::{Observation, RateControl, RateLimits};
 pub use self::pacer::Pacer;
+pub use self::queue::Echo;

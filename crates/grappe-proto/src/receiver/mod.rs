@@ -148,6 +148,14 @@ enum Phase {
     Over,
 }
 
+/// The latest beat, when it reached the socket, and how many packets had been received with it.
+#[derive(Clone, Copy, Debug)]
+struct HeardBeat {
+    beat: Beat,
+    arrived: Time,
+    received: u64,
+}
+
 /// The machine.
 #[derive(Debug)]
 pub struct Receiver {
@@ -173,7 +181,7 @@ pub struct Receiver {
     refetches: u32,
     digests_hash: Option<Digest>,
     result: Option<Done>,
-    beat: Option<(Beat, Time)>,
+    beat: Option<HeardBeat>,
     heard_at: Time,
     report_at: Time,
     report_sequence: u64,
@@ -269,7 +277,7 @@ impl Receiver {
         true
     }
 
-    /// Opens a beat and takes it into account.
+    /// Opens a beat, which reached the socket at `arrived`, and takes it into account.
     ///
     /// # Errors
     ///
@@ -278,6 +286,7 @@ impl Receiver {
         &mut self,
         header: &Header,
         packet: &[u8],
+        arrived: Time,
         now: Time,
     ) -> Result<(), WireError> {
         let mut body = [0; BEAT_BODY_LEN];
@@ -288,21 +297,25 @@ impl Receiver {
             .open(header.sequence, packet, &mut body)
             .map_err(|_| WireError::Length(packet.len()))?;
         let beat = Beat::read(&body)?;
-        self.accept_beat(header, beat, now);
+        self.accept_beat(header, beat, arrived, now);
         Ok(())
     }
 
-    /// Takes an opened beat into account.
-    pub fn accept_beat(&mut self, header: &Header, beat: Beat, now: Time) {
+    /// Takes an opened beat into account, which reached the socket at `arrived`.
+    pub fn accept_beat(&mut self, header: &Header, beat: Beat, arrived: Time, now: Time) {
         if self.count(header.sequence, now) {
             if header.sequence > self.turn_base {
                 self.window.passed_to(header.block);
             }
             if self
                 .beat
-                .is_none_or(|(known, _)| beat.sent_at >= known.sent_at)
+                .is_none_or(|known| beat.sent_at >= known.beat.sent_at)
             {
-                self.beat = Some((beat, now));
+                self.beat = Some(HeardBeat {
+                    beat,
+                    arrived,
+                    received: self.received,
+                });
             }
         }
     }

@@ -20,9 +20,9 @@ impl Receiver {
 
     /// The sealed report of this moment.
     pub(super) fn report(&mut self, now: Time) -> Vec<u8> {
-        let report = self.facts(now);
+        let report = self.facts();
         let interval = match self.beat {
-            Some((beat, _)) => Duration::from_micros(u64::from(beat.report_interval_us)),
+            Some(heard) => Duration::from_micros(u64::from(heard.beat.report_interval_us)),
             None => Duration::from_millis(10),
         };
         // Where many were late at once, keep them apart: each adds its own share of the interval once.
@@ -48,13 +48,10 @@ impl Receiver {
         packet
     }
 
-    fn facts(&self, now: Time) -> Report {
-        let (echo, echo_age_us) = match self.beat {
-            Some((beat, at)) => (
-                beat.sent_at,
-                u32::try_from(now.since(at).as_micros()).unwrap_or(u32::MAX),
-            ),
-            None => (Time::ZERO, 0),
+    fn facts(&self) -> Report {
+        let (echo, echo_at, echo_received) = match self.beat {
+            Some(heard) => (heard.beat.sent_at, heard.arrived, heard.received),
+            None => (Time::ZERO, Time::ZERO, 0),
         };
         let lacks = self
             .window
@@ -74,7 +71,8 @@ impl Receiver {
             highest: self.highest,
             received: self.received,
             echo,
-            echo_age_us,
+            echo_at,
+            echo_received,
             stored_below: self.window.stored_below(),
             dropped: self.dropped,
             ring_permille: self.ring_permille,

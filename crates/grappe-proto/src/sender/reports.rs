@@ -2,7 +2,7 @@
 //! window and rate.
 
 use super::{Floor, Sender};
-use crate::rate::Observation;
+use crate::rate::{Echo, Observation};
 use crate::session::NodeState;
 use crate::units::{BlockIndex, PeerId, Sequence, Time};
 use crate::wire::data::{HEADER_LEN, TAG_LEN};
@@ -92,6 +92,11 @@ impl Sender {
                     highest: report.highest,
                     received: report.received,
                     dropped: report.dropped,
+                    echo: Echo {
+                        sent_at: report.echo,
+                        arrived: report.echo_at,
+                        received: report.echo_received,
+                    },
                 },
                 next,
             );

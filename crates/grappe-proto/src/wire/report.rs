@@ -13,7 +13,7 @@ use crate::units::{BlockIndex, PeerId, Sequence, Time};
 pub const LACKS_MAX: usize = 40;
 
 const LACK_BYTES_MAX: usize = 4 + 1 + 1 + 32;
-const FIXED_LEN: usize = 4 + 8 + 8 + 8 + 4 + 4 + 4 + 2 + 2 + 1;
+const FIXED_LEN: usize = 4 + 8 + 8 + 8 + 8 + 8 + 4 + 4 + 2 + 2 + 1;
 
 /// Bytes of the longest report, header and tag included.
 pub const REPORT_LEN_MAX: usize = HEADER_LEN + FIXED_LEN + LACKS_MAX * LACK_BYTES_MAX + TAG_LEN;
@@ -93,8 +93,12 @@ pub struct Report {
     pub received: u64,
     /// The `sent_at` of the latest beat.
     pub echo: Time,
-    /// Microseconds between that beat's arrival and this report.
-    pub echo_age_us: u32,
+    /// The receiver's clock when that beat reached its socket. The two clocks have nothing in common but
+    /// their pace: only how their difference changes tells something, the growth and fall of queues.
+    pub echo_at: Time,
+    /// `received` as it was when that beat had been processed: between two beats, exactly what reached
+    /// the socket in that time.
+    pub echo_received: u64,
     /// Every block of the turn before this one is stored.
     pub stored_below: BlockIndex,
     /// Reads' worth of packets that the receiving socket dropped for want of room since the session
@@ -122,7 +126,8 @@ impl Report {
             highest: Sequence(fields.u64()?),
             received: fields.u64()?,
             echo: Time::from_nanos(fields.u64()?),
-            echo_age_us: fields.u32()?,
+            echo_at: Time::from_nanos(fields.u64()?),
+            echo_received: fields.u64()?,
             stored_below: BlockIndex(fields.u32()?),
             dropped: fields.u32()?,
             ring_permille: fields.u16()?,
@@ -146,7 +151,8 @@ impl Report {
         bytes.extend_from_slice(&self.highest.0.to_be_bytes());
         bytes.extend_from_slice(&self.received.to_be_bytes());
         bytes.extend_from_slice(&self.echo.as_nanos().to_be_bytes());
-        bytes.extend_from_slice(&self.echo_age_us.to_be_bytes());
+        bytes.extend_from_slice(&self.echo_at.as_nanos().to_be_bytes());
+        bytes.extend_from_slice(&self.echo_received.to_be_bytes());
         bytes.extend_from_slice(&self.stored_below.0.to_be_bytes());
         bytes.extend_from_slice(&self.dropped.to_be_bytes());
         bytes.extend_from_slice(&self.ring_permille.to_be_bytes());
@@ -231,17 +237,18 @@ mod tests {
     proptest! {
         #[test]
         fn report_survives_the_wire(
-            turn: u32, highest: u64, received: u64, echo: u64, ages: [u32; 3], small: [u16; 2],
+            turn: u32, highest: u64, received: u64, echo: [u64; 3], counts: [u32; 2], small: [u16; 2],
             lacks in proptest::collection::vec(lack(), 0..=LACKS_MAX),
         ) {
             let report = Report {
                 turn,
                 highest: Sequence(highest),
                 received,
-                echo: Time::from_nanos(echo),
-                echo_age_us: ages[0],
-                stored_below: BlockIndex(ages[1]),
-                dropped: ages[2],
+                echo: Time::from_nanos(echo[0]),
+                echo_at: Time::from_nanos(echo[1]),
+                echo_received: echo[2],
+                stored_below: BlockIndex(counts[0]),
+                dropped: counts[1],
                 ring_permille: small[0],
                 store_backlog: small[1],
                 lacks,

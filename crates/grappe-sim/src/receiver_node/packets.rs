@@ -74,11 +74,11 @@ impl ReceiverNode {
             (Admission::Foreign, _) => {}
             (Admission::Beat, None) => {
                 if let Some(beat) = train.beat() {
-                    machine.accept_beat(&header, beat, now);
+                    machine.accept_beat(&header, beat, now, now);
                 }
             }
             (Admission::Beat, Some(packet)) => {
-                if machine.open_beat(&header, packet, now).is_err() {
+                if machine.open_beat(&header, packet, now, now).is_err() {
                     outside.violation(now, || {
                         format!("receiver {} cannot open a whole beat", self.node)
                     });
@@ -120,7 +120,7 @@ impl ReceiverNode {
         };
         let opened = match machine.admit(&header) {
             Admission::Foreign => false,
-            Admission::Beat => machine.open_beat(&header, &packet, now).is_ok(),
+            Admission::Beat => machine.open_beat(&header, &packet, now, now).is_ok(),
             Admission::Place(..) | Admission::Surplus => machine
                 .open(&header, &packet, &mut [0; SYMBOL_SIZE as usize])
                 .is_ok(),

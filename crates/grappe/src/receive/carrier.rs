@@ -7,7 +7,7 @@ use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use grappe_os::clock::MonotonicClock;
@@ -210,8 +210,8 @@ impl Carrier {
         let now = self.now();
         let input = match happening {
             Happening::Packets(Ok(chunk)) => {
-                for packet in chunk.packets() {
-                    self.packet(packet, now);
+                for (packet, arrived) in chunk.packets() {
+                    self.packet(packet, arrived, now);
                 }
                 return self.ring.recycle(chunk);
             }
@@ -247,14 +247,15 @@ impl Carrier {
     }
 
     /// One packet of the group: opened straight into its place, or dropped without a trace.
-    fn packet(&mut self, packet: &[u8], now: Time) {
+    fn packet(&mut self, packet: &[u8], arrived: Instant, now: Time) {
         let Ok(header) = Header::read(packet) else {
             return;
         };
         match self.machine.admit(&header) {
             Admission::Foreign => {}
             Admission::Beat => {
-                let _forged = self.machine.open_beat(&header, packet, now);
+                let arrived = now - arrived.elapsed();
+                let _forged = self.machine.open_beat(&header, packet, arrived, now);
             }
             Admission::Surplus => {
                 if self

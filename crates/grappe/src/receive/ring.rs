@@ -34,6 +34,9 @@ const QUEUE_SHORT: usize = 4;
 /// Packets are let gather for so long while they flow: fewer wake-ups, larger batches.
 const GATHER: Duration = Duration::from_millis(1);
 
+/// Nothing waits longer in a socket; more is a wall clock that was set.
+const WAITED_MAX: Duration = Duration::from_secs(1);
+
 /// The socket must hold what arrives meanwhile, at 10 Gbit/s twice over.
 const GATHER_BUFFER_MIN: usize = 4 << 20;
 
@@ -58,6 +61,8 @@ struct Run {
     start: usize,
     len: usize,
     segment: usize,
+    /// When they reached this host.
+    arrived: Instant,
 }
 
 /// A piece of the ring with the packets in it.
@@ -76,11 +81,13 @@ impl Chunk {
         }
     }
 
-    /// The packets, in the order of their arrival.
-    pub(super) fn packets(&self) -> impl Iterator<Item = &[u8]> {
-        self.runs
-            .iter()
-            .flat_map(|run| self.memory[run.start..run.start + run.len].chunks(run.segment.max(1)))
+    /// The packets, in the order of their arrival, and when each reached this host.
+    pub(super) fn packets(&self) -> impl Iterator<Item = (&[u8], Instant)> {
+        self.runs.iter().flat_map(|run| {
+            let packets = &self.memory[run.start..run.start + run.len];
+            let packets = packets.chunks(run.segment.max(1));
+            packets.map(|packet| (packet, run.arrived))
+        })
     }
 
     fn has_room(&self) -> bool {
@@ -299,11 +306,13 @@ fn fill_chunk(ring: &Ring, socket: &impl Ear, chunk: &mut Chunk) -> io::Result<(
             patience = if chunk.runs.is_empty() { IDLE } else { GATHER };
             continue;
         };
+        let now = Instant::now();
         ring.dropped.store(train.dropped_total, Ordering::Relaxed);
         chunk.runs.push(Run {
             start: chunk.used,
             len: train.len,
             segment: train.segment_size,
+            arrived: now - train.waited.min(WAITED_MAX),
         });
         chunk.used += train.len;
         patience = Duration::ZERO;

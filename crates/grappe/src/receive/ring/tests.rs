@@ -31,6 +31,7 @@ impl Ear for Script<'_> {
             source: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
             truncated: false,
             dropped_total: 0,
+            waited: Duration::ZERO,
         }))
     }
 
@@ -61,7 +62,7 @@ fn an_interface_that_is_down_for_a_moment_ends_nothing_and_is_told_once() {
     drop(out);
     let mut packets = Vec::new();
     for chunk in chunks {
-        packets.extend(chunk.unwrap().packets().map(<[u8]>::to_vec));
+        packets.extend(chunk.unwrap().packets().map(|(packet, _)| packet.to_vec()));
     }
     assert_eq!(packets, [b"one", b"two"]);
     assert_eq!(script.rejoined.load(Ordering::Relaxed), 3);

@@ -1,0 +1,306 @@
+//! The rate against a link with a queue, which it may share with TCP: a fluid in steps of half a millisecond.
+
+use super::super::*;
+
+const PACKET: f64 = 1_500.0;
+const STEP: f64 = 0.0005;
+const WAY: f64 = 0.0002;
+
+/// A link whose rate may change, the queue before it, and who else uses it.
+struct Model {
+    control: RateControl,
+    link: f64,
+    queue_max: f64,
+    own_loss: f64,
+    tcp: Option<Tcp>,
+    /// Bytes of ours and of TCP's in the queue.
+    queue: [f64; 2],
+    steps: u64,
+    sent: f64,
+    received: f64,
+    vanished: f64,
+    /// Beats on the way: when they arrive, and when they left.
+    beats: std::collections::VecDeque<(f64, Time)>,
+    echo: Echo,
+    noise: u64,
+}
+
+/// CUBIC (RFC 9438) as a fluid.
+struct Tcp {
+    window: f64,
+    before: f64,
+    cut_at: f64,
+    lost_at: Option<f64>,
+}
+
+impl Tcp {
+    fn new(now: f64) -> Self {
+        Self {
+            window: 10.0 * PACKET,
+            before: 0.0,
+            cut_at: now,
+            lost_at: None,
+        }
+    }
+
+    fn step(&mut self, now: f64, turnaround: f64) {
+        if self.lost_at.is_some_and(|lost| now >= lost + turnaround) {
+            self.lost_at = None;
+            self.before = self.window / PACKET;
+            self.window = (self.window * 0.7).max(4.0 * PACKET);
+            self.cut_at = now;
+        } else if self.before == 0.0 {
+            self.window *= 1.0 + STEP / turnaround; // slow start
+            // HyStart (RFC 9406) ends it when the way becomes longer.
+            if self.window > 16.0 * PACKET && turnaround > 2.0 * WAY + 0.008 {
+                self.before = self.window / PACKET;
+                self.cut_at = now - (self.before * 0.3 / 0.4).cbrt();
+            }
+        } else {
+            let since = now - self.cut_at;
+            let back = (self.before * 0.3 / 0.4).cbrt();
+            let cubic = 0.4 * (since - back).powi(3) + self.before;
+            let of_old = self.before * 0.7 + 0.53 * since / turnaround;
+            self.window = cubic.max(of_old) * PACKET;
+        }
+    }
+}
+
+/// What a stretch of time amounted to.
+#[derive(Debug)]
+struct Stretch {
+    /// Share of the link that was ours, and TCP's.
+    ours: f64,
+    tcp: f64,
+    /// Mean and greatest time in the queue, in milliseconds.
+    wait_mean: f64,
+    wait_max: f64,
+}
+
+impl Model {
+    fn new(link: f64, queue_max: f64) -> Self {
+        Self {
+            control: RateControl::new(RateLimits::default(), PACKET as u64, Time::ZERO),
+            link,
+            queue_max,
+            own_loss: 0.0,
+            tcp: None,
+            queue: [0.0; 2],
+            steps: 0,
+            sent: 0.0,
+            received: 0.0,
+            vanished: 0.0,
+            beats: std::collections::VecDeque::new(),
+            echo: Echo::default(),
+            noise: 1,
+        }
+        .after_joining()
+    }
+
+    /// Beats flow before the content does.
+    fn after_joining(mut self) -> Self {
+        for _ in 0..400 {
+            let time = self.time();
+            self.report(time, self.now());
+            self.steps += 1;
+        }
+        self
+    }
+
+    fn time(&self) -> Time {
+        Time::from_nanos((self.now() * 1e9) as u64 + 1)
+    }
+
+    fn now(&self) -> f64 {
+        self.steps as f64 * STEP
+    }
+
+    /// A number from 0 to 1, the next of a fixed sequence.
+    fn chance(&mut self) -> f64 {
+        self.noise = self
+            .noise
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(99);
+        (self.noise >> 40) as f64 / (1 << 24) as f64
+    }
+
+    fn play(&mut self, seconds: f64) -> Stretch {
+        let (mut ours, mut tcp, mut sum, mut max) = (0.0, 0.0, 0.0, 0.0_f64);
+        let steps = (seconds / STEP) as u64;
+        for _ in 0..steps {
+            let (mine, his) = self.step();
+            ours += mine;
+            tcp += his;
+            let wait = (self.queue[0] + self.queue[1]) / self.link * 1_000.0;
+            sum += wait;
+            max = max.max(wait);
+        }
+        Stretch {
+            ours: ours / (self.link * seconds),
+            tcp: tcp / (self.link * seconds),
+            wait_mean: sum / steps as f64,
+            wait_max: max,
+        }
+    }
+
+    /// Half a millisecond; answers the bytes that passed the link, ours and TCP's.
+    fn step(&mut self) -> (f64, f64) {
+        let now = self.now();
+        let time = self.time();
+        let waiting = self.queue[0] + self.queue[1];
+        let turnaround = WAY * 2.0 + waiting / self.link;
+        let mine = self.control.rate().bytes_per_second() as f64 * STEP;
+        let his = self
+            .tcp
+            .as_ref()
+            .map_or(0.0, |tcp| tcp.window / turnaround * STEP);
+        self.sent += mine;
+        let room = (self.queue_max + self.link * STEP - waiting).max(0.0);
+        let taken = (room / (mine + his).max(1.0)).min(1.0);
+        if taken < 1.0
+            && let Some(tcp) = &mut self.tcp
+        {
+            tcp.lost_at.get_or_insert(now);
+        }
+        self.queue[0] += mine * taken;
+        self.vanished += mine * (1.0 - taken);
+        self.queue[1] += his * taken;
+        let waiting = self.queue[0] + self.queue[1];
+        let passing = (self.link * STEP).min(waiting);
+        let share = |part: f64| {
+            if waiting > 0.0 {
+                passing * part / waiting
+            } else {
+                0.0
+            }
+        };
+        let passed = (share(self.queue[0]), share(self.queue[1]));
+        self.queue[0] -= passed.0;
+        self.queue[1] -= passed.1;
+        self.received += passed.0 * (1.0 - self.own_loss);
+        self.vanished += passed.0 * self.own_loss;
+        if let Some(tcp) = &mut self.tcp {
+            tcp.step(now, turnaround);
+        }
+        let sequence = |bytes: f64| Sequence((bytes / PACKET) as u64);
+        self.control.sent(time, mine as u64, sequence(self.sent));
+        self.report(time, now);
+        self.steps += 1;
+        passed
+    }
+
+    fn report(&mut self, time: Time, now: f64) {
+        let received = (self.received / PACKET) as u64;
+        let highest = received + (self.vanished / PACKET) as u64;
+        if self.steps.is_multiple_of(10) {
+            // Every tenth thread is late.
+            let late = if self.chance() < 0.1 { 0.008 } else { 0.0 };
+            let wait = (self.queue[0] + self.queue[1]) / self.link + WAY + late;
+            self.beats.push_back((now + wait, time));
+        }
+        while self.beats.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((at, sent_at)) = self.beats.pop_front() else {
+                break;
+            };
+            self.echo = Echo {
+                sent_at,
+                arrived: Time::from_nanos(((at + 1_000.0) * 1e9) as u64),
+                received,
+            };
+        }
+        if self.steps.is_multiple_of(20) {
+            let sent = (self.sent / PACKET) as u64;
+            let seen = Observation {
+                highest: Sequence(highest),
+                received,
+                dropped: 0,
+                echo: self.echo,
+            };
+            self.control.observe(time, PeerId(0), seen, Sequence(sent));
+        }
+    }
+}
+
+const LINKS: [f64; 5] = [1.25e6, 6.25e6, 25e6, 125e6, 1.25e9];
+
+#[test]
+fn the_queue_stays_short_and_the_link_busy() {
+    for link in LINKS {
+        for queue_max in [0.02, 0.2] {
+            let mut model = Model::new(link, link * queue_max);
+            model.play(1.0);
+            let stretch = model.play(10.0);
+            assert!(stretch.ours > 0.96, "{link} {queue_max}: {stretch:?}");
+            assert!(stretch.wait_mean < 4.0, "{link} {queue_max}: {stretch:?}");
+            assert!(stretch.wait_max < 12.0, "{link} {queue_max}: {stretch:?}");
+        }
+    }
+}
+
+#[test]
+fn nine_tenths_are_reached_within_a_second() {
+    for link in LINKS {
+        let mut model = Model::new(link, link * 0.1);
+        model.play(0.5);
+        let stretch = model.play(0.5);
+        assert!(stretch.ours > 0.9, "{link}: {stretch:?}");
+    }
+}
+
+#[test]
+fn a_link_that_halves_or_doubles_is_followed_within_a_second() {
+    for link in [6.25e6, 25e6, 125e6] {
+        let mut model = Model::new(link, link * 0.1);
+        model.play(3.0);
+        model.link = link / 2.0;
+        model.play(1.0);
+        let halved = model.play(2.0);
+        assert!(
+            halved.ours > 0.94 && halved.wait_mean < 5.0,
+            "{link}: {halved:?}"
+        );
+        model.link = link;
+        model.play(1.0);
+        let doubled = model.play(2.0);
+        assert!(
+            doubled.ours > 0.9 && doubled.wait_mean < 5.0,
+            "{link}: {doubled:?}"
+        );
+    }
+}
+
+#[test]
+fn loss_of_the_link_itself_costs_no_rate() {
+    for own_loss in [0.01, 0.05] {
+        let mut model = Model::new(25e6, 25e6 * 0.1);
+        model.own_loss = own_loss;
+        model.play(2.0);
+        let stretch = model.play(8.0);
+        assert!(stretch.ours > 0.94, "{own_loss}: {stretch:?}");
+    }
+}
+
+#[test]
+fn a_link_is_shared_with_tcp_which_gets_all_of_it_back_at_no_time() {
+    for link in [2.5e6, 6.25e6, 25e6, 62.5e6] {
+        for queue_ms in [20.0, 60.0, 160.0] {
+            let mut model = Model::new(link, link * queue_ms / 1_000.0);
+            model.play(2.0);
+            model.tcp = Some(Tcp::new(model.now()));
+            model.play(8.0);
+            let shared = model.play(20.0);
+            let share = shared.ours / (shared.ours + shared.tcp);
+            assert!(
+                (0.32..0.667).contains(&share),
+                "{link} {queue_ms}: {shared:?}"
+            );
+            model.tcp = None;
+            model.play(2.0);
+            let alone = model.play(4.0);
+            assert!(
+                alone.ours > 0.8 && alone.wait_mean < 25.0,
+                "{link} {queue_ms}: {alone:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The queue on the way to one receiver, told by the time that beats take.
+//!
+//! The clocks of the two ends have no common origin, so only growth over the shortest time counts. What
+//! waits in a receiver's own memory is no part of it: beats are stamped as they reach its socket. What to
+//! do about a queue is decided in `control`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::units::{Rate, Time};
+
+/// The shortest of so many times in a row is taken: a thread that was not scheduled delays some of them, a
+/// queue all. While the rate still doubles, there is less time to be sure.
+const SAMPLES: usize = 3;
+const SAMPLES_HURRIED: usize = 2;
+
+/// Samples further apart tell of different queues.
+const SPAN_MAX: Duration = Duration::from_millis(150);
+
+/// The shortest time is that of this long or twice as long: a way may change, and clocks drift apart, by
+/// 50 us in a second.
+const BASE_TIME: Duration = Duration::from_secs(8);
+
+/// Arrivals are counted over at least so long, so that trains of packets even out; over less where the
+/// queue grows fast.
+const RATE_TIME: Duration = Duration::from_millis(45);
+const RATE_TIME_HURRIED: Duration = Duration::from_millis(15);
+const LONG: Duration = Duration::from_millis(5);
+
+/// Only while packets wait do arrivals tell what the way takes: a beat that waited for less was in no queue.
+const WAITING: Duration = Duration::from_micros(300);
+
+/// Beats remembered for that.
+const BEATS: usize = 16;
+
+/// What a receiver says of the latest beat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Echo {
+    /// The sender's clock when the beat left.
+    pub sent_at: Time,
+    /// The receiver's clock when it arrived.
+    pub arrived: Time,
+    /// Packets received by then.
+    pub received: u64,
+}
+
+/// How the rate moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It still doubles.
+    Starting,
+    Steady,
+    /// As a rival's does, who keeps a queue.
+    Shared,
+}
+
+/// A queue as a receiver's beats tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// How long a packet waits in it.
+    pub(super) wait: Duration,
+    /// Whether no beat before took so little time: the queue still shrinks.
+    pub(super) is_shortest: bool,
+    /// The rate at which packets arrived while there was a queue, where that was for long enough: what the
+    /// way takes.
+    pub(super) arriving: Option<Rate>,
+}
+
+/// The watch over one receiver's queue.
+#[derive(Clone, Debug, Default)]
+pub(super) struct QueueWatch {
+    beats: VecDeque<(Echo, i64)>,
+    /// The shortest time of this period and of the one before, and when this one began.
+    base: Option<(i64, i64, Time)>,
+}
+
+impl QueueWatch {
+    /// Takes note of a beat that arrived; answers what it says, or nothing when it is no news or too
+    /// little is known.
+    pub(super) fn note(
+        &mut self,
+        now: Time,
+        echo: Echo,
+        packet_bytes: u64,
+        pace: Pace,
+    ) -> Option<Standing> {
+        if echo.sent_at == Time::ZERO {
+            return None;
+        }
+        if let Some((last, _)) = self.beats.back() {
+            // What a receiver invents must not set the others' rate: time and counts only grow.
+            let grows = echo.sent_at > last.sent_at
+                && echo.arrived > last.arrived
+                && echo.received >= last.received;
+            if !grows {
+                return None;
+            }
+        }
+        let time = (echo.arrived.as_nanos() as i64).wrapping_sub(echo.sent_at.as_nanos() as i64);
+        let known = self
+            .base
+            .map(|(this, before, _): (i64, i64, Time)| this.min(before));
+        let base = self.base(now, time, pace);
+        if self.beats.len() >= BEATS {
+            self.beats.pop_front();
+        }
+        self.beats.push_back((echo, time));
+
+        let is_hurried = pace == Pace::Starting;
+        let samples = if is_hurried { SAMPLES_HURRIED } else { SAMPLES };
+        let latest = self.beats.iter().rev().take(samples);
+        let (first, _) = *latest.clone().next_back()?;
+        let is_too_few = latest.clone().count() < samples;
+        if is_too_few || echo.sent_at.since(first.sent_at) > SPAN_MAX {
+            return None;
+        }
+        let least = latest.map(|(_, time)| *time).min()?;
+        let wait = Duration::from_nanos(least.saturating_sub(base).max(0).unsigned_abs());
+        let time = if is_hurried || wait > LONG {
+            RATE_TIME_HURRIED
+        } else {
+            RATE_TIME
+        };
+        Some(Standing {
+            wait,
+            is_shortest: known.is_none_or(|known| least < known),
+            arriving: self.arriving(echo, base, time, packet_bytes),
+        })
+    }
+
+    fn base(&mut self, now: Time, time: i64, pace: Pace) -> i64 {
+        let (this, before, since) = self.base.unwrap_or((time, time, now));
+        let this = this.min(time);
+        self.base = Some(match pace {
+            // Who shares with another never sees the way without a queue.
+            Pace::Shared => (this, before, now),
+            _ if now.since(since) >= BASE_TIME => (time, this, now),
+            _ => (this, before, since),
+        });
+        this.min(before)
+    }
+
+    /// The rate over all beats that waited without one in between that did not, if that was for `time`.
+    fn arriving(&self, last: Echo, base: i64, time: Duration, packet_bytes: u64) -> Option<Rate> {
+        let waited = |beat: &&(Echo, i64)| {
+            beat.1.saturating_sub(base) > i64::try_from(WAITING.as_nanos()).unwrap_or(i64::MAX)
+        };
+        let (from, _) = self.beats.iter().rev().take_while(waited).last()?;
+        let stretch = last.arrived.since(from.arrived);
+        if stretch < time {
+            return None;
+        }
+        let bytes = u128::from(last.received - from.received) * u128::from(packet_bytes);
+        let rate = bytes * 1_000_000_000 / stretch.as_nanos().max(1);
+        Some(Rate::from_bytes_per_second(
+            u64::try_from(rate).unwrap_or(u64::MAX),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PACKET: u64 = 1_500;
+
+    fn at(micros: u64) -> Time {
+        Time::from_nanos(micros * 1_000)
+    }
+
+    /// Beats every 10 ms that wait `waits` microseconds, by a clock that runs `ahead` of the sender's.
+    fn play(waits: &[u64], ahead: u64) -> Vec<Option<Standing>> {
+        let mut watch = QueueWatch::default();
+        let note = |(number, wait): (usize, &u64)| {
+            let sent = 10_000 * (number as u64 + 1);
+            let echo = Echo {
+                sent_at: at(sent),
+                arrived: at(sent + wait + ahead),
+                received: 100 * number as u64,
+            };
+            watch.note(at(sent + wait + 500), echo, PACKET, Pace::Steady)
+        };
+        waits.iter().enumerate().map(note).collect()
+    }
+
+    #[test]
+    fn a_queue_shows_whatever_the_clocks_say_and_a_hiccup_does_not() {
+        for ahead in [0, 1_000_000_000] {
+            let waits = [100, 100, 9_100, 100, 8_100, 8_200, 8_300, 8_150, 100];
+            let told: Vec<Option<u128>> = play(&waits, ahead)
+                .iter()
+                .map(|standing| standing.map(|it| it.wait.as_micros()))
+                .collect();
+            let expected = [
+                None,
+                None,
+                Some(0),
+                Some(0),
+                Some(0),
+                Some(0),
+                Some(8_000),
+                Some(8_050),
+                Some(0),
+            ];
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn arrivals_are_counted_between_beats_that_waited() {
+        let mut waits = [2_100; 12];
+        waits[..4].fill(100);
+        let told = play(&waits, 0);
+        let rate = |beat: usize| told[beat].and_then(|standing| standing.arriving);
+        // A hundred packets of 1,500 bytes in 10 ms.
+        assert_eq!(
+            rate(11).map(Rate::bytes_per_second),
+            Some(15_000_000),
+            "{told:?}"
+        );
+        assert_eq!(rate(3), None, "no queue");
+        assert_eq!(rate(7), None, "not for long enough");
+    }
+
+    #[test]
+    fn a_way_that_became_longer_is_no_queue_for_ever() {
+        let waits: Vec<u64> = (0..3_000)
+            .map(|beat| if beat < 10 { 100 } else { 5_100 })
+            .collect();
+        let told = play(&waits, 7);
+        let wait = |number: usize| told[number].unwrap().wait.as_micros();
+        assert_eq!(wait(100), 5_000);
+        assert_eq!(wait(2_999), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_receiver_says_makes_it_panic(
+            echoes in proptest::collection::vec((any::<u64>(), any::<u64>(), any::<u64>()), 0..40),
+        ) {
+            let mut watch = QueueWatch::default();
+            for (sent, arrived, received) in echoes {
+                let echo = Echo {
+                    sent_at: Time::from_nanos(sent),
+                    arrived: Time::from_nanos(arrived),
+                    received,
+                };
+                let _ = watch.note(Time::from_nanos(sent), echo, PACKET, Pace::Steady);
+            }
+        }
+    }
+}

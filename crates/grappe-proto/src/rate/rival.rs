@@ -1,0 +1,206 @@
+//! Sharing a link with TCP: while somebody else keeps the queue full, the window that CUBIC would keep.
+//!
+//! Who eases for a queue that another one fills gives way for ever; who does not, starves him. So for as
+//! long as there is a rival the rate is that of a window which grows and is cut as his is (RFC 9438).
+
+use std::time::Duration;
+
+use super::queue::Standing;
+use crate::units::{Rate, Sequence, Time};
+
+/// Growth of the window, in packets per second cubed, and what a cut leaves of it (RFC 9438, 4.6).
+const GROWTH: f64 = 0.4;
+const CUT: f64 = 0.7;
+
+/// The window counts for so much more: reports come later than acknowledgements, and of many receivers the one
+/// with the worst luck is heard. In the models this makes shares of 0.28 to 0.48 into 0.33 to 0.58.
+const WEIGHT: f64 = 1.4;
+
+/// The least window, in packets.
+const WINDOW_MIN: f64 = 4.0;
+
+/// Time on the way without any queue, of which beats cannot tell.
+const WAY: Duration = Duration::from_micros(500);
+
+/// A queue of one's own shrinks by what is sent less than arrives. One that is longer than this, and after
+/// so long has shrunk by less than this share of what it had to, is filled by somebody else.
+const SUSPICIOUS: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_millis(200);
+const SHRINKS: f64 = 0.4;
+
+/// What it has to shrink by, in seconds, for the answer to tell anything.
+const TELLING: f64 = 0.006;
+
+/// The easing shows in the queue after so long only.
+const LAG: Duration = Duration::from_millis(100);
+
+/// He is gone once the queue has been short, or nearly all of the most that arrived lately does, for so long.
+const SHORT: Duration = Duration::from_millis(3);
+const ALL: f64 = 0.9;
+const GONE: Duration = Duration::from_millis(400);
+
+/// How fast the most that arrived is forgotten: links change.
+const FORGETTING: Duration = Duration::from_secs(30);
+
+/// Whether there is a rival, and what is left to us.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rivalry {
+    suspicion: Option<Suspicion>,
+    window: Option<Window>,
+    /// The most that ever arrived, and lately.
+    most: Option<Rate>,
+    lately: Option<Rate>,
+    noted_at: Option<Time>,
+    /// Since when he seems to be gone.
+    alone: Option<Time>,
+}
+
+/// A queue that may not be one's own.
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    since: Time,
+    /// How long it was when the easing began to show.
+    wait: Option<Duration>,
+    /// What it should have grown by since, in seconds; negative where it should have shrunk.
+    growth: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    packets: f64,
+    /// The window at the last cut, and when that was.
+    packets_before: f64,
+    cut_at: Time,
+    /// The first packet that left after it.
+    cut_next: Sequence,
+}
+
+impl Rivalry {
+    /// Whether somebody else fills the queue.
+    pub(super) const fn is_on(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Takes note of a queue while packets leave at `sending`; `lost` says from which packet on some were
+    /// lost since the last time, and the next to leave is `next`. Answers the rate to send at while there is
+    /// a rival.
+    pub(super) fn note(
+        &mut self,
+        now: Time,
+        standing: &Standing,
+        sending: Rate,
+        lost: Option<Sequence>,
+        next: Sequence,
+        packet_bytes: u64,
+    ) -> Option<Rate> {
+        let passed = now.since(self.noted_at.replace(now).unwrap_or(now));
+        if standing.wait < SUSPICIOUS {
+            self.suspicion = None;
+        }
+        let arriving = match (standing.arriving, self.most) {
+            (Some(arriving), _) => arriving,
+            (None, Some(most)) if self.is_on() && standing.wait < SHORT => most,
+            _ => return None,
+        };
+        let kept = 1.0 - passed.min(FORGETTING).as_secs_f64() / FORGETTING.as_secs_f64();
+        let most = self.most.map_or(arriving, |most| most.max(arriving));
+        let lately = self
+            .lately
+            .map_or(arriving, |rate| rate.scaled(kept).max(arriving));
+        (self.most, self.lately) = (Some(most), Some(lately));
+        let turnaround = standing.wait + WAY;
+        let Some(window) = &mut self.window else {
+            let queue = (standing.wait, arriving);
+            self.suspect(now, passed, queue, sending, next, packet_bytes);
+            return None;
+        };
+        // What left before a cut is no reason for another.
+        if lost.is_some_and(|from| from >= window.cut_next) {
+            window.cut(now, next);
+        }
+        window.grow(now, turnaround);
+        if arriving < lately.scaled(ALL) && standing.wait > SHORT {
+            self.alone = None;
+        } else if now.since(*self.alone.get_or_insert(now)) >= GONE {
+            self.window = None;
+            self.suspicion = None;
+            return (standing.wait <= SHORT).then_some(most);
+        }
+        // Half of the way to the rate of that window, as the queue is known late.
+        let of_window = WEIGHT * window.packets * packet_bytes as f64 / turnaround.as_secs_f64();
+        let arriving = arriving.bytes_per_second() as f64;
+        let rate = ((arriving + of_window) / 2.0).min(arriving * 1.5);
+        Some(Rate::from_bytes_per_second(rate as u64))
+    }
+
+    /// Forgets all of it, as the way may be another now.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    fn suspect(
+        &mut self,
+        now: Time,
+        passed: Duration,
+        (wait, arriving): (Duration, Rate),
+        sending: Rate,
+        next: Sequence,
+        packet_bytes: u64,
+    ) {
+        if wait < SUSPICIOUS {
+            return;
+        }
+        let suspicion = self.suspicion.get_or_insert(Suspicion {
+            since: now,
+            wait: None,
+            growth: 0.0,
+        });
+        if now.since(suspicion.since) < LAG {
+            return;
+        }
+        let Some(before) = suspicion.wait else {
+            suspicion.wait = Some(wait);
+            return;
+        };
+        let surplus = sending.bytes_per_second() as f64 / arriving.bytes_per_second().max(1) as f64;
+        suspicion.growth += (surplus - 1.0) * passed.as_secs_f64();
+        if now.since(suspicion.since) < LAG + PATIENCE || suspicion.growth > -TELLING {
+            return;
+        }
+        let has_shrunk = before.as_secs_f64() - wait.as_secs_f64();
+        let is_own = has_shrunk >= -suspicion.growth * SHRINKS;
+        self.suspicion = None;
+        if is_own {
+            return;
+        }
+        // Half of the queue is a fair share, of which nothing is left by now.
+        let half = self.most.unwrap_or(arriving).bytes_in(wait) as f64 / 2.0;
+        let packets = (half / packet_bytes as f64).max(WINDOW_MIN);
+        self.window = Some(Window {
+            packets,
+            packets_before: packets,
+            cut_at: now,
+            cut_next: next,
+        });
+        self.alone = None;
+    }
+}
+
+impl Window {
+    fn cut(&mut self, now: Time, next: Sequence) {
+        self.packets_before = self.packets;
+        self.packets = (self.packets * CUT).max(WINDOW_MIN);
+        self.cut_at = now;
+        self.cut_next = next;
+    }
+
+    /// The window at `now`: CUBIC's, or that of a TCP of old where that is larger (RFC 9438, 4.2 and 4.3).
+    fn grow(&mut self, now: Time, turnaround: Duration) {
+        let since = now.since(self.cut_at).as_secs_f64();
+        let back_after = (self.packets_before * (1.0 - CUT) / GROWTH).cbrt();
+        let cubic = GROWTH * (since - back_after).powi(3) + self.packets_before;
+        let per_turnaround = 3.0 * (1.0 - CUT) / (1.0 + CUT);
+        let of_old = self.packets_before * CUT + per_turnaround * since / turnaround.as_secs_f64();
+        self.packets = cubic.max(of_old).max(WINDOW_MIN);
+    }
+}
