@@ -17,6 +17,9 @@ const LIMITS: Duration = Duration::from_secs(1);
 /// The rate has found its knee when it was not lowered for so long: longer than packets wait in queues.
 const SETTLED: Duration = Duration::from_millis(400);
 
+/// Less than this share of the rate is lower; the queue that sets it makes it swing a little.
+const LOWERED: f64 = 0.93;
+
 /// Between two probes, at first; doubled after each one in vain.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -33,7 +36,7 @@ pub(super) struct Probing {
     /// Who has limited the rate, when last, and whether its own socket lost the packets.
     limiters: BTreeMap<PeerId, (Time, bool)>,
     running: Option<Probe>,
-    /// The rate when it was looked at last, and when it was lowered last.
+    /// The highest rate since it was lowered last, and when that was.
     rate: Rate,
     lowered_at: Time,
     next_at: Time,
@@ -85,9 +88,11 @@ impl Sender {
             limiters.insert(peer, (now, at_host));
         }
         let rate = self.rate.rate();
-        if rate < std::mem::replace(&mut self.probing.rate, rate) {
+        if rate < self.probing.rate.scaled(LOWERED) {
             self.probing.lowered_at = now;
+            self.probing.rate = rate;
         }
+        self.probing.rate = self.probing.rate.max(rate);
         let is_settled = now.since(self.probing.lowered_at) >= SETTLED;
         if !is_settled || now < self.probing.next_at || limiters.is_empty() {
             return;
