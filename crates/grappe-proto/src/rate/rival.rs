@@ -13,8 +13,8 @@ const GROWTH: f64 = 0.4;
 const CUT: f64 = 0.7;
 
 /// The window counts for so much more: reports come later than acknowledgements, and of many receivers the one
-/// with the worst luck is heard. In the models this makes shares of 0.28 to 0.48 into 0.33 to 0.58.
-const WEIGHT: f64 = 1.4;
+/// with the worst luck is heard. On real links a copy has 0.6 then, in the fluid of the tests 0.3 to 0.6.
+const WEIGHT: f64 = 1.2;
 
 /// The least window, in packets.
 const WINDOW_MIN: f64 = 4.0;

@@ -283,7 +283,7 @@ fn loss_of_the_link_itself_costs_no_rate() {
 #[test]
 fn a_link_is_shared_with_tcp_which_gets_all_of_it_back_at_no_time() {
     for link in [2.5e6, 6.25e6, 25e6, 62.5e6] {
-        for queue_ms in [20.0, 60.0, 160.0] {
+        for queue_ms in [30.0, 60.0, 120.0] {
             let mut model = Model::new(link, link * queue_ms / 1_000.0);
             model.play(2.0);
             model.tcp = Some(Tcp::new(model.now()));
