@@ -17,8 +17,8 @@ use check_sim_credit::ussd::gsm7;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_check_sim_credit");
 const SMSD: &str = "/usr/sbin/smsd";
-/// No wait of these tests is longer.
-const PATIENCE: Duration = Duration::from_secs(540);
+/// No wait of these tests is longer: smsd looks at each message for half a second before it takes it.
+const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// smsd, its modem and its spool; all gone when dropped.
 struct Office {
@@ -42,7 +42,7 @@ impl Office {
             fs::create_dir(root.join(name)).unwrap();
         }
         let modem = Command::new(PROGRAM)
-            .args(["simulate", script, "--lifetime", "10m", "--link"])
+            .args(["simulate", script, "--lifetime", "35m", "--link"])
             .arg(root.join("modem"))
             .arg("--log")
             .arg(root.join("modem.log"))
