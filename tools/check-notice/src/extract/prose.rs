@@ -138,10 +138,11 @@ impl Found {
         // Lists repeat their fields in one order: what comes first begins the next event when it comes
         // again. Else the hour of one would go to the address of another.
         let mut leader = None;
-        for field in scan::fields(text, FIELDS_MAX) {
+        let fields = scan::fields(text, FIELDS_MAX);
+        for (index, field) in fields.iter().enumerate() {
             let place = Place::new(part, field.range.clone());
             let value = || field.value.to_owned();
-            let meaning = meaning(&field.label);
+            let meaning = meaning(&field.label).filter(|_| !is_of_header(&fields, index));
             if let Some(this) = meaning.filter(|this| this.is_of_event()) {
                 let leads = *leader.get_or_insert(this) == this;
                 if leads
@@ -289,6 +290,27 @@ impl Found {
             }
         }
     }
+}
+
+/// Whether a `Date:` is that of a mail that is quoted: a neighbour is another field of its header.
+fn is_of_header(fields: &[scan::Field<'_>], index: usize) -> bool {
+    let label = |at: usize| fields.get(at).map(|field| field.label.as_str());
+    let header = [
+        "from",
+        "to",
+        "cc",
+        "subject",
+        "message-id",
+        "de",
+        "\u{e0}",
+        "objet",
+        "von",
+        "an",
+        "betreff",
+    ];
+    let is_header = |at: usize| label(at).is_some_and(|label| header.contains(&label));
+    label(index) == Some("date")
+        && (is_header(index + 1) || index.checked_sub(1).is_some_and(is_header))
 }
 
 /// Lines that hold one address and one hour each, as logs have them; two at least.

@@ -25,7 +25,14 @@ pub fn read(text: &str) -> Option<(When, usize)> {
         return build(&dates, Time::midnight(), Zone::Missing, Precision::Day)
             .map(|w| (w, after_date));
     };
-    let (zone, year) = cursor.zone_and_year();
+    let hour_ends = cursor.at;
+    let yearless = dates.iter().all(|date| date.year() == 0);
+    let (mut zone, year) = cursor.zone_and_year(yearless);
+    let isolated = !matches!(bytes.get(after_date), Some(b'T' | b't'));
+    if isolated && precision == Precision::Minute && begins_range(&bytes[hour_ends..]) {
+        // `10:00-11:00` may be two hours of a day, or one with an offset: nothing is said of a zone.
+        zone = Zone::Missing;
+    }
     let dates: Vec<Date> = match year {
         Some(year) => dates
             .iter()
@@ -37,6 +44,11 @@ pub fn read(text: &str) -> Option<(When, usize)> {
         precision = Precision::Minute;
     }
     build(&dates, time, zone, precision).map(|when| (when, cursor.at))
+}
+
+/// Whether a text begins as `-11:00`.
+fn begins_range(text: &[u8]) -> bool {
+    matches!(text, [b'-', one, two, b':', ..] if one.is_ascii_digit() && two.is_ascii_digit())
 }
 
 /// Finds all points in time of a text that name a day, with their byte ranges; at most `count_max`.
@@ -241,10 +253,16 @@ impl Cursor<'_> {
             return None;
         }
         let mut hour = hour;
-        if !(self.eat(b':') || self.eat(b'h') || self.eat(b'H') || self.eat(b'.')) {
+        let french = self.eat(b'h') || self.eat(b'H');
+        if !(french || self.eat(b':') || self.eat(b'.')) {
             return None;
         }
-        let (minute, _) = self.number(2).unwrap_or((0, 0));
+        // `12.5` is a number, and `12h` an hour.
+        let minute = match self.number(2) {
+            Some((minute, digits)) if french || digits == 2 => minute,
+            None if french => 0,
+            _ => return None,
+        };
         let mut second = 0;
         let mut precision = Precision::Minute;
         let more = matches!(self.peek(), b':' | b'm') || self.bytes[self.at..].starts_with(b"'");
@@ -278,12 +296,13 @@ impl Cursor<'_> {
     }
 
     /// What follows the hour: a zone, a year, both in either order, or neither.
-    fn zone_and_year(&mut self) -> (Zone, Option<i16>) {
+    fn zone_and_year(&mut self, yearless: bool) -> (Zone, Option<i16>) {
         let mut year = None;
         let mut zone = self.zone();
         let before = self.at;
         self.spaces();
-        if let Some((number, 4)) = self.number(4)
+        if yearless
+            && let Some((number, 4)) = self.number(4)
             && (1970..2200).contains(&number)
         {
             year = i16::try_from(number).ok();
@@ -366,7 +385,9 @@ impl Cursor<'_> {
             }
             _ => None,
         };
-        match found {
+        // `-11:00:00` is the end of a range of hours.
+        let hour = self.peek() == b':';
+        match found.filter(|_| !hour) {
             // RFC 5322, 3.3: `-0000` says that nothing is known of the zone.
             Some((0, 0)) if sign < 0 => None,
             Some((hours, minutes)) if hours <= 14 && minutes <= 59 => {
@@ -495,6 +516,25 @@ mod tests {
                 .unwrap_or_else(|| panic!("{text}: {when:?}"))
                 .from,
         )
+    }
+
+    #[test]
+    fn ranges_and_numbers_give_no_zone_no_hour_and_no_year() {
+        for text in [
+            "2026-03-02 10:00:00-11:00:00",
+            "2026-03-02 10:00-11:00",
+            "2026-03-02 10:00:00 2001 packets",
+        ] {
+            let (when, _) = read(text).unwrap();
+            assert!(when.lacks_zone(), "{text}: {when:?}");
+            assert_eq!(when.readings[0].year(), 2026, "{text}");
+        }
+        assert_eq!(
+            read("2026-03-02 12.5 GB").unwrap().0.precision,
+            Precision::Day
+        );
+        let (stated, _) = read("2026-03-02T10:00-05:00").unwrap();
+        assert!(!stated.lacks_zone());
     }
 
     #[test]
