@@ -302,6 +302,8 @@ pub fn content_hash(mail: &Mail) -> String {
         "Subject",
         "Date",
         "Message-ID",
+        "Content-Type",
+        "Content-Transfer-Encoding",
         "DKIM-Signature",
     ] {
         for (_, header) in mail.all(name) {

@@ -16,7 +16,7 @@ use check_notice::ledger::{Entry, Ledger, content_hash, hash};
 use check_notice::mail::{Mail, addresses_of};
 use check_notice::records::Records;
 use check_notice::sender::keys::{KeyFile, Seen};
-use check_notice::sender::{self, Sender, SenderFinding, dkim};
+use check_notice::sender::{self, Sender, SenderFinding, Trust, border_received, dkim};
 use check_notice::time::{self, Seconds};
 use check_notice::world::{name_server, run_programs, txt};
 use check_notice::{extract, leak, signs};
@@ -194,7 +194,7 @@ impl<'a> Desk<'a> {
         let (received, received_from) = match (&stamp, self.stated) {
             (Some(stamp), _) => (stamp.received, "stamp"),
             (None, Some(at)) => (at, "flag"),
-            (None, None) => match border_time(mail, &trust.border) {
+            (None, None) => match border_time(mail, &trust) {
                 Some(at) => (at, "Received of the own border"),
                 None => (now(), "present time"),
             },
@@ -373,18 +373,8 @@ pub(super) fn ask(config: &Config, name: &str) -> Option<Seen> {
 }
 
 /// The hour that the topmost `Received` of a border server gives.
-fn border_time(mail: &Mail, border: &[String]) -> Option<Seconds> {
-    let received = mail
-        .all("Received")
-        .map(|(_, header)| mail.unfolded(header));
-    let own = received.into_iter().find(|value| {
-        let by = value
-            .split("by ")
-            .nth(1)
-            .and_then(|rest| rest.split([' ', ';']).next())
-            .unwrap_or("");
-        border.iter().any(|host| host.eq_ignore_ascii_case(by))
-    })?;
+fn border_time(mail: &Mail, trust: &Trust) -> Option<Seconds> {
+    let own = border_received(mail, trust)?;
     let (when, _) = time::read(own.rsplit_once(';')?.1.trim())?;
     when.only_meaning().map(|meaning| meaning.from)
 }

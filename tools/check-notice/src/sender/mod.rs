@@ -15,7 +15,7 @@ use serde::Serialize;
 use self::dkim::{Checked, Outcome};
 use self::keys::Keys;
 use self::programs::ProgramResult;
-pub use self::results::believed;
+pub use self::results::{believed, border_received};
 use crate::evidence::Reason;
 use crate::mail::{Mail, addresses_of};
 use crate::time::Seconds;
@@ -232,7 +232,7 @@ fn signed_count(mail: &Mail, signature: &Checked, name: &str) -> usize {
     asked.min(mail.all(name).count())
 }
 
-/// A field that a reader takes for the signed one, and is not: one of its name is signed, one is not.
+/// A field that a reader takes for a signed one, and is not: one of its name is signed, one is not.
 fn added_field(mail: &Mail, signature: &Checked) -> Option<&'static str> {
     [
         "From",
@@ -246,7 +246,9 @@ fn added_field(mail: &Mail, signature: &Checked) -> Option<&'static str> {
     .into_iter()
     .find(|name| {
         let signed = signed_count(mail, signature, name);
-        signed > 0 && signed < mail.all(name).count()
+        // A subject is read as a part of the letter: it has to be signed.
+        let counts = signed > 0 || *name == "Subject";
+        counts && signed < mail.all(name).count()
     })
 }
 

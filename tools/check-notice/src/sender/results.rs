@@ -114,6 +114,13 @@ fn server(value: &str) -> String {
     id.map_or(String::new(), |id| id.to_ascii_lowercase())
 }
 
+/// The topmost `Received` that a border server wrote, unfolded.
+#[must_use]
+pub fn border_received(mail: &Mail, trust: &Trust) -> Option<String> {
+    let header = mail.headers.get(border_index(mail, trust)?)?;
+    Some(mail.unfolded(header))
+}
+
 /// The topmost `Received` that a border server wrote.
 fn border_index(mail: &Mail, trust: &Trust) -> Option<usize> {
     mail.all("Received")
