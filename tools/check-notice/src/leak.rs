@@ -3,7 +3,7 @@
 //! A forger reads addresses off public swarms; a name or hardware address he has from inside. The answer
 //! tells the kind of fact and its place, never the fact.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -52,9 +52,15 @@ pub fn look(mail: &Mail, holders: &[&str], people: &People) -> Vec<Leak> {
         .flat_map(|(_, h)| addresses_of(&mail.unfolded(h)))
         .collect::<Vec<_>>()
         .join(" ");
+    let texts: Vec<(u32, String)> = mail
+        .parts
+        .iter()
+        .filter_map(|part| Some((part.index, part.text.as_deref()?.to_lowercase())))
+        .collect();
+    let different: BTreeSet<&str> = holders.iter().copied().collect();
     let mut found: Vec<Leak> = Vec::new();
-    for holder in holders {
-        let mut facts: Vec<(String, String)> = people.get(*holder).cloned().unwrap_or_default();
+    for holder in different {
+        let mut facts: Vec<(String, String)> = people.get(holder).cloned().unwrap_or_default();
         match holder.split_once(':') {
             Some(("user", name)) => facts.push(("login".to_owned(), name.to_owned())),
             Some(("mac", mac)) => facts.push(("hardware address".to_owned(), mac.to_owned())),
@@ -70,17 +76,14 @@ pub fn look(mail: &Mail, holders: &[&str], people: &People) -> Vec<Leak> {
                 wanted.replace(':', "-"),
                 wanted.replace(':', ""),
             ];
-            for part in &mail.parts {
-                let Some(text) = part.text.as_deref().map(str::to_lowercase) else {
-                    continue;
-                };
+            for (part, text) in &texts {
                 if let Some((at, form)) = forms
                     .iter()
-                    .find_map(|form| Some((whole_word(&text, form)?, form)))
+                    .find_map(|form| Some((whole_word(text, form)?, form)))
                 {
                     found.push(Leak {
                         kind: kind.clone(),
-                        place: Place::new(part.index, at..at + form.len()),
+                        place: Place::new(*part, at..at + form.len()),
                     });
                     break;
                 }
