@@ -101,7 +101,7 @@ fn main() -> std::io::Result<()> {
         "flows" => flows(&mut out, number)?,
         "notices" => notices(&mut out, number)?,
         "config" => out.write_all(
-            b"[network]\nown = ['10.0.0.0/8']\n[[source]]\nfile = 'flows'\nserves = ['10.0.0.0/8']\n",
+            b"[network]\nown = ['10.0.0.0/8']\n[[source]]\nfile = 'flows'\nzone = 'UTC'\nserves = ['10.0.0.0/8']\n",
         )?,
         _ => eprintln!("usage: flow_text flows GIGABYTES | notices COUNT | config"),
     }

@@ -205,6 +205,7 @@ impl Config {
             .filter(|source| name.starts_with(&source.file))
             .max_by_key(|source| source.file.len());
         let mut rules = SourceRules::of(table.and_then(|table| table.kind).or(sniffed)?);
+        rules.zone_stated = table.is_some_and(|table| table.zone.is_some());
         if let Some(table) = table {
             rules.zone = table
                 .zone

@@ -202,6 +202,64 @@ fn a_stranger_whom_the_server_met_is_not_the_last_holder() {
 }
 
 #[test]
+fn hours_without_a_zone_are_not_guessed() {
+    let wanted = Wanted::new();
+    let read = |zone_stated, text: &str| {
+        let rules = SourceRules {
+            zone_stated,
+            year: Some(2026),
+            ..SourceRules::of(Kind::DnsmasqLog)
+        };
+        Reading::new(&wanted)
+            .read("log", rules, text.as_bytes())
+            .map_err(|error| error.to_string())
+    };
+    let line = |hour: &str| format!("{hour} gw dnsmasq-dhcp[7]: DHCPACK(eth0) {ADDRESS} {ADA} h\n");
+    for bare in ["Mar  2 10:00:00", "2026-03-02T10:00:00"] {
+        assert!(read(false, &line(bare)).unwrap_err().contains("set `zone`"));
+        assert_eq!(read(true, &line(bare)), Ok(()));
+    }
+    assert_eq!(read(false, &line("2026-03-02T10:00:00+01:00")), Ok(()));
+}
+
+/// The one lease of a file of the present, from 10:20 to 14:20, and later signs of life.
+#[test]
+fn hours_of_which_no_record_tells_leave_everybody_unnamed() {
+    let wanted = Wanted::new();
+    let block = |address: &str, day: u8, from: &str, to: &str, who: &str| {
+        format!(
+            "lease {address} {{\n  starts 1 2026/03/{day:02} {from};\n  ends 1 2026/03/{day:02} {to};\n  \
+             binding state active;\n  hardware ethernet {who};\n}}\n"
+        )
+    };
+    let text = block(ADDRESS, 2, "10:20:00", "14:20:00", ADA)
+        + &block("203.0.113.8", 3, "20:20:00", "23:20:00", BOB);
+    let mut reading = Reading::new(&wanted);
+    let rules = SourceRules::of(Kind::Dhcpd);
+    reading
+        .read("dhcpd.leases", rules, text.as_bytes())
+        .unwrap();
+    let records = reading.finish().unwrap();
+    let finding = |hour: &str| {
+        let mail = format!(
+            "From: a@b.example\r\nSubject: Notice\r\n\r\nInfringement\r\nSource IP: {ADDRESS}\r\n\
+             Timestamp: 2026-03-02 {hour}\r\n"
+        );
+        let network = Network {
+            own: vec!["203.0.113.0/24".parse().unwrap()],
+            tolerance_s: 5,
+            ..Network::default()
+        };
+        let claims = extract::claims(&Mail::read(mail.into_bytes()).unwrap());
+        judge(&claims[0], &records, &network, DAY + 7 * 86_400).remove(0)
+    };
+    assert!(finding("12:00:00 UTC").holder.is_some());
+    let unnamed = finding("12:00:00");
+    assert_eq!(unnamed.holder, None, "{unnamed:?}");
+    assert_eq!(unnamed.verdict, Verdict::Uncheckable(Missing::OwnRecords));
+}
+
+#[test]
 fn lines_without_a_year_are_not_guessed() {
     let rules = |year| SourceRules {
         year,

@@ -27,8 +27,8 @@ Timestamp: 2026-03-02 10:00:30 UTC\nDestination IP: 192.0.2.1:7000\n";
 const CONFIG: &str = "ledger = 'ledger'\npeople = 'people.csv'\n\
 [network]\nown = ['203.0.113.0/24']\nnever_used = ['203.0.113.96/27']\ntolerance_s = 600\n\
 [trust]\nauthserv_ids = ['mx.net.example']\nborder = ['mx.net.example']\nrecipients = ['abuse@net.example']\n\
-[[source]]\nfile = 'dnsmasq'\nkind = 'dnsmasq-log'\nlease_s = 3600\nserves = ['203.0.113.0/24']\n\
-[[source]]\nfile = 'flows'\nserves = ['203.0.113.0/24']\n\
+[[source]]\nfile = 'dnsmasq'\nkind = 'dnsmasq-log'\nzone = 'UTC'\nlease_s = 3600\nserves = ['203.0.113.0/24']\n\
+[[source]]\nfile = 'flows'\nzone = 'UTC'\nserves = ['203.0.113.0/24']\n\
 [[complainant]]\nname = 'rights'\ndomains = ['rights.example']\ncontact = '+1-555-0100'\n";
 
 const HARDWARE: &str = "02:00:00:00:00:07";

@@ -2,7 +2,7 @@
 //!
 //! A lease shows a device, not a person. Called by `judge`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use super::Margin;
@@ -37,6 +37,8 @@ pub(super) struct Holders {
     pub surely: bool,
     /// A server found somebody unknown at the address.
     pub stranger: bool,
+    /// At some second that may be meant no record names a holder, and no log would have one.
+    pub unknown: bool,
 }
 
 /// Asks who held an address in any of some windows.
@@ -47,8 +49,10 @@ pub(super) fn ask(
     slack: Seconds,
 ) -> Holders {
     let mut found = Holders::default();
+    let mut listed = HashSet::new();
     for window in windows {
         let wide = window.widened(slack);
+        let mut served = false;
         let leases: Vec<(LogIndex, Lease)> = records
             .leases(address, wide)
             .filter_map(|lease| Some((records.log_of(lease.source)?.0, *lease)))
@@ -63,17 +67,20 @@ pub(super) fn ask(
             if !serves && own.is_empty() {
                 continue;
             }
-            found.served |= serves;
+            served |= serves;
             if found.hole.is_none() {
                 found.hole = hole(log, wide, &own).map(|hole| (log.name.clone(), hole));
             }
         }
+        found.served |= served;
+        found.unknown |= !served && !covered(leases.iter().map(|(_, lease)| lease), wide);
         found.surely |= leases
             .iter()
             .any(|(_, lease)| lease.sure.is_some_and(|sure| sure.touches(wide)));
+        let new = leases.into_iter().map(|(_, lease)| lease);
         found
             .leases
-            .extend(leases.into_iter().map(|(_, lease)| lease));
+            .extend(new.filter(|lease| listed.insert((lease.source, lease.line, lease.holder))));
     }
     found.all = different(&found.leases);
     found.stranger = found
@@ -112,7 +119,7 @@ fn hole(log: &Log, window: Interval, own: &[&Lease]) -> Option<Hole> {
         .filter_map(|lease| Some(lease.sure?.from))
         .filter(|from| *from <= window.from)
         .max();
-    let held_all_through = one_holder && last.is_some() && covered(own, window);
+    let held_all_through = one_holder && last.is_some() && covered(own.iter().copied(), window);
     let from = match last {
         Some(last) if held_all_through => last,
         // Somebody whose record is lost may have held it for as long as any record does.
@@ -130,8 +137,8 @@ fn hole(log: &Log, window: Interval, own: &[&Lease]) -> Option<Hole> {
 }
 
 /// Whether the sure intervals of leases leave no second of a window out.
-fn covered(own: &[&Lease], window: Interval) -> bool {
-    let joined = crate::time::merged(own.iter().filter_map(|lease| lease.sure).collect());
+fn covered<'a>(own: impl Iterator<Item = &'a Lease>, window: Interval) -> bool {
+    let joined = crate::time::merged(own.filter_map(|lease| lease.sure).collect());
     joined.iter().any(|interval| interval.holds(window))
 }
 
@@ -162,18 +169,18 @@ pub(super) fn margin(
             own_to = own_to.max(lease.possible.to);
             continue;
         }
-        if lease.possible.to <= at.from && lease.possible.to >= from {
+        let line = || records.line(lease.source, lease.line);
+        if lease.possible.to > at.from && lease.possible.from < at.to {
+            // Packets alone told them apart.
+            (from, to) = (at.from, at.to);
+            before_ends = format!("another holder at that very time ({})", line());
+            after_ends.clone_from(&before_ends);
+        } else if lease.possible.to <= at.from && lease.possible.to >= from {
             from = lease.possible.to + 1;
-            before_ends = format!(
-                "another holder until then ({})",
-                records.line(lease.source, lease.line)
-            );
+            before_ends = format!("another holder until then ({})", line());
         } else if lease.possible.from >= at.to && lease.possible.from <= to {
             to = lease.possible.from - 1;
-            after_ends = format!(
-                "another holder from then ({})",
-                records.line(lease.source, lease.line)
-            );
+            after_ends = format!("another holder from then ({})", line());
         }
     }
     for index in own {

@@ -9,7 +9,7 @@ use super::traffic::{Flows, Mappings, flows, mappings};
 use super::{Finding, Margin, Missing, Reason, Verdict, holder, windows};
 use crate::claim::{Event, Fact};
 use crate::policy::Network;
-use crate::records::{Kind, Mapping, Records};
+use crate::records::{HolderIndex, Kind, Mapping, Records};
 use crate::time::{Interval, Precision, Seconds, When, show, show_length};
 
 /// Reasons that list single records stop here.
@@ -200,7 +200,10 @@ impl Case<'_> {
             finding.verdict = Verdict::Contradicted;
             return finding;
         }
-        let mut holders = holder::Holders::default();
+        let mut holders = holder::Holders {
+            surely: true,
+            ..holder::Holders::default()
+        };
         for mapping in &found.fitting {
             let inner = self
                 .windows
@@ -226,7 +229,9 @@ impl Case<'_> {
             }
             holders.hole = holders.hole.or(asked.hole);
             holders.stranger |= asked.stranger;
-            holders.surely |= asked.surely;
+            // Whoever had the other inner address may be the one.
+            holders.surely &= asked.surely;
+            holders.unknown |= asked.unknown;
             for (holder, lease) in asked
                 .all
                 .iter()
@@ -251,8 +256,8 @@ impl Case<'_> {
             Verdict::Consistent
         };
         let mut finding = self.conclude(finding, holders, verdict);
-        if finding.holder.is_some() {
-            finding.margin = Some(self.port_margin(port, &found.fitting));
+        if let (Some(only), Some(at)) = (finding.holder, self.nominal()) {
+            finding.margin = Some(self.port_margin(port, &found.fitting, only, at));
         }
         finding
     }
@@ -352,6 +357,11 @@ impl Case<'_> {
                 Missing::OwnRecords,
                 "no record of who held the address",
             ),
+            [_] if holders.unknown => blocked(
+                finding,
+                Missing::OwnRecords,
+                "at some hour that may be meant no record tells who held the address: nobody is named",
+            ),
             [_] if !holders.surely => blocked(
                 finding,
                 Missing::OwnRecords,
@@ -424,32 +434,68 @@ impl Case<'_> {
         Some(Interval::new(meanings.first()?.from, meanings.last()?.to))
     }
 
-    /// As [`holder::margin`], for a port of a translator.
-    fn port_margin(&self, port: u16, fitting: &[Mapping]) -> Margin {
-        let at = self.nominal().unwrap_or(Interval::new(0, 0));
-        let reach = at.widened(super::TRAFFIC_REACH_S);
-        let (mut from, mut to) = (reach.from, reach.to);
-        let nothing = "nothing within a day".to_owned();
-        let (mut before_ends, mut after_ends) = (nothing.clone(), nothing);
-        let inner: Vec<IpAddr> = fitting.iter().map(|mapping| mapping.inner).collect();
+    /// As [`holder::margin`], for a port of a translator: no longer than the inner address stays the
+    /// holder's, and no longer than translations were kept.
+    fn port_margin(
+        &self,
+        port: u16,
+        fitting: &[Mapping],
+        only: HolderIndex,
+        at: Interval,
+    ) -> Margin {
+        let kept = super::reach(self.network, self.address).max(self.network.tolerance_s);
+        let reach = at.widened(kept);
+        let nothing = format!("nothing within {}", show_length(kept));
+        let mut margin = Margin {
+            before_s: kept,
+            before_ends: nothing.clone(),
+            after_s: kept,
+            after_ends: nothing,
+        };
+        let mut shorten = |before_s: Seconds, before: &str, after_s: Seconds, after: &str| {
+            if before_s < margin.before_s {
+                (margin.before_s, margin.before_ends) = (before_s.max(0), before.to_owned());
+            }
+            if after_s < margin.after_s {
+                (margin.after_s, margin.after_ends) = (after_s.max(0), after.to_owned());
+            }
+        };
+        let mut inner: Vec<IpAddr> = fitting.iter().map(|mapping| mapping.inner).collect();
+        inner.sort_unstable();
+        inner.dedup();
+        for address in &inner {
+            let held = holder::margin(self.records, *address, only, at);
+            shorten(
+                held.before_s,
+                &held.before_ends,
+                held.after_s,
+                &held.after_ends,
+            );
+        }
         for other in self.records.mappings(self.address, port, reach) {
             if inner.contains(&other.inner) {
                 continue;
             }
             let line = self.records.line(other.source, other.line);
-            if other.possible.to <= at.from && other.possible.to >= from {
-                from = other.possible.to + 1;
-                before_ends = format!("the port was another's until then ({line})");
-            } else if other.possible.from >= at.to && other.possible.from <= to {
-                to = other.possible.from - 1;
-                after_ends = format!("the port was another's from then ({line})");
+            let before = at.from - other.possible.to - 1;
+            let after = other.possible.from - at.to - 1;
+            let until = format!("the port was another's until then ({line})");
+            let since = format!("the port was another's from then ({line})");
+            if other.possible.to <= at.from {
+                shorten(before, &until, kept, "");
+            } else if other.possible.from >= at.to {
+                shorten(kept, "", after, &since);
+            } else {
+                // The peer or the protocol told them apart.
+                shorten(0, &until, 0, &since);
             }
         }
-        Margin {
-            before_s: (at.from - from).max(0),
-            before_ends,
-            after_s: (to - at.to).max(0),
-            after_ends,
+        for (_, log) in self.records.logs_of(&[Kind::Nat]) {
+            if let Some(stretch) = log.coverage.stretch(at.from) {
+                let edge = format!("{} shows nothing beyond", log.name);
+                shorten(at.from - stretch.from, &edge, stretch.to - at.to, &edge);
+            }
         }
+        margin
     }
 }

@@ -171,6 +171,13 @@ pub fn overall(findings: &[Finding]) -> Verdict {
 /// Times behind and before which traffic matters for a mapping that outlives the tolerance.
 const TRAFFIC_REACH_S: Seconds = 86_400;
 
+/// How far around the windows of a claim translations of an address are kept.
+fn reach(network: &Network, address: std::net::IpAddr) -> Seconds {
+    let address = address.to_canonical();
+    let shared = network.shared.iter().any(|prefix| prefix.holds(address));
+    if shared { TRAFFIC_REACH_S } else { 0 }
+}
+
 /// What must be kept of traffic to judge these complaints.
 #[must_use]
 pub fn wanted(claims: &[&Claim], network: &Network) -> Wanted {
@@ -180,11 +187,7 @@ pub fn wanted(claims: &[&Claim], network: &Network) -> Wanted {
             continue;
         };
         let windows = windows(&time.value, network.tolerance_s);
-        let reach = if network.shared.iter().any(|p| p.holds(address.value)) {
-            TRAFFIC_REACH_S
-        } else {
-            0
-        };
+        let reach = reach(network, address.value);
         let around = wanted.entry(address.value.to_canonical()).or_default();
         around.extend(
             windows

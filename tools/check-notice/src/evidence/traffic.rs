@@ -2,6 +2,7 @@
 //!
 //! A flow shows traffic, not content. Called by `judge`.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::claim::{Event, Protocol};
@@ -60,12 +61,13 @@ pub(super) fn mappings(
 ) -> Mappings {
     let mut found = Mappings::default();
     let protocol = event.protocol.as_ref().map(|fact| fact.value);
+    let mut listed = HashSet::new();
     for window in windows {
         let wide = window.widened(slack);
         for mapping in records.mappings(address, port, wide) {
             if same_protocol(protocol, mapping.protocol)
                 && same_peer(event, mapping.peer)
-                && !found.fitting.contains(mapping)
+                && listed.insert((mapping.source, mapping.line))
             {
                 found.fitting.push(*mapping);
             }
@@ -110,13 +112,14 @@ pub(super) fn flows(
     let mut found = Flows::default();
     let protocol = event.protocol.as_ref().map(|fact| fact.value);
     let port = event.port.as_ref().map(|fact| fact.value);
+    let mut listed = HashSet::new();
     for window in windows {
         let wide = window.widened(slack);
         for flow in records.flows(address, wide) {
             if same_protocol(protocol, flow.protocol)
                 && port.is_none_or(|port| port == flow.port)
                 && same_peer(event, Some(flow.peer))
-                && !found.fitting.contains(flow)
+                && listed.insert((flow.source, flow.line, flow.port))
             {
                 found.fitting.push(*flow);
             }

@@ -133,7 +133,7 @@ fn stamp(
     last: &mut Option<DateTime>,
 ) -> Result<Option<When>, RecordError> {
     if let Some((when, _)) = time::read(line) {
-        return Ok(Some(when.in_zone_if_missing(&intake.rules.zone)));
+        return Ok(Some(intake.zoned(when)));
     }
     let mut words = line.split_whitespace();
     let (Some(month), Some(day), Some(hour)) = (words.next(), words.next(), words.next()) else {
@@ -159,5 +159,5 @@ fn stamp(
         }
         *last = Some(*now);
     }
-    Ok(Some(when.in_zone_if_missing(&intake.rules.zone)))
+    Ok(Some(intake.zoned(when)))
 }

@@ -66,6 +66,8 @@ pub struct SourceRules {
     pub log: Option<String>,
     /// The zone of times without one.
     pub zone: TimeZone,
+    /// Whether somebody said so: where nobody did, such times are refused and not guessed.
+    pub zone_stated: bool,
     /// Whether every event is in it, as in a log; a lease file that is rewritten is none.
     pub complete: bool,
     /// Addresses whose every use passes through it.
@@ -90,6 +92,7 @@ impl SourceRules {
             kind,
             log: None,
             zone: TimeZone::UTC,
+            zone_stated: true,
             complete: matches!(
                 kind,
                 Kind::DnsmasqLog | Kind::Radius | Kind::Nat | Kind::Nfdump
@@ -106,6 +109,14 @@ impl SourceRules {
     /// Whether every use of an address passes through it.
     #[must_use]
     pub fn serves(&self, address: IpAddr) -> bool {
+        // Leases of IPv6 are read out of Kea's memfile and RADIUS alone: others' silence tells nothing.
+        let blind = matches!(
+            self.kind,
+            Kind::Dhcpd | Kind::DnsmasqLeases | Kind::DnsmasqLog
+        );
+        if blind && address.is_ipv6() {
+            return false;
+        }
         self.serves.iter().any(|prefix| prefix.holds(address))
     }
 }
@@ -256,6 +267,11 @@ pub enum RecordError {
         "{0}: it crosses New Year and its lines have no year: split it there, and set `year` for both parts"
     )]
     TwoYears(String),
+    /// Times without a zone, and none in the rules.
+    #[error(
+        "{0}: its times have no zone: set `zone` for it in the configuration, as Europe/Paris or UTC"
+    )]
+    NoZone(String),
     /// A table without the columns that are needed.
     #[error("{name}: its head line lacks the column `{column}`")]
     Column {

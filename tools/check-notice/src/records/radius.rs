@@ -228,8 +228,5 @@ fn holder_key(packet: &Packet) -> String {
 
 /// `Mon Mar  2 12:00:00 2026`, with or without a zone.
 fn moment(intake: &Intake<'_>, text: &str) -> Option<Interval> {
-    time::read(text.trim())?
-        .0
-        .in_zone_if_missing(&intake.rules.zone)
-        .hull()
+    intake.zoned(time::read(text.trim())?.0).hull()
 }

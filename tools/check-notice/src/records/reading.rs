@@ -3,6 +3,7 @@
 //! A log may lie in several files, as rotation leaves them: only when all are read is it known when a lease
 //! ended and whether the log pauses. So nothing can be asked before `finish`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::BufRead;
 
@@ -14,7 +15,7 @@ use super::{
     SourceIndex, SourceRules, TRAFFIC_MAX, Wanted, dhcpd, dnsmasq, kea, radius, table,
 };
 use crate::net::Prefix;
-use crate::time::Seconds;
+use crate::time::{Seconds, When};
 
 /// A translation may live this long before its line is written, whatever was seen: a connection that is
 /// idle is kept for 2 h 4 min at least (RFC 5382, REQ-5).
@@ -60,6 +61,8 @@ pub(super) struct Intake<'a> {
     pub(super) longest_s: &'a mut Seconds,
     pub(super) sessions: &'a mut Sessions,
     pub(super) bad_lines: u64,
+    /// A time had no zone, and nobody said which.
+    zoneless: Cell<bool>,
     grants: &'a mut Vec<Grant>,
     lease_count: &'a mut usize,
     traffic_count: &'a mut usize,
@@ -105,6 +108,7 @@ impl<'w> Reading<'w> {
             longest_s: &mut open.longest_s,
             sessions: &mut open.sessions,
             bad_lines: 0,
+            zoneless: Cell::new(false),
             grants: &mut open.grants,
             lease_count: &mut self.lease_count,
             traffic_count: &mut self.traffic_count,
@@ -117,6 +121,9 @@ impl<'w> Reading<'w> {
             Kind::Kea => kea::read(&mut intake, lines)?,
             Kind::Radius => radius::read(&mut intake, lines)?,
             Kind::Nat | Kind::Nfdump => table::read(&mut intake, lines)?,
+        }
+        if intake.zoneless.get() {
+            return Err(RecordError::NoZone(name.to_owned()));
         }
         let bad_lines = intake.bad_lines;
         self.records.sources.push(Source {
@@ -185,6 +192,14 @@ impl<'w> Reading<'w> {
 }
 
 impl Intake<'_> {
+    /// A time of this file, in the zone that was said for it where it has none.
+    pub(super) fn zoned(&self, when: When) -> When {
+        if when.lacks_zone() && !self.rules.zone_stated {
+            self.zoneless.set(true);
+        }
+        when.in_zone_if_missing(&self.rules.zone)
+    }
+
     /// Keeps a grant; what it would have lasted is what a lost one may hide.
     pub(super) fn grant(&mut self, grant: Grant) -> Result<(), RecordError> {
         self.lease_counted()?;

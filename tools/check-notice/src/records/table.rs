@@ -350,8 +350,5 @@ fn slow_time(cell: &[u8], intake: &Intake<'_>) -> Option<Interval> {
         };
         return Some(Interval::new(seconds, seconds));
     }
-    time::read(text)?
-        .0
-        .in_zone_if_missing(&intake.rules.zone)
-        .hull()
+    intake.zoned(time::read(text)?.0).hull()
 }
