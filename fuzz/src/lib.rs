@@ -127,12 +127,14 @@ pub fn tree(script: &mut Script<'_>) -> Manifest {
         },
         mode: 0o644,
         mtime: (0, 0),
+        ..Entry::default()
     };
     let count = script.u8() % 8;
     Manifest {
         entries: (0..count)
             .map(|number| entry(number, script.u32()))
             .collect(),
+        ..Manifest::default()
     }
 }
 

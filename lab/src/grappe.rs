@@ -70,6 +70,17 @@ impl Grappe {
         command
     }
 
+    /// `grappe receive` of one stream on a node, written to `device`.
+    #[must_use]
+    pub fn receive_to_device(&self, node: &Node, device: &Path) -> Command {
+        let mut command = self.command(node, "receive");
+        command
+            .arg("--to-device")
+            .arg(device)
+            .args(["--name", &node.name()]);
+        command
+    }
+
     /// `grappe send` on a node, to as many receivers as `expect` says, with its report as JSON.
     #[must_use]
     pub fn send(&self, node: &Node, path: &Path, expect: u8) -> Command {

@@ -14,4 +14,5 @@ pub mod peers;
 pub mod process;
 pub mod shell;
 pub mod store;
+pub mod tree;
 pub mod watchdog;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use lab::bench::{self, Case, Settings};
 use lab::net::Cluster;
-use lab::{inject, leftovers, limit};
+use lab::{inject, leftovers, limit, tree};
 
 /// A cluster of network namespaces on this machine, to test and measure copying on. Needs root.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Measure grappe and its rivals on the same cluster and print tables in Markdown.
     Bench(BenchArguments),
+    /// Measure what copies of trees cost that are mostly there, sparse, or very many files.
+    Tree(TreeArguments),
     /// List the cases of the catalog; `*` marks those measured when none is given.
     Cases,
     /// Say whether a cluster can be built here, and if not, why (exit code 1).
@@ -57,6 +59,22 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+struct TreeArguments {
+    /// Cases, separated by commas [default: all].
+    #[arg(long = "case", value_name = "NAME", value_delimiter = ',')]
+    cases: Vec<String>,
+    /// A folder on a disk with some ten gigabytes of room.
+    #[arg(long, default_value = "/var/tmp")]
+    folder: PathBuf,
+    /// Files of the unchanged tree; the tree of a million has ten times as many.
+    #[arg(long, default_value_t = 100_000)]
+    files: u64,
+    /// Size of the large file.
+    #[arg(long, default_value = "1GiB", value_parser = parse_size)]
+    large: u64,
+}
+
+#[derive(Debug, Args)]
 struct BenchArguments {
     /// A cluster, as RECEIVERSxRATE[-LOSS%], or a case of the catalog, see `lab cases`; may be given
     /// several times [default: the published ones].
@@ -85,6 +103,7 @@ struct BenchArguments {
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Bench(arguments) => bench(arguments)?,
+        Command::Tree(arguments) => tree(arguments)?,
         Command::Cases => list_cases(),
         Command::Ready => return Ok(ready()),
         Command::Clean => {
@@ -103,6 +122,20 @@ fn main() -> Result<ExitCode> {
         Command::Inject { seconds } => print_json(&inject::run(Duration::from_secs(seconds))?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn tree(arguments: TreeArguments) -> Result<()> {
+    let mut cases = arguments.cases;
+    if cases.is_empty() {
+        cases = tree::CASES.map(String::from).to_vec();
+    }
+    let settings = tree::Settings {
+        cases,
+        folder: arguments.folder,
+        files: arguments.files,
+        large: arguments.large,
+    };
+    tree::measure(&settings, &mut tree::print)
 }
 
 fn ready() -> ExitCode {

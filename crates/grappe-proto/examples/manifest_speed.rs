@@ -19,8 +19,20 @@ fn main() -> Result<(), ManifestError> {
         Kind::Directory => 0,
         _ => 1 + u32::from(blake3::hash(&entry.path).as_bytes()[0]),
     });
-    measure("by name", Manifest { entries })?;
-    measure("shuffled", Manifest { entries: shuffled })
+    measure(
+        "by name",
+        Manifest {
+            entries,
+            ..Manifest::default()
+        },
+    )?;
+    measure(
+        "shuffled",
+        Manifest {
+            entries: shuffled,
+            ..Manifest::default()
+        },
+    )
 }
 
 fn entries() -> Vec<Entry> {
@@ -43,6 +55,7 @@ fn entry(path: String, kind: Kind) -> Entry {
         kind,
         mode: 0o644,
         mtime: (1_700_000_000, 5),
+        ..Entry::default()
     }
 }
 

@@ -33,6 +33,7 @@ impl Content {
         };
         let manifest = Manifest {
             entries: sizes.iter().enumerate().map(entry).collect(),
+            ..Manifest::default()
         };
         let layout = Layout::new(&manifest);
         let encoded = manifest.encode();
@@ -142,5 +143,6 @@ fn entry((number, size): (usize, &u64)) -> Entry {
         kind: Kind::File { size: *size },
         mode: 0o644,
         mtime: (1_700_000_000, 0),
+        ..Entry::default()
     }
 }

@@ -7,4 +7,5 @@ mod deaths;
 mod enemies;
 mod manners;
 mod networks;
+mod trees;
 mod trial;

@@ -27,7 +27,8 @@ pub(super) fn open(start: BorrowedFd<'_>, relative: &[u8]) -> Result<OwnedFd, Fi
     /// Whether the kernel has refused the call itself, which it will do again.
     static OPENAT2_MISSING: AtomicBool = AtomicBool::new(false);
 
-    if !OPENAT2_MISSING.load(Ordering::Relaxed) {
+    let fits_one_call = relative.len() < name::PATH_BYTES_MAX;
+    if fits_one_call && !OPENAT2_MISSING.load(Ordering::Relaxed) {
         match open_at_once(start, relative) {
             // `EPERM` is what seccomp filters answer; no directory below is opened with it.
             Err(FileError::Kernel {

@@ -5,15 +5,15 @@
 
 use std::{
     fs::File,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
 use rustix::{
     fs::{
-        AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, accessat, fchmod, fstat,
-        fstatvfs, fsync, mkdirat, open, openat, readlinkat, renameat, statat, symlinkat, unlinkat,
-        utimensat,
+        AtFlags, Dir, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, accessat,
+        chownat, fchmod, fchown, fstat, fstatvfs, fsync, linkat, makedev, mkdirat, mknodat, open,
+        openat, readlinkat, renameat, statat, symlinkat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -37,6 +37,24 @@ pub enum Access {
     Read,
     /// Reading and writing, without cutting it.
     ReadWrite,
+}
+
+/// What is neither file, directory nor link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// A device.
+    Device {
+        /// Whether it is a block device.
+        is_block: bool,
+        /// The driver's number.
+        major: u32,
+        /// The device's number.
+        minor: u32,
+    },
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
 }
 
 impl Directory {
@@ -150,6 +168,83 @@ impl Directory {
     /// [`FileError::Name`] for the name, or what the kernel says to either.
     pub fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), FileError> {
         self.on(name, "create a link", |here| symlinkat(target, here, name))
+    }
+
+    /// Makes a device, pipe or socket. `mode` is 0 to 0o7777, less the process's `umask`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `PermissionDenied` for devices without
+    /// `CAP_MKNOD`.
+    pub fn create_node(&self, name: &[u8], node: Node, mode: u32) -> Result<(), FileError> {
+        let (kind, device) = match node {
+            Node::Device {
+                is_block: true,
+                major,
+                minor,
+            } => (FileType::BlockDevice, makedev(major, minor)),
+            Node::Device { major, minor, .. } => (FileType::CharacterDevice, makedev(major, minor)),
+            Node::Fifo => (FileType::Fifo, 0),
+            Node::Socket => (FileType::Socket, 0),
+        };
+        self.on(name, "create a node", |here| {
+            mknodat(here, name, kind, Mode::from_raw_mode(mode), device)
+        })
+    }
+
+    /// Gives what is called `from` here the further name `to` in `directory`. A symbolic link is not
+    /// followed, but gets another name itself.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `AlreadyExists` for whatever has the name,
+    /// `CrossesDevices` between file systems.
+    pub fn link_into(&self, from: &[u8], directory: &Self, to: &[u8]) -> Result<(), FileError> {
+        check_name(to)?;
+        self.on(from, "make a hard link", |here| {
+            linkat(here, from, &directory.descriptor, to, AtFlags::empty())
+        })
+    }
+
+    /// Gives `name` itself, links not followed, to a user and a group.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `PermissionDenied` without `CAP_CHOWN`.
+    pub fn set_owner(&self, name: &[u8], uid: u32, gid: u32) -> Result<(), FileError> {
+        let (user, group) = owner(uid, gid)?;
+        self.on(name, "set the owner of a file", |here| {
+            chownat(here, name, user, group, AtFlags::SYMLINK_NOFOLLOW)
+        })
+    }
+
+    /// Gives this directory to a user and a group.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_own_owner(&self, uid: u32, gid: u32) -> Result<(), FileError> {
+        let (user, group) = owner(uid, gid)?;
+        fchown(&self.descriptor, user, group)
+            .map_err(FileError::kernel("set the owner of a directory"))
+    }
+
+    /// Sets the permissions of `name`, which was made here and is no link: 0 to 0o7777.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says; `Unsupported` for links.
+    pub fn set_mode_of(&self, name: &[u8], mode: u32) -> Result<(), FileError> {
+        self.on(name, "set the mode of a file", |here| {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let node = openat(here, name, flags, Mode::empty())?;
+            if Metadata::from(fstat(&node)?).kind == Kind::Symlink {
+                return Err(Errno::OPNOTSUPP);
+            }
+            // `fchmodat2(2)` would do it by name since Linux 6.6; this does on all.
+            let own = format!("/proc/self/fd/{}", node.as_raw_fd());
+            rustix::fs::chmod(own, Mode::from_raw_mode(mode))
+        })
     }
 
     /// What a symbolic link says, without following it.
@@ -330,6 +425,30 @@ impl Directory {
         check_name(name)?;
         act(&self.descriptor).map_err(FileError::kernel(operation))
     }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// Gives an open file to a user and a group.
+///
+/// # Errors
+///
+/// What the kernel says: `PermissionDenied` without `CAP_CHOWN`.
+pub fn set_file_owner(file: &File, uid: u32, gid: u32) -> Result<(), FileError> {
+    let (user, group) = owner(uid, gid)?;
+    fchown(file, user, group).map_err(FileError::kernel("set the owner of a file"))
+}
+
+/// The kernel's words for a user and a group; all ones would mean "leave it", which nobody means here.
+fn owner(uid: u32, gid: u32) -> Result<(Option<Uid>, Option<Gid>), FileError> {
+    if uid == u32::MAX || gid == u32::MAX {
+        return Err(FileError::kernel("set an owner")(Errno::INVAL));
+    }
+    Ok((Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
 }
 
 /// Sets the permissions of an open file: 0 to 0o7777, `umask` not applied.

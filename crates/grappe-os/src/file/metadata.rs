@@ -1,6 +1,6 @@
 //! What the kernel says of one file, in the types of this crate.
 //!
-//! Only what a copy needs. Owners, access lists and extended attributes are not read.
+//! Only what a copy needs. Access lists and extended attributes are in `attributes`.
 
 use rustix::fs::{FileType, Stat};
 
@@ -13,7 +13,13 @@ pub enum Kind {
     Directory,
     /// A symbolic link, itself and not what it points to.
     Symlink,
-    /// A device, a pipe or a socket.
+    /// A block or character device.
+    Device,
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
+    /// Something that Linux does not know today.
     Other,
 }
 
@@ -34,6 +40,12 @@ pub struct Metadata {
     pub device: u64,
     /// The file's number on its file system.
     pub inode: u64,
+    /// Number of the user that it belongs to.
+    pub uid: u32,
+    /// Number of the group that it belongs to.
+    pub gid: u32,
+    /// Of a device: whether it is a block device, its major and minor number.
+    pub node: (bool, u32, u32),
 }
 
 impl From<Stat> for Metadata {
@@ -42,7 +54,10 @@ impl From<Stat> for Metadata {
             FileType::RegularFile => Kind::File,
             FileType::Directory => Kind::Directory,
             FileType::Symlink => Kind::Symlink,
-            _ => Kind::Other,
+            FileType::BlockDevice | FileType::CharacterDevice => Kind::Device,
+            FileType::Fifo => Kind::Fifo,
+            FileType::Socket => Kind::Socket,
+            FileType::Unknown => Kind::Other,
         };
         Self {
             kind,
@@ -52,6 +67,13 @@ impl From<Stat> for Metadata {
             mtime_nanos: stat.st_mtime_nsec as u32,
             device: stat.st_dev,
             inode: stat.st_ino,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            node: (
+                FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice,
+                rustix::fs::major(stat.st_rdev),
+                rustix::fs::minor(stat.st_rdev),
+            ),
         }
     }
 }

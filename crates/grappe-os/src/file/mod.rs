@@ -4,6 +4,7 @@
 //! or the working directory, and no symbolic link is ever followed, so nobody who can write below can
 //! lead a copy elsewhere. What to place where is policy, and not decided here.
 
+mod attributes;
 mod beneath;
 mod directory;
 mod metadata;
@@ -17,7 +18,8 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 pub use self::{
-    directory::{Access, Directory, set_file_mode},
+    attributes::{Attribute, attributes, set_attributes},
+    directory::{Access, Directory, Node, set_file_mode, set_file_owner},
     metadata::{Kind, Metadata},
     name::{NAME_BYTES_MAX, NameError, PATH_BYTES_MAX, check_name},
 };

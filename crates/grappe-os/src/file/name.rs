@@ -8,8 +8,9 @@ use thiserror::Error;
 /// Longest name of a file in bytes: `NAME_MAX` of `limits.h`.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// Longest relative path in bytes: `PATH_MAX` of `limits.h`, less the final zero.
-pub const PATH_BYTES_MAX: usize = 4_095;
+/// Longest relative path in bytes: `PATH_MAX` of `limits.h`. One call of the kernel takes a byte less,
+/// for the zero at the end; longer ones are walked step by step.
+pub const PATH_BYTES_MAX: usize = 4_096;
 
 /// Why a name or a path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

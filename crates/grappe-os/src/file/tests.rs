@@ -169,7 +169,7 @@ fn only_regular_files_are_opened_and_a_pipe_does_not_wait() {
             );
         }
     }
-    assert_eq!(directory.metadata(b"pipe").unwrap().kind, Kind::Other);
+    assert_eq!(directory.metadata(b"pipe").unwrap().kind, Kind::Fifo);
 }
 
 #[test]

@@ -170,6 +170,44 @@ pub fn file_digest(file_len: u64, pieces: &[Digest]) -> Digest {
     }
 }
 
+/// The BLAKE3 hash of a file with holes of `file_len` bytes from those of its pieces that have data: pairs
+/// of index and digest, ascending. What is all hole enters as a digest of zeros, so that a hole of any
+/// size costs nothing: then this is not what `b3sum` prints.
+pub fn sparse_file_digest(file_len: u64, pieces: &[(u64, Digest)]) -> Digest {
+    let count = file_len.div_ceil(u64::from(BLOCK_SIZE));
+    match (count, pieces) {
+        (0, _) => Digest(*blake3::hash(b"").as_bytes()),
+        (1, [(0, whole)]) => *whole,
+        (1, _) => Digest::default(),
+        _ => {
+            let (left, right) = halves(0, count, pieces);
+            Digest(*merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
+        }
+    }
+}
+
+/// The chaining values of the two halves of `count` pieces from `first` on.
+fn halves(first: u64, count: u64, pieces: &[(u64, Digest)]) -> ([u8; 32], [u8; 32]) {
+    let left = 1_u64 << (count - 1).ilog2();
+    let (before, after) =
+        pieces.split_at(pieces.partition_point(|(index, _)| *index < first + left));
+    (
+        sparse_subtree(first, left, before),
+        sparse_subtree(first + left, count - left, after),
+    )
+}
+
+fn sparse_subtree(first: u64, count: u64, pieces: &[(u64, Digest)]) -> [u8; DIGEST_BYTES] {
+    match pieces {
+        [] => [0; DIGEST_BYTES],
+        [(_, Digest(piece)), ..] if count == 1 => *piece,
+        _ => {
+            let (left, right) = halves(first, count, pieces);
+            merge_subtrees_non_root(&left, &right, Mode::Hash)
+        }
+    }
+}
+
 /// The digest of a whole copy, from the digests of its regular files in manifest order.
 ///
 /// It is the hash of one line for each file as `b3sum` prints it, so that `b3sum FILES | b3sum` gives

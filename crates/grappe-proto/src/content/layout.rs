@@ -5,10 +5,13 @@
 //! fits; if not, that block is closed and a new one opened. A packed block takes its number when it
 //! is closed, the last one at the end: whoever reads files in order has all bytes of a block at hand
 //! when its turn comes. So every piece is a complete subtree of its file's BLAKE3 tree.
+//!
+//! Holes are left out: of a piece that is partly a hole, only the data is in the stream, packed like a
+//! rest; a piece that is all hole does not exist. Files that nobody lacks can be left out as a whole.
 
 use std::ops::Range;
 
-use super::manifest::Manifest;
+use super::manifest::{Extent, Manifest};
 use crate::limits::{BLOCK_SIZE, BLOCKS_MAX, ENTRIES_MAX, MANIFEST_BYTES_MAX};
 
 const FULL: u64 = BLOCK_SIZE as u64;
@@ -38,17 +41,31 @@ pub struct Piece {
     pub block: u32,
     /// First byte in the block.
     pub block_offset: u32,
-    /// Bytes, 1 to `BLOCK_SIZE`.
+    /// Bytes in the block, 1 to `BLOCK_SIZE`: those of the file without its holes.
     pub len: u32,
+    /// Bytes of the file that it stands for, holes included; never below `len`.
+    pub file_len: u32,
+}
+
+impl Piece {
+    /// Its place among the pieces of its file, those that are all hole counted.
+    pub const fn index(&self) -> u64 {
+        self.file_offset / FULL
+    }
+
+    /// Whether part of it is a hole.
+    pub const fn has_holes(&self) -> bool {
+        self.len < self.file_len
+    }
 }
 
 /// The layout of one manifest's content. Content blocks are numbered from 0 here.
 ///
-/// Memory: 36 bytes for each file that is not empty and 12 for each packed block, whatever the size
-/// of the files. Every question is answered in logarithmic time.
+/// Memory: 40 bytes for each file that is not empty, or for each stretch of data between holes, and 12
+/// for each packed block, whatever the size of the files. Every question is answered in logarithmic time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The files that are not empty, in manifest order.
+    /// The stretches of the files that are not empty, in manifest order.
     files: Vec<FileRun>,
     /// Packed blocks, by ascending number.
     packed: Vec<PackedBlock>,
@@ -58,14 +75,20 @@ pub struct Layout {
     piece_count: u32,
 }
 
-/// The pieces of one file: full blocks with consecutive numbers, then perhaps a rest.
+/// Pieces of one file that follow one another: full blocks with consecutive numbers, then perhaps a rest.
+/// A file without holes has just one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileRun {
-    size: u64,
+    /// Index of its first piece in the file.
+    first_index: u64,
     entry: u32,
     first_piece: u32,
-    /// The number that the next block had when the file's turn came; its first full block.
+    /// The number that the next block had when the stretch's turn came; its first full block.
     first_block: u32,
+    full: u32,
+    /// Bytes of the rest in the stream, 0 without one, and in the file.
+    rest_len: u32,
+    rest_file_len: u32,
     /// Where the rest lies: index into `packed`, and first byte in the block. Of no meaning without.
     rest_packed: u32,
     rest_offset: u32,
@@ -84,6 +107,11 @@ impl Layout {
     /// Lays out the files of `manifest`, which must be valid (`Manifest::validate`): numbers wrap or
     /// panic otherwise.
     pub fn new(manifest: &Manifest) -> Self {
+        Self::of(manifest, |_| true)
+    }
+
+    /// Lays out those files of `manifest` whose entries are `selected`.
+    pub fn of(manifest: &Manifest, selected: impl Fn(u32) -> bool) -> Self {
         let mut layout = Self {
             files: vec![],
             packed: vec![],
@@ -96,27 +124,11 @@ impl Layout {
             first_rest: 0,
             len: 0,
         };
-        for (entry, size) in manifest.files().filter(|(_, size)| *size > 0) {
-            let mut file = FileRun {
-                size,
-                entry,
-                first_piece: layout.piece_count,
-                first_block: layout.block_count,
-                rest_packed: 0,
-                rest_offset: 0,
-            };
-            layout.piece_count += file.piece_count();
-            layout.block_count += file.full_pieces();
-            if file.rest_len() > 0 {
-                if open.len + file.rest_len() > BLOCK_SIZE {
-                    open = layout.close(open);
-                }
-                file.rest_packed = layout.packed.len() as u32;
-                file.rest_offset = open.len;
-                open.len += file.rest_len();
-                layout.rests.push(layout.files.len() as u32);
-            }
-            layout.files.push(file);
+        for (entry, size) in manifest.files().filter(|(entry, _)| selected(*entry)) {
+            let extents = manifest.entries[entry as usize].extents();
+            for_each_stretch(size, extents, |stretch| {
+                open = layout.add(entry, stretch, open);
+            });
         }
         if open.len > 0 {
             layout.close(open);
@@ -161,25 +173,25 @@ impl Layout {
             .iter()
             .map(|file| self.files[*file as usize]);
         full.into_iter()
-            .chain(files.map(|file| self.piece_of(file, file.full_pieces())))
+            .chain(files.map(|file| self.piece_of(file, file.full)))
     }
 
     /// The pieces of the file at index `entry` of the manifest, in the order of their bytes; none for
     /// an empty file and for anything else.
     pub fn pieces_of(&self, entry: u32) -> impl Iterator<Item = Piece> {
-        let file = self.file_of(entry);
-        let pieces = file
-            .into_iter()
-            .flat_map(|file| (0..file.piece_count()).map(move |n| (file, n)));
-        pieces.map(|(file, nth)| self.piece_of(file, nth))
+        let runs = self.runs_of(entry).iter();
+        let pieces = runs.flat_map(|run| (0..run.piece_count()).map(move |n| (*run, n)));
+        pieces.map(|(run, nth)| self.piece_of(run, nth))
     }
 
     /// The numbers of the pieces of the file at index `entry` of the manifest, in the order of their
     /// bytes; none for an empty file and for anything else.
     pub fn piece_numbers_of(&self, entry: u32) -> Range<u32> {
-        self.file_of(entry).map_or(0..0, |file| {
-            file.first_piece..file.first_piece + file.piece_count()
-        })
+        match self.runs_of(entry) {
+            [] => 0..0,
+            [first, .., last] => first.first_piece..last.first_piece + last.piece_count(),
+            [only] => only.first_piece..only.first_piece + only.piece_count(),
+        }
     }
 
     /// The piece with number `number`; nothing past the last.
@@ -192,6 +204,34 @@ impl Layout {
             .partition_point(|file| file.first_piece <= number);
         let file = *self.files.get(after.checked_sub(1)?)?;
         Some(self.piece_of(file, number - file.first_piece))
+    }
+
+    /// Adds a stretch of a file; answers the packed block that is open then.
+    fn add(&mut self, entry: u32, stretch: Stretch, mut open: PackedBlock) -> PackedBlock {
+        let mut run = FileRun {
+            first_index: stretch.first,
+            entry,
+            first_piece: self.piece_count,
+            first_block: self.block_count,
+            full: stretch.full as u32,
+            rest_len: stretch.rest_len,
+            rest_file_len: stretch.rest_file_len,
+            rest_packed: 0,
+            rest_offset: 0,
+        };
+        self.piece_count += run.piece_count();
+        self.block_count += run.full;
+        if run.rest_len > 0 {
+            if open.len + run.rest_len > BLOCK_SIZE {
+                open = self.close(open);
+            }
+            run.rest_packed = self.packed.len() as u32;
+            run.rest_offset = open.len;
+            open.len += run.rest_len;
+            self.rests.push(self.files.len() as u32);
+        }
+        self.files.push(run);
+        open
     }
 
     /// Gives the open packed block the next number, and answers with the one to open after it.
@@ -231,42 +271,143 @@ impl Layout {
         Some(self.piece_of(file, block - file.first_block))
     }
 
-    fn file_of(&self, entry: u32) -> Option<FileRun> {
-        let found = self
-            .files
-            .binary_search_by_key(&entry, |file| file.entry)
-            .ok()?;
-        Some(self.files[found])
+    fn runs_of(&self, entry: u32) -> &[FileRun] {
+        let start = self.files.partition_point(|run| run.entry < entry);
+        let end = self.files.partition_point(|run| run.entry <= entry);
+        &self.files[start..end]
     }
 
     /// Piece number `nth` of `file`, counted from 0.
     fn piece_of(&self, file: FileRun, nth: u32) -> Piece {
-        let is_full = nth < file.full_pieces();
+        let is_full = nth < file.full;
         Piece {
             entry: file.entry,
             number: file.first_piece + nth,
-            file_offset: u64::from(nth) * FULL,
+            file_offset: (file.first_index + u64::from(nth)) * FULL,
             block: match is_full {
                 true => file.first_block + nth,
                 false => self.packed[file.rest_packed as usize].block,
             },
             block_offset: if is_full { 0 } else { file.rest_offset },
-            len: if is_full { BLOCK_SIZE } else { file.rest_len() },
+            len: if is_full { BLOCK_SIZE } else { file.rest_len },
+            file_len: if is_full {
+                BLOCK_SIZE
+            } else {
+                file.rest_file_len
+            },
         }
     }
 }
 
 impl FileRun {
-    const fn full_pieces(&self) -> u32 {
-        (self.size / FULL) as u32
-    }
-
     const fn piece_count(&self) -> u32 {
-        self.size.div_ceil(FULL) as u32
+        self.full + (self.rest_len > 0) as u32
+    }
+}
+
+/// Full pieces of a file that follow one another, and perhaps a piece after them that is not full.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stretch {
+    first: u64,
+    full: u64,
+    rest_len: u32,
+    rest_file_len: u32,
+}
+
+/// How many pieces a file has in the stream.
+pub fn data_pieces(size: u64, extents: Option<&[Extent]>) -> u64 {
+    let mut pieces = 0_u64;
+    for_each_stretch(size, extents, |stretch| {
+        pieces = pieces.saturating_add(stretch.full + u64::from(stretch.rest_len > 0));
+    });
+    pieces
+}
+
+fn for_each_stretch(size: u64, extents: Option<&[Extent]>, mut take: impl FnMut(Stretch)) {
+    let Some(extents) = extents else {
+        let rest = (size % FULL) as u32;
+        if size > 0 {
+            take(Stretch {
+                first: 0,
+                full: size / FULL,
+                rest_len: rest,
+                rest_file_len: rest,
+            });
+        }
+        return;
+    };
+    let mut cutter = Cutter {
+        size,
+        open: Stretch::default(),
+        partial: None,
+    };
+    for extent in extents {
+        cutter.extent(*extent, &mut take);
+    }
+    cutter.close_partial(&mut take);
+    cutter.close(&mut take);
+}
+
+/// Cuts a file with holes into stretches.
+struct Cutter {
+    size: u64,
+    /// Full pieces so far; none when `full` is 0.
+    open: Stretch,
+    /// A piece with holes that may have more data: its index, and bytes of data.
+    partial: Option<(u64, u32)>,
+}
+
+impl Cutter {
+    fn extent(&mut self, extent: Extent, take: &mut impl FnMut(Stretch)) {
+        let (mut at, end) = (extent.offset, extent.offset.saturating_add(extent.len));
+        while at < end {
+            let index = at / FULL;
+            let whole = (end - at) / FULL;
+            if at % FULL == 0 && whole > 0 {
+                self.close_partial(take);
+                if self.open.first + self.open.full != index {
+                    self.close(take);
+                }
+                if self.open.full == 0 {
+                    self.open.first = index;
+                }
+                self.open.full += whole;
+                at += whole * FULL;
+                continue;
+            }
+            let piece_end = (index + 1).saturating_mul(FULL).min(end);
+            let data = (piece_end - at) as u32;
+            match &mut self.partial {
+                Some((known, sum)) if *known == index => *sum += data,
+                _ => {
+                    self.close_partial(take);
+                    self.partial = Some((index, data));
+                }
+            }
+            at = piece_end;
+        }
     }
 
-    const fn rest_len(&self) -> u32 {
-        (self.size % FULL) as u32
+    fn close_partial(&mut self, take: &mut impl FnMut(Stretch)) {
+        let Some((index, data)) = self.partial.take() else {
+            return;
+        };
+        if self.open.first + self.open.full != index {
+            self.close(take);
+        }
+        if self.open.full == 0 {
+            self.open.first = index;
+        }
+        self.open.rest_len = data;
+        self.open.rest_file_len = (self.size - index * FULL).min(FULL) as u32;
+        take(std::mem::take(&mut self.open));
+    }
+
+    fn close(&mut self, take: &mut impl FnMut(Stretch)) {
+        let stretch = std::mem::take(&mut self.open);
+        if stretch.full > 0 {
+            take(stretch);
+        }
     }
 }
 

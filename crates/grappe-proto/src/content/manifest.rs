@@ -5,9 +5,11 @@
 
 mod encoding;
 mod rules;
+mod terms;
 
 use thiserror::Error;
 
+pub use self::terms::{Filter, Sync, Terms};
 use super::layout::PIECES_MAX;
 use crate::limits::{ENTRIES_MAX, MANIFEST_BYTES_MAX};
 
@@ -82,13 +84,43 @@ pub enum ManifestError {
         /// The entry.
         entry: u32,
     },
+    /// A hard link to something that is not a file, link or device before it.
+    #[error("entry {entry} is a hard link to nothing that stands before it")]
+    HardLink {
+        /// The entry.
+        entry: u32,
+    },
+    /// The parts of a file that hold data overlap, leave it or are on something else than a file.
+    #[error("entry {entry} has impossible holes")]
+    Extents {
+        /// The entry.
+        entry: u32,
+    },
+    /// The owner is not among the owners, or has an impossible name.
+    #[error("entry {entry} has an owner that is not listed")]
+    Owner {
+        /// The entry.
+        entry: u32,
+    },
+    /// There are too many owners, or one has an impossible name.
+    #[error("the list of owners is not acceptable")]
+    Owners,
+    /// An extended attribute has a name that does not travel, or is too long.
+    #[error("entry {entry} has an extended attribute that is not allowed")]
+    Attribute {
+        /// The entry.
+        entry: u32,
+    },
+    /// The terms contradict themselves or are too long.
+    #[error("the terms of the copy are not acceptable")]
+    Terms,
     /// The files together have more bytes or pieces than can be numbered.
     #[error("the files have more bytes than {PIECES_MAX} pieces can hold")]
     TotalSize,
 }
 
 /// One thing of the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Relative path in raw bytes (`b"DIR/sub/file"`): components separated by one `/`, none empty,
     /// none `.` or `..`, no NUL, neither first nor last byte a `/`.
@@ -99,12 +131,49 @@ pub struct Entry {
     pub mode: u32,
     /// Time of last modification: seconds since 1970 and nanoseconds below 10^9.
     pub mtime: (i64, u32),
+    /// Whose it is: an index into [`Manifest::owners`]. None: whoever receives it.
+    pub owner: Option<u32>,
+    /// What few entries have.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// What few entries have, apart so that the others stay small.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// Of a file with holes: where it has data, in ascending order. None: everywhere.
+    pub extents: Option<Vec<Extent>>,
+    /// Extended attributes: names as `user.colour`, and values. Access lists are among them, as the
+    /// kernel gives them (`system.posix_acl_access`, acl(5)).
+    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A run of bytes of a file that is no hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// First byte in the file.
+    pub offset: u64,
+    /// Bytes, at least one.
+    pub len: u64,
+}
+
+/// Whose files are, by name and number: a receiver takes the name where it knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Number of the user at the sender.
+    pub uid: u32,
+    /// Number of the group at the sender.
+    pub gid: u32,
+    /// Name of the user; empty when only the number counts.
+    pub user: Vec<u8>,
+    /// Name of the group; empty when only the number counts.
+    pub group: Vec<u8>,
 }
 
 /// The kind of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A directory; stands before everything in it.
+    #[default]
     Directory,
     /// A regular file of so many bytes.
     File {
@@ -116,6 +185,80 @@ pub enum Kind {
         /// The link's text: at most 4,095 bytes, no NUL.
         target: Vec<u8>,
     },
+    /// Another name of an entry that stands before it, which is neither a directory nor a hard link.
+    HardLink {
+        /// The entry.
+        to: u32,
+    },
+    /// A device node.
+    Device {
+        /// Whether it is a block device; otherwise a character device.
+        is_block: bool,
+        /// The driver's number.
+        major: u32,
+        /// The device's number.
+        minor: u32,
+    },
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
+}
+
+impl Entry {
+    /// Where the file has data, when it has holes.
+    pub fn extents(&self) -> Option<&[Extent]> {
+        self.extra.as_ref()?.extents.as_deref()
+    }
+
+    /// Its extended attributes.
+    pub fn attributes(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.attributes)
+    }
+
+    /// Bytes of the file, or 0 for anything else.
+    pub const fn size(&self) -> u64 {
+        match self.kind {
+            Kind::File { size } => size,
+            _ => 0,
+        }
+    }
+
+    /// Bytes of the file that are in no hole.
+    pub fn data_bytes(&self) -> u64 {
+        match self.extents() {
+            Some(extents) => extents.iter().fold(0, |sum, it| sum.saturating_add(it.len)),
+            None => self.size(),
+        }
+    }
+
+    /// The runs of data among the `len` bytes from `offset` on, ascending.
+    pub fn data_in(&self, offset: u64, len: u32) -> impl Iterator<Item = Extent> {
+        let (start, end) = (offset, offset.saturating_add(len.into()));
+        let whole = [Extent {
+            offset,
+            len: len.into(),
+        }];
+        let (whole, extents) = match self.extents() {
+            None => (Some(whole), &[][..]),
+            Some(extents) => {
+                let first = extents.partition_point(|it| it.offset.saturating_add(it.len) <= start);
+                (None, &extents[first..])
+            }
+        };
+        let clipped = extents
+            .iter()
+            .take_while(move |it| it.offset < end)
+            .map(move |it| {
+                let from = it.offset.max(start);
+                let to = it.offset.saturating_add(it.len).min(end);
+                Extent {
+                    offset: from,
+                    len: to - from,
+                }
+            });
+        whole.into_iter().flatten().chain(clipped)
+    }
 }
 
 /// All entries, parents before children, no path twice.
@@ -123,6 +266,10 @@ pub enum Kind {
 pub struct Manifest {
     /// The entries, in stream order.
     pub entries: Vec<Entry>,
+    /// Who owns entries, where that travels.
+    pub owners: Vec<Owner>,
+    /// What is agreed for the whole copy.
+    pub terms: Terms,
 }
 
 impl Manifest {
@@ -156,7 +303,7 @@ impl Manifest {
             .enumerate()
             .filter_map(|(entry, found)| match found.kind {
                 Kind::File { size } => Some((entry as u32, size)),
-                Kind::Directory | Kind::Symlink { .. } => None,
+                _ => None,
             })
     }
 
@@ -164,6 +311,12 @@ impl Manifest {
     pub fn total_bytes(&self) -> u64 {
         self.files()
             .fold(0, |total, (_, size)| total.saturating_add(size))
+    }
+
+    /// The sum of the bytes of all regular files that are in no hole.
+    pub fn data_bytes(&self) -> u64 {
+        let bytes = self.entries.iter().map(Entry::data_bytes);
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// How many regular files there are.

@@ -9,3 +9,4 @@ pub mod digest;
 pub mod layout;
 pub mod manifest;
 pub mod stream;
+pub mod survey;

@@ -113,6 +113,22 @@ impl Stream {
         })
     }
 
+    /// The same stream with `blocks` full blocks of content, the last filled up with zeros, and digests of
+    /// `digests_len` bytes: what comes from a pipe, whose end is not known before it is there.
+    pub fn with_full_blocks(&self, blocks: u32, digests_len: u64) -> Result<Self, StreamError> {
+        let around = blocks_in(self.manifest_len).saturating_add(blocks_in(digests_len));
+        let all = around.saturating_add(blocks.into());
+        if all > u64::from(BLOCKS_MAX) {
+            return Err(StreamError::BlockCount { blocks: all });
+        }
+        Ok(Self {
+            manifest_len: self.manifest_len,
+            digests_len,
+            content_blocks: blocks,
+            short_blocks: Vec::new(),
+        })
+    }
+
     /// Bytes of the encoded manifest.
     pub const fn manifest_len(&self) -> u64 {
         self.manifest_len
@@ -226,9 +242,11 @@ mod tests {
             kind: Kind::File { size: *size },
             mode: 0o644,
             mtime: (0, 0),
+            ..Entry::default()
         };
         Layout::new(&Manifest {
             entries: sizes.iter().enumerate().map(entry).collect(),
+            ..Manifest::default()
         })
     }
 

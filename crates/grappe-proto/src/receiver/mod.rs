@@ -43,6 +43,10 @@ pub enum Input {
     Closed(String),
     /// The job [`Job::Prepare`] is done, or why not.
     Prepared(Result<Prepared, String>),
+    /// The job [`Job::Prepare`] is done, and nothing more is wanted than to know what it found.
+    Rehearsed,
+    /// The end of a stream from a pipe is known: the blocks that there are.
+    Laid(Stream),
     /// The job [`Job::Store`] is done.
     Stored(BlockIndex),
     /// The job [`Job::Verify`] is done; these blocks hold other bytes than the sender read.
@@ -353,6 +357,19 @@ impl Receiver {
                 }));
                 self.over(Err(Failure::Refused(reason)));
             }
+            Input::Laid(stream) => {
+                if self.phase == Phase::Content {
+                    self.stream = stream;
+                    self.news = true;
+                }
+            }
+            Input::Rehearsed => {
+                let done = Done::default();
+                self.outputs
+                    .push_back(Output::Control(ToSender::Done(done.clone())));
+                self.result = Some(done);
+                self.phase = Phase::Telling;
+            }
             Input::Stored(block) => {
                 self.news = true;
                 self.window.stored(block);
@@ -455,7 +472,10 @@ impl Receiver {
                 self.outputs.push_back(Output::Hear(false));
             }
             ToReceiver::Alive => {}
-            ToReceiver::Welcome(_) | ToReceiver::Manifest { .. } => {
+            ToReceiver::Welcome(_)
+            | ToReceiver::Manifest { .. }
+            | ToReceiver::Part { .. }
+            | ToReceiver::Ended { .. } => {
                 self.fail("the sender broke the protocol: it said again what was said".into());
             }
         }

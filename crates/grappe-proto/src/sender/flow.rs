@@ -112,6 +112,10 @@ impl Sender {
 
     /// Content flows when all have prepared; digests when all content was read.
     fn open_gate(&mut self) {
+        if !self.is_laid {
+            self.gate = self.setup.stream.manifest_blocks().end;
+            return;
+        }
         if self.phase == Phase::Manifest && self.live().all(|peer| peer.is_ready()) {
             self.begin_content();
         }

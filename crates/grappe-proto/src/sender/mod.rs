@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use self::blame::Blame;
 use self::flow::Obstacle;
-use self::peer::Peer;
+use self::peer::{Peer, Stage};
 use self::probe::Probing;
 use self::stragglers::Held;
 use crate::content::block_set::BlockSet;
@@ -82,6 +82,9 @@ pub enum Input<'a> {
         /// Hash over all files, as every complete receiver must report it.
         copy: Digest,
     },
+    /// What is sent is known by now: the stream with its content. See [`Sender::await_layout`]. It comes
+    /// again when the end of a stream from a pipe was read, and blocks beyond it are not to be.
+    Laid(Stream),
     /// This process stood still for so long: the receivers' silence in that time was its own deafness.
     Stalled(Duration),
     /// The user or a signal ends the copy.
@@ -233,6 +236,10 @@ pub struct Sender {
     floor: Floor,
     /// How many live receivers there are.
     receivers: usize,
+    /// Whether the content of the stream is known.
+    is_laid: bool,
+    /// Whether receivers only tell what they would do.
+    is_rehearsal: bool,
     held: Held,
     probing: Probing,
 }
@@ -291,6 +298,8 @@ impl Sender {
                 credit_end: 0,
             },
             receivers: 0,
+            is_laid: true,
+            is_rehearsal: false,
             held: Held::new(now),
             probing: Probing::new(now),
             setup,
@@ -314,6 +323,12 @@ impl Sender {
             Input::BlockReady(block) => self.block_ready(block),
             Input::BlockHashed(block) => self.block_hashed(block),
             Input::DigestsReady { hash, copy } => self.digests_ready(hash, copy),
+            Input::Laid(stream) => {
+                self.setup.stream = stream;
+                self.is_laid = true;
+                self.close_plan();
+                self.refresh_floor();
+            }
             Input::Stalled(gap) => {
                 for peer in &mut self.peers {
                     peer.excuse(gap);
@@ -356,6 +371,24 @@ impl Sender {
     /// Whether receivers may still join.
     pub fn is_joining(&self) -> bool {
         matches!(self.phase, Phase::Joining(_))
+    }
+
+    /// Sends the manifest alone until [`Input::Laid`] says what follows it, which depends on what receivers
+    /// have. To be called at the beginning.
+    pub const fn await_layout(&mut self) {
+        self.is_laid = false;
+    }
+
+    /// Takes a receiver as complete that has told what it would do. To be called at the beginning.
+    pub const fn rehearse(&mut self) {
+        self.is_laid = false;
+        self.is_rehearsal = true;
+    }
+
+    /// Those of the present pass who have joined, and have not said yet that they are ready for content.
+    pub fn unprepared(&self) -> impl Iterator<Item = PeerId> {
+        let joined = self.live().filter(|peer| peer.stage == Stage::Joined);
+        joined.map(|peer| peer.id)
     }
 
     /// Packets sent so far.

@@ -54,6 +54,7 @@ impl Sender {
     }
 
     pub(super) fn control(&mut self, id: PeerId, message: ToSender, now: Time) {
+        let is_rehearsal = self.is_rehearsal;
         let Some(peer) = self.peer_mut(id) else {
             return;
         };
@@ -63,6 +64,9 @@ impl Sender {
             (ToSender::Joined { buffer_bytes }, Stage::Greeted) => self.joined(id, buffer_bytes),
             (ToSender::Ready { turn, have }, Stage::Joined | Stage::Ready) => {
                 self.ready_for(id, turn, have, now);
+            }
+            (ToSender::Done(done), Stage::Joined) if is_rehearsal => {
+                self.complete(id, done, now);
             }
             (ToSender::Done(done), Stage::Ready) => self.done(id, done, now),
             (ToSender::Refused { reason }, _) => self.ended(id, NodeState::Refused, reason, now),
@@ -291,21 +295,7 @@ impl Sender {
 
     fn done(&mut self, id: PeerId, done: Done, now: Time) {
         match self.digests {
-            Digests::Ready { copy, .. } if copy.0 == done.digest => {
-                let Some(peer) = self.peers.get_mut(id.as_usize()) else {
-                    return;
-                };
-                let name = peer.name.clone();
-                peer.stage = Stage::Ended {
-                    state: NodeState::Complete,
-                    reason: None,
-                    done,
-                    at: now,
-                };
-                self.outputs.push_back(Output::Event(Event::Complete(name)));
-                self.outputs.push_back(Output::Control(id, ToReceiver::End));
-                self.closed(id);
-            }
+            Digests::Ready { copy, .. } if copy.0 == done.digest => self.complete(id, done, now),
             _ => self.ended(
                 id,
                 NodeState::Failed,
@@ -313,6 +303,22 @@ impl Sender {
                 now,
             ),
         }
+    }
+
+    fn complete(&mut self, id: PeerId, done: Done, now: Time) {
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+            return;
+        };
+        let name = peer.name.clone();
+        peer.stage = Stage::Ended {
+            state: NodeState::Complete,
+            reason: None,
+            done,
+            at: now,
+        };
+        self.outputs.push_back(Output::Event(Event::Complete(name)));
+        self.outputs.push_back(Output::Control(id, ToReceiver::End));
+        self.closed(id);
     }
 
     pub(super) fn ended(&mut self, id: PeerId, state: NodeState, reason: String, now: Time) {
@@ -423,5 +429,6 @@ fn kind(message: &ToSender) -> &'static str {
         ToSender::Refused { .. } => "`refused`",
         ToSender::Done(_) => "`done`",
         ToSender::Failed { .. } => "`failed`",
+        ToSender::Part { .. } => "survey",
     }
 }

@@ -73,6 +73,26 @@ impl Sender {
         (self.read_ahead, self.ahead) = (content.start, 0);
     }
 
+    /// Takes out of a plan what is beyond the end of the content, and puts the digests in its place.
+    pub(super) fn close_plan(&mut self) {
+        if self.phase != Phase::Content {
+            return;
+        }
+        let end = self.setup.stream.content_blocks().end;
+        let mut plan = BlockSet::new();
+        for run in self.plan.runs() {
+            plan.insert_range(run.start..run.end.min(end));
+        }
+        plan.insert_range(self.setup.stream.digests_blocks());
+        self.plan = plan;
+        self.reading.retain(|block| *block < end);
+        self.ready.retain(|block| *block < end);
+        if self.cursor.0 >= end {
+            self.cursor = (self.planned_from(end), 0);
+        }
+        (self.read_ahead, self.ahead) = (self.cursor.0, 0);
+    }
+
     /// The first block from `block` on that is planned; past the last one known when there is none.
     pub(super) fn planned_from(&self, block: BlockIndex) -> BlockIndex {
         self.plan.next_in(block).unwrap_or(match self.phase {

@@ -103,7 +103,9 @@ mod tests {
                 kind: Kind::File { size: 300_000 },
                 mode: 0o644,
                 mtime: (0, 0),
+                ..Entry::default()
             }],
+            ..Manifest::default()
         });
         let stream = Stream::of_manifest_only(100)
             .unwrap()

@@ -69,6 +69,16 @@ pub enum ToSender {
         #[n(0)]
         reason: String,
     },
+    /// Part of a survey of what is there already (`content::survey`).
+    #[n(30)]
+    Part {
+        /// At most `PART_BYTES_MAX` of it.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+        /// Whether it was the last.
+        #[n(1)]
+        is_last: bool,
+    },
 }
 
 /// What a receiver says at the end.
@@ -147,6 +157,23 @@ pub enum ToReceiver {
         /// It hashes to what the welcome said.
         #[cbor(n(0), with = "minicbor::bytes")]
         bytes: Vec<u8>,
+    },
+    /// Part of the selection of what is sent (`content::survey`).
+    #[n(30)]
+    Part {
+        /// At most `PART_BYTES_MAX` of it.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+        /// Whether it was the last.
+        #[n(1)]
+        is_last: bool,
+    },
+    /// The end of a stream from a pipe was read.
+    #[n(31)]
+    Ended {
+        /// Bytes in it.
+        #[n(0)]
+        bytes: u64,
     },
 }
 

@@ -5,13 +5,17 @@
 mod demo;
 mod display;
 mod error;
+mod events;
+mod hook;
 mod key;
 mod network;
+mod plan;
 mod receive;
 mod send;
 mod signals;
 mod size;
 mod table;
+mod tree;
 mod turned_away;
 
 use std::process::ExitCode;

@@ -1,34 +1,54 @@
 //! `grappe receive`: the daemon that takes copies in.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use grappe::receive::{Notice, ReceiveOptions, receive};
+use grappe::receive::{Notice, ReceiveOptions, Target, receive};
 use grappe_proto::receiver::Failure;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
 use super::error::{CommandError, INCOMPLETE, say};
+use super::hook::{self, Hooks};
 use super::key::host_name;
 use super::network::NodeArguments;
-use super::signals;
 use super::size::show_bytes;
+use super::tree::AllowedArguments;
+use super::{events, signals};
 
 /// Receive what trusted nodes send, until told to stop
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Directory that copies go into
-    #[arg(long, value_name = "DIR")]
-    into: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["to_stdout", "to_device"])]
+    into: Option<PathBuf>,
+    /// Write one stream, of `grappe send -`, to standard output, and end; it is verified only at its end
+    #[arg(long, conflicts_with_all = ["into", "to_device", "events"])]
+    to_stdout: bool,
+    /// Write one stream, of `grappe send -`, to this block device or file, and end
+    #[arg(long, value_name = "PATH", conflicts_with = "into")]
+    to_device: Option<PathBuf>,
     #[command(flatten)]
     node: NodeArguments,
+    #[command(flatten)]
+    tree: AllowedArguments,
     /// This node's name in the sender's table [default: the host's name]
     #[arg(long)]
     name: Option<String>,
     /// End after one copy
     #[arg(long)]
     once: bool,
+    /// Run this line in /bin/sh after each verified copy; its environment tells of it: GRAPPE_SESSION,
+    /// GRAPPE_INTO, GRAPPE_SENDER, GRAPPE_SENDER_KEY, GRAPPE_BYTES, GRAPPE_FILES, and GRAPPE_NAMES,
+    /// the number of GRAPPE_NAME_1 and so on, the names at the top of the copy
+    #[arg(long, value_name = "CMD")]
+    exec: Option<OsString>,
+    /// Print a JSON object for each event, one to a line, on standard output
+    #[arg(long)]
+    events: bool,
 }
 
 /// Runs `grappe receive`.
@@ -40,27 +60,116 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         let _ended = sd_notify::notify(&[NotifyState::Stopping]);
         stop.send_replace(Some(format!("the receiver was stopped by {signal}")));
     })?;
+    let into = match (arguments.into, arguments.to_device) {
+        (Some(path), _) => Target::Directory(path),
+        (None, Some(path)) => Target::Device(path),
+        (None, None) => Target::StandardOutput,
+    };
     let place = format!(
         "{} on {} ({})",
-        arguments.into.display(),
+        into.path().display(),
         network.interface.name,
         network.interface.address
     );
-    let once = arguments.once;
+    let once = arguments.once || !matches!(into, Target::Directory(_));
+    let mut hooks = match arguments.exec {
+        Some(line) => Some(hooks(line, arguments.events)?),
+        None => None,
+    };
+    let mut sessions = Sessions::new(into.path());
     let options = ReceiveOptions {
-        into: arguments.into,
+        into,
+        allowed: arguments.tree.allowed(),
         identity,
         trust,
         network,
         name: arguments.name.unwrap_or_else(host_name),
         once,
     };
-    let last = receive(options, stopped, &mut |notice| show(&notice, &place))?;
+    let last = receive(options, stopped, &mut |notice| {
+        show(&notice, &place);
+        if arguments.events {
+            events::print(events::of_receiver(&notice));
+        }
+        if let (Some(facts), Some(hooks)) = (sessions.note(&notice), &hooks) {
+            hooks.add(facts.0, facts.1);
+        }
+    })?;
+    let is_well = hooks.take().is_none_or(Hooks::finish);
     match last {
+        Some(Ok(_)) if once && !is_well => Ok(ExitCode::from(INCOMPLETE)),
         Some(Ok(_)) => Ok(ExitCode::SUCCESS),
         // A daemon that was stopped did its work; a single copy that failed did not.
         Some(Err(_)) | None if once => Ok(ExitCode::from(INCOMPLETE)),
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn hooks(line: OsString, has_events: bool) -> Result<Hooks, CommandError> {
+    let tell = move |session: &str, result: Result<(), String>| {
+        if let Err(reason) = &result {
+            say(format_args!(
+                "session {session}: the command of --exec failed: {reason}"
+            ));
+        }
+        if has_events {
+            events::print(serde_json::json!({
+                "event": "exec",
+                "session": session,
+                "failed": result.err(),
+            }));
+        }
+    };
+    Hooks::new(line, Box::new(tell)).map_err(|error| {
+        CommandError::usage(format_args!("--exec: cannot start a thread: {error}"))
+    })
+}
+
+/// What is known of the sessions that run, until each is complete.
+struct Sessions {
+    into: PathBuf,
+    running: BTreeMap<String, hook::Facts>,
+}
+
+impl Sessions {
+    fn new(into: &Path) -> Self {
+        Self {
+            into: into.to_path_buf(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note of what happened; gives a session and its facts when it is complete and verified.
+    fn note(&mut self, notice: &Notice) -> Option<(String, hook::Facts)> {
+        let fact = |name: &str, value: String| (name.to_owned(), OsString::from(value));
+        match notice {
+            Notice::Joining(session, heard) => {
+                let session = session.to_string();
+                let into = ("GRAPPE_INTO".to_owned(), self.into.clone().into_os_string());
+                let facts = vec![
+                    fact("GRAPPE_SESSION", session.clone()),
+                    fact("GRAPPE_SENDER", heard.control.ip().to_string()),
+                    fact("GRAPPE_SENDER_KEY", heard.sender.fingerprint()),
+                    into,
+                ];
+                self.running.insert(session, facts);
+                None
+            }
+            Notice::Placed(session, names) => {
+                let facts = self.running.get_mut(&session.to_string())?;
+                facts.extend(hook::names(names));
+                None
+            }
+            Notice::Ended(session, result) => {
+                let session = session.to_string();
+                let mut facts = self.running.remove(&session)?;
+                let done = result.as_ref().ok().filter(|done| done.digest != [0; 32])?;
+                facts.push(fact("GRAPPE_BYTES", done.bytes.to_string()));
+                facts.push(fact("GRAPPE_FILES", done.files.to_string()));
+                Some((session, facts))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -76,6 +185,9 @@ fn show(notice: &Notice, place: &str) {
                 heard.control.ip()
             ));
         }
+        Notice::Ended(session, Ok(done)) if done.digest == [0; 32] => say(format_args!(
+            "session {session}: told what would be done; nothing was changed"
+        )),
         Notice::Ended(session, Ok(done)) => say(format_args!(
             "session {session}: complete and verified, {} in {} file(s)",
             show_bytes(done.bytes),
@@ -88,6 +200,7 @@ fn show(notice: &Notice, place: &str) {
             "ignored: {address} announces a copy with the key {}, which is not trusted to send",
             key.fingerprint()
         )),
+        Notice::Placed(..) => {}
         Notice::Note(text) => say(format_args!("note: {text}")),
     }
 }

@@ -1,5 +1,6 @@
 //! `grappe send`: one node's files to every receiver.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use grappe::nodeset::NodeSet;
-use grappe::send::{self, SendOptions, SendReport, send};
+use grappe::send::{self, Notice, SendOptions, SendReport, send};
 use grappe_proto::limits::PEERS_MAX;
 use grappe_proto::session::{Expectation, NodeState};
 use grappe_proto::units::Rate;
@@ -16,8 +17,9 @@ use super::display::Display;
 use super::error::{CommandError, INCOMPLETE, NOBODY, say};
 use super::network::NodeArguments;
 use super::size::{parse_duration, parse_rate};
+use super::tree::TreeArguments;
 use super::turned_away::TurnedAway;
-use super::{signals, table};
+use super::{events, plan, signals, table};
 
 /// Reasons that are repeated when nobody joined; each was told when it came up.
 const REASONS_SHOWN: usize = 10;
@@ -35,11 +37,16 @@ or why the copy was broken off). It is printed with exit codes 0, 1 and 3; with 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// Files and directories; `a/b` arrives as `DIR/b`
+    /// Files and directories; `a/b` arrives as `DIR/b`. `-` alone is standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     node: NodeArguments,
+    #[command(flatten)]
+    tree: TreeArguments,
+    /// Name under which standard input arrives in a directory
+    #[arg(long, value_name = "NAME", default_value = "stdin")]
+    stream_name: OsString,
     /// Wait for this many receivers
     #[arg(long, value_name = "N", conflicts_with = "to", value_parser = clap::value_parser!(u16).range(1..=PEERS_MAX as i64))]
     expect: Option<u16>,
@@ -63,6 +70,9 @@ pub(crate) struct Arguments {
     /// Print one JSON object on standard output at the end
     #[arg(long)]
     json: bool,
+    /// Print a JSON object for each event, one to a line, on standard output; the last is that of --json
+    #[arg(long)]
+    events: bool,
 }
 
 /// The choices of `--straggler`.
@@ -86,6 +96,14 @@ impl From<Straggler> for send::Straggler {
 /// Runs `grappe send`.
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let expectation = expectation(&arguments)?;
+    let source = arguments.tree.options()?;
+    let is_dry_run = arguments.tree.is_dry_run();
+    let shown = match (is_dry_run, arguments.json || arguments.events) {
+        (false, false) => table::text,
+        (false, true) => table::json,
+        (true, false) => plan::text,
+        (true, true) => plan::json,
+    };
     let (identity, trust) = arguments.node.identity()?;
     let network = arguments.node.network()?;
     let interface = format!("{} ({})", network.interface.name, network.interface.address);
@@ -94,7 +112,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         let _told_already = cancel.try_send(format!("stopped by {signal}"));
     })?;
     let options = SendOptions {
+        stream: stream_name(
+            &arguments.paths,
+            arguments.stream_name,
+            source.terms.is_plain(),
+        )?,
         paths: arguments.paths,
+        source,
         identity,
         trust,
         network,
@@ -104,10 +128,45 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         rate: arguments.rate,
         control_port: arguments.control_port.unwrap_or(0),
     };
+    let mut progress = events::Seconds::default();
     let mut display = Display::new(&interface, &expectation, arguments.wait, arguments.rate);
-    let report = send(options, &cancelled, &mut |notice| display.show(&notice))?;
+    let report = send(options, &cancelled, &mut |notice| {
+        display.show(&notice);
+        let is_told = match notice {
+            Notice::Progress(_) => progress.is_due(),
+            _ => true,
+        };
+        if arguments.events && is_told {
+            events::print(events::of_sender(&notice));
+        }
+    })?;
     let turned_away = display.finish();
-    Ok(conclude(&report, &turned_away, &interface, arguments.json))
+    Ok(conclude(
+        &report,
+        &turned_away,
+        &interface,
+        shown,
+        is_dry_run,
+    ))
+}
+
+/// The name of what comes from standard input, when that is what is sent.
+fn stream_name(
+    paths: &[PathBuf],
+    name: OsString,
+    is_plain: bool,
+) -> Result<Option<OsString>, CommandError> {
+    let is_input = |path: &PathBuf| path.as_os_str() == "-";
+    match paths {
+        [only] if is_input(only) && is_plain => Ok(Some(name)),
+        [only] if is_input(only) => Err(CommandError::usage(
+            "standard input cannot be compared with what is there; leave --sync and --checksum out",
+        )),
+        _ if paths.iter().any(is_input) => Err(CommandError::usage(
+            "`-`, standard input, is sent alone; for a file of that name say ./-",
+        )),
+        _ => Ok(None),
+    }
 }
 
 fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
@@ -136,14 +195,15 @@ fn conclude(
     report: &SendReport,
     turned_away: &TurnedAway,
     interface: &str,
-    json: bool,
+    shown: fn(&SendReport) -> String,
+    is_dry_run: bool,
 ) -> ExitCode {
     let mut out = std::io::stdout().lock();
     // A reader that went away is no reason to fail a copy that is done.
-    let _closed = if json {
-        writeln!(out, "{}", table::json(report))
-    } else {
-        out.write_all(table::text(report).as_bytes())
+    let text = shown(report);
+    let _closed = match text.trim_end() {
+        "" => Ok(()),
+        text => writeln!(out, "{text}"),
     };
     drop(out);
     for skipped in &report.skipped {
@@ -168,7 +228,9 @@ fn conclude(
             report.missing + report.nodes.len()
         ));
     }
-    say(format_args!("{}", table::summary(report)));
+    if !is_dry_run {
+        say(format_args!("{}", table::summary(report)));
+    }
     if let Some(hash) = report.hash {
         say(format_args!("blake3 {hash}"));
     }

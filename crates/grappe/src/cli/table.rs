@@ -37,6 +37,8 @@ struct Report<'a> {
     missing: usize,
     /// Why the copy was broken off; null when it was not.
     cancelled: Option<&'a str>,
+    /// Packets that left, of content, repairs and the copy's own business.
+    packets: u64,
 }
 
 #[derive(Serialize)]
@@ -90,6 +92,7 @@ pub(crate) fn json(report: &SendReport) -> String {
         skipped: skipped.collect(),
         missing: report.missing,
         cancelled: report.cancelled.as_deref(),
+        packets: report.packets.0,
     };
     let object = serde_json::to_string(&object)
         .unwrap_or_else(|error| unreachable!("strings and numbers are JSON: {error}"));

@@ -95,6 +95,26 @@ pub enum SinkError {
         /// What it is, and what should be there.
         reason: String,
     },
+    /// The copy would remove more than it may.
+    #[error("{removed} entries in {} would be removed, and {stays} stay; look with --dry-run, then allow it with --delete-max {removed}", .path.display())]
+    TooManyRemovals {
+        /// The directory copied into.
+        path: PathBuf,
+        /// Entries that would go.
+        removed: u64,
+        /// Entries beside them that would stay.
+        stays: u64,
+    },
+    /// The copy brings what this receiver does not take without being told to.
+    #[error("{} would get {what}; this receiver takes that only with {flag}", .path.display())]
+    NotAllowed {
+        /// What would get it.
+        path: PathBuf,
+        /// What it would get.
+        what: &'static str,
+        /// The flag of `receive` that allows it.
+        flag: &'static str,
+    },
     /// Another receiver is writing this very session into this very directory.
     #[error("another receiver is placing this copy in {}; stop one of the two", .path.display())]
     InUse {

@@ -3,7 +3,7 @@
 //! Nothing appears under a final name here (`place` does that), and nobody judges hashes here: they are
 //! handed to the caller, who knows what they must be.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -13,17 +13,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use grappe_os::file::{Access, Directory};
 use grappe_proto::content::digest::{FileState, piece_digest};
 use grappe_proto::content::layout::{Layout, Piece};
-use grappe_proto::content::manifest::{Entry, Kind, Manifest};
+use grappe_proto::content::manifest::{Entry, Manifest};
+use grappe_proto::content::survey::Selection;
 use grappe_proto::limits::BLOCK_SIZE;
 use grappe_proto::units::Digest;
 
 use super::error::is_full;
 use super::journal::Journal;
+use super::metadata::Dress;
 use super::open_files::OpenFiles;
 use super::place::{self, Placed};
 use super::resume::Earlier;
 use super::staging::Staging;
-use super::{SinkError, metadata};
+use super::survey::Keep;
+use super::{SinkError, holes, metadata};
 
 /// A copy on its way into a directory. Shared by the threads that write.
 ///
@@ -35,6 +38,7 @@ pub struct Incoming {
     pub(super) path: PathBuf,
     pub(super) manifest: Arc<Manifest>,
     pub(super) staging: Staging,
+    pub(super) dress: Dress,
     layout: Arc<Layout>,
     /// Bytes that the whole copy takes.
     needed: u64,
@@ -44,6 +48,19 @@ pub struct Incoming {
     journal: Journal,
     /// What an earlier attempt left: blocks, and the hashes of their pieces.
     earlier: BTreeMap<u32, Vec<Digest>>,
+    /// What becomes of each entry; empty in a copy that keeps nothing.
+    keeps: Vec<Keep>,
+}
+
+/// What was found out and made ready before the first block comes.
+pub(super) struct Begun {
+    /// Bytes that the whole copy takes.
+    pub(super) needed: u64,
+    pub(super) dress: Dress,
+    pub(super) journal: Journal,
+    pub(super) earlier: Earlier,
+    /// What becomes of each entry; empty in a copy that keeps nothing.
+    pub(super) keeps: Vec<Keep>,
 }
 
 impl Incoming {
@@ -52,22 +69,29 @@ impl Incoming {
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
         staging: Staging,
-        needed: u64,
-        journal: Journal,
-        earlier: Earlier,
+        begun: Begun,
     ) -> Self {
+        let Begun {
+            needed,
+            dress,
+            journal,
+            earlier,
+            keeps,
+        } = begun;
         let (large, created) = (OpenFiles::default(), Mutex::new(earlier.entries));
         Self {
             directory,
             path,
             manifest,
             staging,
+            dress,
             layout,
             needed,
             large,
             created,
             journal,
             earlier: earlier.blocks,
+            keeps,
         }
     }
 
@@ -77,6 +101,135 @@ impl Incoming {
             let numbers = self.layout.pieces(*block).map(|piece| piece.number);
             (*block, numbers.zip(digests.iter().copied()).collect())
         })
+    }
+
+    /// Compares the other versions that are there with the hashes of `selection`, and takes over what is
+    /// equal: whole files stay where they are, pieces are copied. [`Incoming::earlier`] tells of them.
+    ///
+    /// # Errors
+    ///
+    /// When the file system is full or fails; a version that cannot be read counts as none.
+    pub fn compare(&mut self, selection: &Selection) -> Result<(), SinkError> {
+        let mut equal: HashMap<u32, Digest> = HashMap::new();
+        let mut digests = selection.digests.as_chunks::<32>().0.iter();
+        for entry in selection.hashed.iter() {
+            let layout = Arc::clone(&self.layout);
+            let wanted: Vec<(Piece, Digest)> = layout
+                .pieces_of(entry)
+                .zip(digests.by_ref().map(|digest| Digest(*digest)))
+                .collect();
+            if self.keep_of(entry) == Keep::Compare
+                && let Some((piece, error)) = self.compare_file(entry, &wanted, &mut equal).err()
+            {
+                return Err(self.write_error(&piece, error));
+            }
+        }
+        for block in 0..self.layout.block_count() {
+            let known = |piece: Piece| {
+                let is_kept = self.keep_of(piece.entry) == Keep::ByTime;
+                // A piece that is believed by its file's time has no hash here.
+                let unknown = is_kept.then(Digest::default);
+                equal.get(&piece.number).copied().or(unknown)
+            };
+            let digests: Option<Vec<Digest>> = self.layout.pieces(block).map(known).collect();
+            if let Some(digests) = digests {
+                self.earlier.entry(block).or_insert(digests);
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares one file, piece by piece. Fails only where the copy itself cannot be written.
+    fn compare_file(
+        &mut self,
+        number: u32,
+        wanted: &[(Piece, Digest)],
+        equal: &mut HashMap<u32, Digest>,
+    ) -> Result<(), (Piece, io::Error)> {
+        let manifest = Arc::clone(&self.manifest);
+        let Some(entry) = manifest.entries.get(number as usize) else {
+            return Ok(());
+        };
+        let Ok((old, stat)) = self.open_old(entry) else {
+            self.keeps[number as usize] = Keep::No;
+            return Ok(());
+        };
+        let mut buffer = Vec::new();
+        let is_equal = |piece: &Piece, digest_wanted: &Digest, buffer: &mut Vec<u8>| {
+            buffer.resize(piece.len as usize, 0);
+            holes::read(&old, entry, piece, buffer).is_ok()
+                && digest(entry, piece, buffer) == *digest_wanted
+        };
+        let same: Vec<&(Piece, Digest)> = wanted
+            .iter()
+            .filter(|(piece, wanted)| is_equal(piece, wanted, &mut buffer))
+            .collect();
+        // What a hole hides has no hash: the holes must be the same.
+        let has_same_holes = entry.extents().is_none()
+            || holes::find(&old, &stat).is_ok_and(|found| found.as_deref() == entry.extents());
+        if same.len() == wanted.len()
+            && stat.st_size.unsigned_abs() == entry.size()
+            && has_same_holes
+        {
+            self.keeps[number as usize] = Keep::ByHash;
+            equal.extend(same.iter().map(|(piece, digest)| (piece.number, *digest)));
+            return Ok(());
+        }
+        self.keeps[number as usize] = Keep::No;
+        for (piece, wanted) in same {
+            // Hashed again: somebody may be writing to it.
+            if is_equal(piece, wanted, &mut buffer) {
+                self.write_piece(piece, &buffer)
+                    .map_err(|error| (*piece, error))?;
+                equal.insert(piece.number, *wanted);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what stands where `entry` is to be.
+    fn open_old(&self, entry: &Entry) -> io::Result<(File, rustix::fs::Stat)> {
+        let (parent, name) = metadata::split(&entry.path);
+        let file = self
+            .directory
+            .open_beneath(parent)?
+            .open_file(name, Access::Read)?;
+        let stat = rustix::fs::fstat(&file)?;
+        Ok((file, stat))
+    }
+
+    pub(super) fn keep_of(&self, entry: u32) -> Keep {
+        self.keeps.get(entry as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether the piece with that number is of a file that stays for its size and time.
+    pub fn is_believed(&self, number: usize) -> bool {
+        let piece = u32::try_from(number)
+            .ok()
+            .and_then(|it| self.layout.piece(it));
+        piece.is_some_and(|piece| self.keep_of(piece.entry) == Keep::ByTime)
+    }
+
+    /// Whether the file of `entry` stays where it is.
+    fn is_kept(&self, entry: u32) -> bool {
+        matches!(self.keep_of(entry), Keep::ByTime | Keep::ByHash)
+    }
+
+    /// The file that the one entry of a stream grows in, empty.
+    ///
+    /// # Errors
+    ///
+    /// When the file system refuses.
+    pub fn stream_file(&self) -> Result<File, SinkError> {
+        let (staging, name) = (self.staging.directory(), staged_name(0));
+        let created = match staging.create_exclusive(&name, 0o600) {
+            // Of a stream that was broken off, which is another one.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => staging
+                .remove_file(&name)
+                .and_then(|()| staging.create_exclusive(&name, 0o600)),
+            created => created,
+        };
+        created.map_err(|error| SinkError::io("create a file in", &self.path, error.into()))
     }
 
     /// Leaves what is there for another attempt at the same copy, when this value goes.
@@ -110,10 +263,14 @@ impl Incoming {
         for piece in self.layout.pieces(block) {
             let start = piece.block_offset as usize;
             let content = &bytes[start..start + piece.len as usize];
-            let size = file_size(self.entry(piece.entry));
-            digests.push((piece.number, piece_digest(size, piece.file_offset, content)));
-            self.write_piece(&piece, content)
-                .map_err(|error| self.write_error(&piece, error))?;
+            digests.push((
+                piece.number,
+                digest(self.entry(piece.entry), &piece, content),
+            ));
+            if !self.is_kept(piece.entry) {
+                self.write_piece(&piece, content)
+                    .map_err(|error| self.write_error(&piece, error))?;
+            }
         }
         self.journal.add(block, &digests).map_err(journal_error)?;
         Ok(digests)
@@ -140,18 +297,25 @@ impl Incoming {
     fn write_piece(&self, piece: &Piece, content: &[u8]) -> io::Result<()> {
         let size = file_size(self.entry(piece.entry));
         if size <= u64::from(BLOCK_SIZE) {
-            return self.write_small(piece.entry, content);
+            return self.write_small(piece, content);
         }
         let file = self
             .large
             .file(piece.entry, || self.open_large(piece.entry, size))?;
+        self.write_data(&file, piece, content)
+    }
+
+    fn write_data(&self, file: &File, piece: &Piece, content: &[u8]) -> io::Result<()> {
+        if piece.has_holes() {
+            return holes::write(file, self.entry(piece.entry), piece, content);
+        }
         file.write_all_at(content, piece.file_offset)
     }
 
     /// Writes a whole file that came in one piece, and is then done with it.
-    fn write_small(&self, entry: u32, content: &[u8]) -> io::Result<()> {
+    fn write_small(&self, piece: &Piece, content: &[u8]) -> io::Result<()> {
         let staging = self.staging.directory();
-        let name = staged_name(entry);
+        let name = staged_name(piece.entry);
         let file = match staging.create_exclusive(&name, 0o600) {
             // It came before, and may be read-only by now.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -160,8 +324,11 @@ impl Incoming {
             }
             result => result?,
         };
-        file.write_all_at(content, 0)?;
-        metadata::set(&file, self.entry(entry))
+        if piece.has_holes() {
+            file.set_len(piece.file_len.into())?;
+        }
+        self.write_data(&file, piece, content)?;
+        self.dress.file(&file, self.entry(piece.entry))
     }
 
     fn open_large(&self, entry: u32, size: u64) -> io::Result<File> {
@@ -192,16 +359,21 @@ impl Incoming {
     }
 }
 
+/// The hash of a piece of `entry` whose data, holes left out, is `data`.
+pub(super) fn digest(entry: &Entry, piece: &Piece, data: &[u8]) -> Digest {
+    if piece.has_holes() {
+        let bytes = holes::fill(entry, piece, data);
+        return piece_digest(entry.size(), piece.file_offset, &bytes);
+    }
+    piece_digest(entry.size(), piece.file_offset, data)
+}
+
 /// The name in the staging folder of the content of `entry`.
 pub(super) fn staged_name(entry: u32) -> Vec<u8> {
     entry.to_string().into_bytes()
 }
 
 /// Bytes in a regular file; nothing else has content.
-pub(super) fn file_size(entry: &Entry) -> u64 {
-    if let Kind::File { size } = entry.kind {
-        size
-    } else {
-        0
-    }
+pub(super) const fn file_size(entry: &Entry) -> u64 {
+    entry.size()
 }

@@ -227,7 +227,9 @@ mod tests {
                 kind: Kind::File { size },
                 mode: 0o644,
                 mtime: (0, 0),
+                ..Entry::default()
             }],
+            ..Manifest::default()
         })
     }
 

@@ -1,4 +1,4 @@
-//! Permissions, times and names of entries, as both ends of a copy understand them.
+//! Permissions, owners, attributes, times and names of entries, as both ends of a copy understand them.
 //!
 //! Where entries stand and when they get their metadata is decided in `incoming` and `place`.
 
@@ -8,29 +8,233 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use grappe_os::file::set_file_mode;
-use grappe_proto::content::manifest::Entry;
+use grappe_os::file::{
+    self, Access, Directory, FileError, set_attributes, set_file_mode, set_file_owner,
+};
+use grappe_proto::content::manifest::{Entry, Manifest, Owner};
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
 
-/// Permission bits that travel. Setuid, setgid and sticky do not: at the receiver the file may belong
-/// to somebody else, for whom nobody asked for such powers.
+/// Permission bits that travel by themselves. Setuid, setgid and sticky travel only where both sides
+/// want them: at the receiver the file may belong to somebody else, for whom nobody asked for such powers.
 pub(super) const MODE_MASK: u32 = 0o777;
 
-/// Gives `file` the permissions and the time of last modification of `entry`.
-pub(super) fn set(file: &File, entry: &Entry) -> io::Result<()> {
-    set_file_mode(file, entry.mode & MODE_MASK)?;
-    let (seconds, nanos) = entry.mtime;
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: seconds,
-            tv_nsec: nanos.into(),
-        },
+/// All twelve bits.
+pub(super) const MODE_MASK_ALL: u32 = 0o7777;
+
+/// The bits beyond [`MODE_MASK`] that give powers: setuid and setgid.
+pub(super) const MODE_POWERS: u32 = 0o6000;
+
+/// An attribute that gives powers as setuid does (capabilities(7)).
+pub(super) const CAPABILITY: &[u8] = b"security.capability";
+
+/// Whether an attribute of this name travels where attributes do; `is_root` sees those that only root can
+/// set, `has_powers` those that make a program more powerful than who runs it.
+pub(super) fn travels(name: &[u8], is_root: bool, has_powers: bool) -> bool {
+    match name {
+        b"system.posix_acl_access" | b"system.posix_acl_default" => true,
+        CAPABILITY => has_powers,
+        _ => name.starts_with(b"user.") || is_root && name.starts_with(b"trusted."),
+    }
+}
+
+/// Whether this process may give files to others.
+pub(super) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// How entries of one copy get their metadata at a receiver.
+#[derive(Debug, Default)]
+pub(super) struct Dress {
+    /// For each owner of the manifest its numbers here; none where this process gives nothing to others.
+    owners: Option<Vec<(u32, u32)>>,
+    /// Attributes are those of the copy, no others.
+    attributes: bool,
+    is_root: bool,
+    has_powers: bool,
+}
+
+impl Dress {
+    pub(super) fn new(manifest: &Manifest, has_powers: bool) -> Self {
+        let is_root = is_root();
+        Self {
+            owners: is_root.then(|| manifest.owners.iter().map(numbers_here).collect()),
+            attributes: manifest.terms.attributes,
+            is_root,
+            has_powers,
+        }
+    }
+
+    /// The permission bits that `entry` gets.
+    pub(super) fn mode(&self, entry: &Entry) -> u32 {
+        entry.mode & self.mode_mask()
+    }
+
+    /// The permission bits that the copy decides about.
+    pub(super) const fn mode_mask(&self) -> u32 {
+        if self.has_powers {
+            MODE_MASK_ALL
+        } else {
+            MODE_MASK
+        }
+    }
+
+    /// Whose `entry` becomes, when that is for the copy to say.
+    pub(super) fn owner(&self, entry: &Entry) -> Option<(u32, u32)> {
+        self.owners.as_ref()?.get(entry.owner? as usize).copied()
+    }
+
+    /// Gives `file` all metadata of `entry`.
+    pub(super) fn file(&self, file: &File, entry: &Entry) -> io::Result<()> {
+        // In this order: a new owner costs setuid bits and capabilities, an access list changes the mode.
+        if let Some((uid, gid)) = self.owner(entry) {
+            set_file_owner(file, uid, gid)?;
+        }
+        if self.attributes {
+            set_attributes(file, entry.attributes(), |name| self.is_ours(name))?;
+        }
+        set_file_mode(file, self.mode(entry))?;
+        let (seconds, nanos) = entry.mtime;
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: seconds,
+                tv_nsec: nanos.into(),
+            },
+        };
+        Ok(rustix::fs::futimens(file, &times)?)
+    }
+
+    /// Gives the new link, device, pipe or socket `name` in `directory` the metadata of `entry`.
+    pub(super) fn node(
+        &self,
+        directory: &Directory,
+        name: &[u8],
+        entry: &Entry,
+        is_link: bool,
+    ) -> io::Result<()> {
+        if let Some((uid, gid)) = self.owner(entry) {
+            directory.set_owner(name, uid, gid)?;
+        }
+        if !is_link {
+            directory.set_mode_of(name, self.mode(entry))?;
+        }
+        Ok(directory.set_mtime(name, entry.mtime.0, entry.mtime.1)?)
+    }
+
+    /// Gives `directory` the owner, attributes and permissions of `entry`, as far as they differ: it may
+    /// have been there and belong to somebody else. Setuid, setgid and sticky bits that do not travel stay.
+    pub(super) fn directory(&self, directory: &Directory, entry: &Entry) -> io::Result<()> {
+        let found = directory.own_metadata()?;
+        if let Some((uid, gid)) = self.owner(entry)
+            && (uid, gid) != (found.uid, found.gid)
+        {
+            directory.set_own_owner(uid, gid)?;
+        }
+        if self.attributes && !self.has_attributes(directory, entry)? {
+            set_attributes(directory, entry.attributes(), |name| self.is_ours(name))?;
+        }
+        let found = directory.own_metadata()?;
+        let mode = (found.mode & !self.mode_mask()) | self.mode(entry);
+        if mode != found.mode {
+            directory.set_mode(mode)?;
+        }
+        Ok(())
+    }
+
+    /// Whether `name` in `directory`, of which `found` is known, has the metadata of `entry`; its content is
+    /// not looked at.
+    pub(super) fn fits(
+        &self,
+        directory: &Directory,
+        name: &[u8],
+        found: &file::Metadata,
+        entry: &Entry,
+        is_link: bool,
+    ) -> bool {
+        let has_attributes = || {
+            let opened: Result<bool, FileError> = match found.kind {
+                file::Kind::File => directory
+                    .open_file(name, Access::Read)
+                    .and_then(|file| self.has_attributes(file, entry)),
+                file::Kind::Directory => directory
+                    .open_beneath(name)
+                    .and_then(|inner| self.has_attributes(inner, entry)),
+                _ => Ok(true),
+            };
+            opened.unwrap_or(false)
+        };
+        let is_owned = self
+            .owner(entry)
+            .is_none_or(|owner| owner == (found.uid, found.gid));
+        is_owned
+            && (is_link || found.mode & self.mode_mask() == self.mode(entry))
+            && entry.mtime == (found.mtime_seconds, found.mtime_nanos)
+            && (!self.attributes || has_attributes())
+    }
+
+    /// Gives the file `name` in `directory`, whose content stays, the metadata of `entry`.
+    pub(super) fn adjust(
+        &self,
+        directory: &Directory,
+        name: &[u8],
+        entry: &Entry,
+    ) -> io::Result<()> {
+        if self.attributes {
+            return self.file(&directory.open_file(name, Access::Read)?, entry);
+        }
+        self.node(directory, name, entry, false)
+    }
+
+    fn has_attributes(
+        &self,
+        file: impl std::os::fd::AsFd,
+        entry: &Entry,
+    ) -> Result<bool, FileError> {
+        let found = file::attributes(file, |name| self.is_ours(name))?;
+        let mut wanted: Vec<_> = entry.attributes().iter().collect();
+        wanted.sort_unstable();
+        Ok(found.iter().eq(wanted))
+    }
+
+    fn is_ours(&self, name: &[u8]) -> bool {
+        travels(name, self.is_root, self.has_powers)
+    }
+}
+
+/// The numbers of an owner on this machine: those of its names where it knows them.
+fn numbers_here(owner: &Owner) -> (u32, u32) {
+    let name = |bytes: &[u8]| {
+        let is_name = !bytes.is_empty() && !bytes.contains(&0);
+        is_name.then(|| OsStr::from_bytes(bytes).to_owned())
     };
-    Ok(rustix::fs::futimens(file, &times)?)
+    let user = name(&owner.user).and_then(|name| uzers::get_user_by_name(&name));
+    let group = name(&owner.group).and_then(|name| uzers::get_group_by_name(&name));
+    (
+        user.map_or(owner.uid, |user| user.uid()),
+        group.map_or(owner.gid, |group| group.gid()),
+    )
+}
+
+/// An owner of this machine, by name as well unless only numbers are wanted.
+pub(super) fn owner_here(uid: u32, gid: u32, by_name: bool) -> Owner {
+    let user = by_name.then(|| uzers::get_user_by_uid(uid)).flatten();
+    let group = by_name.then(|| uzers::get_group_by_gid(gid)).flatten();
+    let bytes = |name: &OsStr| name.as_bytes().to_vec();
+    Owner {
+        uid,
+        gid,
+        user: user.map_or_else(Vec::new, |user| bytes(user.name())),
+        group: group.map_or_else(Vec::new, |group| bytes(group.name())),
+    }
+}
+
+/// Whether an error says that this process may not change what belongs to somebody else.
+pub(super) fn is_not_permitted(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::PERM)
 }
 
 /// The path of an entry below `directory`, for messages.

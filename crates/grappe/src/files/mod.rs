@@ -4,28 +4,34 @@
 //! names and handles is `grappe_os::file`; where bytes stand in the stream is `grappe_proto::content`.
 
 mod error;
+mod filters;
+mod holes;
 mod incoming;
 mod journal;
 mod metadata;
 mod open_files;
 mod parents;
 mod place;
+mod remove;
 mod resume;
 mod root;
 mod sink;
 mod source;
 mod staging;
+mod survey;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{SinkError, SourceError};
+pub use filters::{Filters, PatternError};
 pub use incoming::Incoming;
 pub use place::Placed;
-pub use sink::Sink;
+pub use sink::{Allowed, Sink};
 pub use source::{BlockRead, Source};
-pub use walk::WalkWatch;
+pub use survey::Here;
+pub use walk::{SourceOptions, WalkWatch};
 
 use std::path::PathBuf;
 

@@ -6,17 +6,18 @@
 use std::io;
 use std::sync::Arc;
 
-use grappe_os::file::{Access, Directory};
+use grappe_os::file::{Access, Directory, Kind as Found, Node};
 use grappe_proto::content::digest::FileState;
 use grappe_proto::content::manifest::{Entry, Kind};
 use grappe_proto::limits::BLOCK_SIZE;
 use rustix::io::Errno;
 
 use super::error::kernel_answer;
+use super::filters::Filters;
 use super::incoming::{Incoming, file_size, staged_name};
-use super::metadata::MODE_MASK;
 use super::parents::Parents;
-use super::{SinkError, Skipped, metadata};
+use super::survey::Keep;
+use super::{SinkError, Skipped, metadata, remove};
 
 /// What a directory's owner needs to place things in it, and nothing for anybody else.
 const OWNER_MODE: u32 = 0o700;
@@ -32,6 +33,8 @@ pub struct Placed {
     pub not_whole: Vec<Skipped>,
     /// Directories of another owner that were there: their permissions and times stay as they were.
     pub left_alone: Vec<Skipped>,
+    /// Entries that were removed since they are not in the tree.
+    pub removed: u64,
     /// What could not be placed here, or not with its permissions and times, and why.
     pub failed: Vec<Skipped>,
 }
@@ -51,6 +54,9 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
     };
     let directories = placer.make_directories();
     placer.place_entries(states);
+    if incoming.manifest.terms.delete {
+        placer.remove_others();
+    }
     placer.finish_directories(&directories);
     let placed = placer.placed;
     incoming
@@ -86,6 +92,13 @@ impl<'a> Placer<'a> {
         let parent = self.parents.directory(parent)?;
         match parent.create_directory(name, OWNER_MODE) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if self.incoming.manifest.terms.delete
+                    && parent.metadata(name)?.kind != Found::Directory
+                {
+                    parent.remove_file(name)?;
+                    self.placed.removed += 1;
+                    return Ok(parent.create_directory(name, OWNER_MODE)?);
+                }
                 // It may be anything; only a directory, and not a link to one, opens.
                 let found = self.parents.directory(&entry.path)?;
                 make_writable(&found)
@@ -100,6 +113,28 @@ impl<'a> Placer<'a> {
             let result = match &entry.kind {
                 Kind::Directory => continue,
                 Kind::Symlink { target } => self.place_link(index as u32, entry, target),
+                Kind::HardLink { to } => {
+                    if let Some(reason) = states.get(*to as usize).copied().and_then(not_whole) {
+                        let skipped = self.skipped(entry, reason.to_owned());
+                        self.placed.not_whole.push(skipped);
+                        continue;
+                    }
+                    self.place_hard_link(index as u32, entry, *to)
+                }
+                Kind::Device {
+                    is_block,
+                    major,
+                    minor,
+                } => {
+                    let node = Node::Device {
+                        is_block: *is_block,
+                        major: *major,
+                        minor: *minor,
+                    };
+                    self.place_node(index as u32, entry, node)
+                }
+                Kind::Fifo => self.place_node(index as u32, entry, Node::Fifo),
+                Kind::Socket => self.place_node(index as u32, entry, Node::Socket),
                 Kind::File { .. } => {
                     if let Some(reason) = not_whole(*state) {
                         let skipped = self.skipped(entry, reason.to_owned());
@@ -115,15 +150,70 @@ impl<'a> Placer<'a> {
         }
     }
 
+    /// Removes what is not in the tree, now that all that is in it stands there. Nothing goes when anything
+    /// of the tree could not be placed: what looks superfluous may be needed.
+    fn remove_others(&mut self) {
+        let manifest = &self.incoming.manifest;
+        if !self.placed.failed.is_empty() || !self.placed.not_whole.is_empty() {
+            return;
+        }
+        let removed = Filters::new(manifest.terms.filters.clone())
+            .map_err(io::Error::other)
+            .and_then(|filters| remove::remove(&self.incoming.directory, manifest, &filters));
+        match removed {
+            Ok((removed, left)) => {
+                self.placed.removed += removed;
+                self.placed.failed.extend(left);
+            }
+            Err(error) => self.placed.failed.push(Skipped {
+                path: self.incoming.path.clone(),
+                reason: format!(
+                    "what is not in the tree could not be removed: {}",
+                    explain(error)
+                ),
+            }),
+        }
+    }
+
+    /// Leaves a file where it is, and gives it the metadata of `entry`.
+    fn keep_file(&mut self, entry: &Entry, keep: Keep) -> io::Result<()> {
+        let (parent, name) = metadata::split(&entry.path);
+        let parent = self.parents.directory(parent)?;
+        let found = parent.metadata(name)?;
+        let is_as_old = entry.mtime == (found.mtime_seconds, found.mtime_nanos);
+        let is_same = found.kind == Found::File && found.size == entry.size();
+        if !is_same || keep == Keep::ByTime && !is_as_old {
+            return Err(io::Error::other("it changed here during the copy"));
+        }
+        let dress = &self.incoming.dress;
+        if !dress.fits(&parent, name, &found, entry, false) {
+            dress.adjust(&parent, name, entry)?;
+        }
+        self.placed.files += 1;
+        self.placed.bytes += entry.size();
+        Ok(())
+    }
+
     fn place_file(&mut self, index: u32, entry: &Entry) -> io::Result<()> {
+        let keep = self.incoming.keep_of(index);
+        if matches!(keep, Keep::ByTime | Keep::ByHash) {
+            return self.keep_file(entry, keep);
+        }
         let staging = self.incoming.staging.directory();
         let staged = staged_name(index);
-        let size = file_size(entry);
-        if size == 0 {
-            metadata::set(&staging.create_exclusive(&staged, 0o600)?, entry)?;
+        let dress = &self.incoming.dress;
+        let mut size = file_size(entry);
+        if self.incoming.manifest.terms.stream {
+            let file = staging.open_file(&staged, Access::ReadWrite)?;
+            size = file.metadata()?.len();
+            dress.file(&file, entry)?;
+        } else if entry.data_bytes() == 0 {
+            let file = staging.create_exclusive(&staged, 0o600)?;
+            file.set_len(size)?;
+            dress.file(&file, entry)?;
         } else if size > u64::from(BLOCK_SIZE) {
             let file = staging.open_file(&staged, Access::ReadWrite)?;
-            metadata::set(&file, entry)?;
+            dress.file(&file, entry)?;
         }
         // The others have their metadata since they were written.
         self.rename(&staged, entry)?;
@@ -138,18 +228,49 @@ impl<'a> Placer<'a> {
         let staging = self.incoming.staging.directory();
         let staged = staged_name(index);
         staging.symlink(target, &staged)?;
-        staging.set_mtime(&staged, entry.mtime.0, entry.mtime.1)?;
+        self.incoming.dress.node(staging, &staged, entry, true)?;
         self.rename(&staged, entry)
+    }
+
+    /// Places a device, pipe or socket in the same way.
+    fn place_node(&mut self, index: u32, entry: &Entry, node: Node) -> io::Result<()> {
+        let staging = self.incoming.staging.directory();
+        let staged = staged_name(index);
+        staging.create_node(&staged, node, 0o600)?;
+        self.incoming.dress.node(staging, &staged, entry, false)?;
+        self.rename(&staged, entry)
+    }
+
+    /// Gives what was placed for entry `to` a further name, in the same way.
+    fn place_hard_link(&mut self, index: u32, entry: &Entry, to: u32) -> io::Result<()> {
+        let staging = self.incoming.staging.directory();
+        let staged = staged_name(index);
+        let (parent, name) = metadata::split(&self.incoming.entry(to).path);
+        let parent = self.parents.directory(parent)?;
+        parent.link_into(name, staging, &staged)?;
+        self.rename(&staged, entry)?;
+        // A name that was a link to the very same file stays as it is, and so does the staged one
+        // (rename(2)).
+        match staging.remove_file(&staged) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn rename(&mut self, staged: &[u8], entry: &Entry) -> io::Result<()> {
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
-        Ok(self
-            .incoming
-            .staging
-            .directory()
-            .rename_into(staged, &parent, name)?)
+        let staging = self.incoming.staging.directory();
+        match staging.rename_into(staged, &parent, name) {
+            Err(error)
+                if error.kind() == io::ErrorKind::IsADirectory
+                    && self.incoming.manifest.terms.delete =>
+            {
+                remove::tree(&parent, name, &mut self.placed.removed)?;
+                Ok(staging.rename_into(staged, &parent, name)?)
+            }
+            result => Ok(result?),
+        }
     }
 
     /// Gives the directories their permissions and times, the deepest first: afterwards nothing below
@@ -158,7 +279,7 @@ impl<'a> Placer<'a> {
         for entry in directories.iter().rev() {
             if let Err(error) = self.finish_directory(entry) {
                 let error = kernel_answer(error);
-                if Errno::from_io_error(&error) == Some(Errno::PERM) {
+                if metadata::is_not_permitted(&error) {
                     let skipped = self.skipped(entry, "it belongs to somebody else".to_owned());
                     self.placed.left_alone.push(skipped);
                     continue;
@@ -172,15 +293,10 @@ impl<'a> Placer<'a> {
         }
     }
 
-    /// Changes only what differs, since a directory that was there may belong to somebody else. Its
-    /// setuid, setgid and sticky bits stay: the copy says nothing about them.
     fn finish_directory(&mut self, entry: &Entry) -> io::Result<()> {
         let directory = self.parents.directory(&entry.path)?;
         let found = directory.own_metadata()?;
-        let mode = (found.mode & !MODE_MASK) | (entry.mode & MODE_MASK);
-        if mode != found.mode {
-            directory.set_mode(mode)?;
-        }
+        self.incoming.dress.directory(&directory, entry)?;
         if entry.mtime != (found.mtime_seconds, found.mtime_nanos) {
             let (parent, name) = metadata::split(&entry.path);
             let parent = self.parents.directory(parent)?;

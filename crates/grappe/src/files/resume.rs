@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use grappe_os::file::{Access, Directory};
-use grappe_proto::content::digest::piece_digest;
 use grappe_proto::content::layout::{Layout, Piece};
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::units::Digest;
 
-use super::incoming::{file_size, staged_name};
+use super::holes;
+use super::incoming::{digest, file_size, staged_name};
 use super::journal::{self, Records};
 
 /// What an earlier attempt left.
@@ -83,7 +82,7 @@ impl Search<'_> {
         earlier
     }
 
-    fn is_there(&mut self, piece: &Piece, digest: &Digest, open: &mut Option<(u32, File)>) -> bool {
+    fn is_there(&mut self, piece: &Piece, wanted: &Digest, open: &mut Option<(u32, File)>) -> bool {
         let Some(entry) = self.manifest.entries.get(piece.entry as usize) else {
             return false;
         };
@@ -103,8 +102,7 @@ impl Search<'_> {
         }
         let Some((_, file)) = open else { return false };
         self.buffer.resize(piece.len as usize, 0);
-        file.read_exact_at(&mut self.buffer, piece.file_offset)
-            .is_ok()
-            && piece_digest(size, piece.file_offset, &self.buffer) == *digest
+        holes::read(file, entry, piece, &mut self.buffer).is_ok()
+            && digest(entry, piece, &self.buffer) == *wanted
     }
 }

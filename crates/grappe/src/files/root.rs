@@ -6,10 +6,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use grappe_proto::limits::PATH_BYTES_MAX;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
@@ -89,16 +90,17 @@ impl Root {
 
     /// What `path` is; a symbolic link is not followed.
     pub(super) fn stat(&self, path: &[u8]) -> io::Result<Stat> {
-        Ok(rustix::fs::statat(
-            &self.directory,
-            path,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        self.by_name(path, |directory, name| {
+            rustix::fs::statat(directory, name, flags)
+        })
     }
 
     /// The text of the symbolic link `path`.
     pub(super) fn link_target(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        let target = rustix::fs::readlinkat(&self.directory, path, Vec::new())?;
+        let target = self.by_name(path, |directory, name| {
+            rustix::fs::readlinkat(directory, name, Vec::new())
+        })?;
         Ok(OsString::from(OsStr::from_bytes(target.to_bytes())).into_vec())
     }
 
@@ -117,11 +119,28 @@ impl Root {
         Ok((directory, stat))
     }
 
+    /// Does something with `path`, from as near as its length demands: the kernel takes no path of
+    /// `PATH_MAX` bytes and a zero in one call.
+    fn by_name<T>(
+        &self,
+        path: &[u8],
+        act: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<T, Errno>,
+    ) -> io::Result<T> {
+        if path.len() < PATH_BYTES_MAX {
+            return Ok(act(self.directory.as_fd(), path)?);
+        }
+        let (parent, name) = super::metadata::split(path);
+        let parent = self.open(parent, OFlags::DIRECTORY)?;
+        Ok(act(parent.as_fd(), name)?)
+    }
+
     fn open(&self, path: &[u8], extra: OFlags) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
         // A kernel before 5.6 does not know openat2(2), and some sandboxes hide it.
         let open = |flags| match self.open_at_once(path, flags) {
-            Err(Errno::NOSYS | Errno::PERM) => self.open_step_by_step(path, flags),
+            Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => {
+                self.open_step_by_step(path, flags)
+            }
             result => result,
         };
         // Only the owner of a file may ask that reading it leaves no trace (open(2), O_NOATIME).

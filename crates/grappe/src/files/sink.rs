@@ -12,10 +12,12 @@ use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
 use grappe_proto::units::Digest;
 
-use super::incoming::{Incoming, file_size};
+use super::incoming::{Begun, Incoming};
 use super::journal::Journal;
+use super::metadata::{CAPABILITY, Dress, MODE_POWERS};
 use super::parents::Parents;
 use super::staging::{self, Staging};
+use super::survey::{Here, Keep};
 use super::{SinkError, metadata, resume};
 
 /// What a file takes on most file systems is a multiple of this.
@@ -26,6 +28,16 @@ const FILE_BYTES_STEP: u64 = 4096;
 pub struct Sink {
     directory: Arc<Directory>,
     path: PathBuf,
+    allowed: Allowed,
+}
+
+/// What copies may bring along beside files, directories and links.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allowed {
+    /// Devices, pipes and sockets.
+    pub specials: bool,
+    /// Setuid, setgid and sticky bits, and capabilities.
+    pub powers: bool,
 }
 
 impl Sink {
@@ -48,7 +60,22 @@ impl Sink {
         Ok(Self {
             directory: Arc::new(directory),
             path,
+            allowed: Allowed::default(),
         })
+    }
+
+    /// The same directory, for copies that may bring `allowed` along.
+    #[must_use]
+    pub fn allowing(self, allowed: Allowed) -> Self {
+        Self { allowed, ..self }
+    }
+
+    pub(super) const fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    pub(super) const fn allowed(&self) -> Allowed {
+        self.allowed
     }
 
     /// The directory as its user named it.
@@ -70,9 +97,30 @@ impl Sink {
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
     ) -> Result<Incoming, SinkError> {
+        self.begin_beside(manifest_hash, manifest, layout, Here::default())
+    }
+
+    /// The same for a copy that keeps what is `here`; `layout` is of the files that are sent.
+    ///
+    /// # Errors
+    ///
+    /// As there, and when `layout` lacks a file that is not here.
+    pub fn begin_beside(
+        &self,
+        manifest_hash: Digest,
+        manifest: Arc<Manifest>,
+        layout: Arc<Layout>,
+        here: Here,
+    ) -> Result<Incoming, SinkError> {
+        let is_sent = |entry: u32| !layout.piece_numbers_of(entry).is_empty();
+        if !here.survey.lacking.iter().all(is_sent) {
+            let reason = "the sender leaves out what this node lacks".to_owned();
+            return Err(SinkError::Mismatch { reason });
+        }
         // Whoever decoded it has checked it as well. But a receiver may be root, and everything below
         // relies on paths that stay in the tree.
         manifest.validate()?;
+        self.check_allowed(&manifest)?;
         self.check_conflicts(manifest_hash, &manifest)?;
         let path = self.path.clone();
         let folder = metadata::display_path(&path, &staging::name(manifest_hash));
@@ -84,7 +132,7 @@ impl Sink {
         let failed = |error| SinkError::io("prepare", &folder, error);
         let earlier =
             resume::find(staging.directory(), manifest_hash, &manifest, &layout).map_err(failed)?;
-        let needed = space_needed(&manifest);
+        let needed = space_needed(&manifest, &here);
         let there = earlier
             .blocks
             .keys()
@@ -98,9 +146,45 @@ impl Sink {
         let journal =
             Journal::begin(staging.directory(), manifest_hash, &earlier.blocks).map_err(failed)?;
         let into = (Arc::clone(&self.directory), path);
-        Ok(Incoming::new(
-            into, manifest, layout, staging, needed, journal, earlier,
-        ))
+        let begun = Begun {
+            needed,
+            dress: Dress::new(&manifest, self.allowed.powers),
+            journal,
+            earlier,
+            keeps: here.keeps,
+        };
+        Ok(Incoming::new(into, manifest, layout, staging, begun))
+    }
+
+    /// Looks for what this receiver's user has not allowed copies to bring.
+    fn check_allowed(&self, manifest: &Manifest) -> Result<(), SinkError> {
+        let refused = |entry: &Entry| {
+            let has_powers = entry.mode & MODE_POWERS != 0
+                || entry
+                    .attributes()
+                    .iter()
+                    .any(|(name, _)| name == CAPABILITY);
+            match entry.kind {
+                Kind::Device { .. } | Kind::Fifo | Kind::Socket if !self.allowed.specials => {
+                    Some(("a device, pipe or socket", "--allow-specials"))
+                }
+                Kind::File { .. } | Kind::Directory if has_powers && !self.allowed.powers => {
+                    Some(("setuid, setgid or capabilities", "--allow-setuid"))
+                }
+                _ => None,
+            }
+        };
+        let first = manifest
+            .entries
+            .iter()
+            .find_map(|entry| Some((entry, refused(entry)?)));
+        first.map_or(Ok(()), |(entry, (what, flag))| {
+            Err(SinkError::NotAllowed {
+                path: metadata::display_path(&self.path, &entry.path),
+                what,
+                flag,
+            })
+        })
     }
 
     /// Checks that there is room for `missing` bytes more, of `needed` in all; broken-off copies make way.
@@ -153,13 +237,13 @@ impl Sink {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(SinkError::io("look at", &path, error)),
             };
-            if let Some(reason) = conflict(entry, &found, device) {
+            if let Some(reason) = conflict(entry, &found, device, manifest.terms.delete) {
                 return Err(SinkError::Conflict {
                     path,
                     reason: reason.to_owned(),
                 });
             }
-            if entry.kind == Kind::Directory {
+            if entry.kind == Kind::Directory && found.kind == file::Kind::Directory {
                 present.insert(&entry.path);
             }
         }
@@ -168,25 +252,39 @@ impl Sink {
 }
 
 /// Why `entry` can never replace what is there, if so. Files and links replace one another.
-fn conflict(entry: &Entry, found: &file::Metadata, device: u64) -> Option<&'static str> {
+/// With `is_cleared`, whatever is in the way is removed when the copy is complete.
+fn conflict(
+    entry: &Entry,
+    found: &file::Metadata,
+    device: u64,
+    is_cleared: bool,
+) -> Option<&'static str> {
     let found_directory = found.kind == file::Kind::Directory;
     match (&entry.kind, found_directory) {
         // What arrives is staged beside DIR's own files, and renames work within one file system.
         _ if found.device != device => {
             Some("another file system is mounted there: receive into it by itself")
         }
+        _ if is_cleared => None,
+        (Kind::Directory, true) => None,
         (Kind::Directory, false) => Some("a directory should be there, and it is none"),
         (Kind::File { .. }, true) => Some("a file should be there, and it is a directory"),
         (Kind::Symlink { .. }, true) => {
             Some("a symbolic link should be there, and it is a directory")
         }
+        (_, true) => Some("something else should be there, and it is a directory"),
         _ => None,
     }
 }
 
 /// Bytes that the file system must have: the whole copy, since what it replaces stays until the end.
-fn space_needed(manifest: &Manifest) -> u64 {
-    let sizes = manifest.entries.iter().map(file_size);
+/// What is kept takes none.
+fn space_needed(manifest: &Manifest, here: &Here) -> u64 {
+    let is_placed = |entry: &u32| here.keep(*entry) != Keep::ByTime;
+    let entries = (0_u32..).zip(&manifest.entries);
+    let sizes = entries
+        .filter(|(number, _)| is_placed(number))
+        .map(|(_, entry)| entry.data_bytes());
     let rounded = sizes.map(|size| {
         size.div_ceil(FILE_BYTES_STEP)
             .saturating_mul(FILE_BYTES_STEP)

@@ -11,15 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use grappe_proto::content::digest::{FileState, piece_digest};
 use grappe_proto::content::layout::{Layout, Piece};
-use grappe_proto::content::manifest::Manifest;
+use grappe_proto::content::manifest::{Entry, Kind, Manifest, Terms};
 use grappe_proto::limits::BLOCK_SIZE;
 use grappe_proto::units::Digest;
 use rustix::fs::{Advice, FileType};
 
 use super::open_files::OpenFiles;
 use super::root::{Root, Stamp};
-use super::walk::{Walk, WalkWatch};
-use super::{Skipped, SourceError};
+use super::walk::{SourceOptions, Walk, WalkWatch};
+use super::{Skipped, SourceError, holes};
 
 /// What came of reading one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Source {
     /// What cannot be read, and what is neither file, directory nor link, is only left out: see
     /// [`Source::skipped`].
     pub fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
-        Self::open_watched(paths, &WalkWatch::default())
+        Self::open_watched(paths, &SourceOptions::default(), &WalkWatch::default())
     }
 
     /// As [`Source::open`], for a tree that may be large: another thread can watch and stop it.
@@ -92,13 +92,18 @@ impl Source {
     /// # Errors
     ///
     /// As there, and [`SourceError::Stopped`].
-    pub fn open_watched(paths: &[PathBuf], watch: &WalkWatch) -> Result<Self, SourceError> {
+    pub fn open_watched(
+        paths: &[PathBuf],
+        options: &SourceOptions,
+        watch: &WalkWatch,
+    ) -> Result<Self, SourceError> {
         let Walk {
             roots,
             manifest,
             seen,
             skipped,
-        } = Walk::new(paths, watch)?;
+            ..
+        } = Walk::new(paths, options, watch)?;
         manifest.validate()?;
         let manifest = Arc::new(manifest);
         let (open, problems) = (OpenFiles::default(), Mutex::default());
@@ -109,6 +114,40 @@ impl Source {
             skipped,
             open,
             problems,
+        })
+    }
+
+    /// A source of which only the name is known: the bytes come from elsewhere, and it is not
+    /// asked for them.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot have that name.
+    pub fn of_stream(name: &[u8]) -> Result<Self, SourceError> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        let manifest = Manifest {
+            entries: vec![Entry {
+                path: name.to_vec(),
+                kind: Kind::File { size: 0 },
+                mode: 0o644,
+                mtime: (now.as_secs() as i64, now.subsec_nanos()),
+                ..Entry::default()
+            }],
+            terms: Terms {
+                stream: true,
+                ..Terms::default()
+            },
+            ..Manifest::default()
+        };
+        manifest.validate()?;
+        Ok(Self {
+            roots: Vec::new(),
+            manifest: Arc::new(manifest),
+            seen: Vec::new(),
+            skipped: Vec::new(),
+            open: OpenFiles::default(),
+            problems: Mutex::default(),
         })
     }
 
@@ -137,13 +176,19 @@ impl Source {
                 bytes.fill(0);
                 self.note(piece.entry, problem);
             }
-            let file_size = self.seen[piece.entry as usize].1.size;
-            digests.push((
-                piece.number,
-                piece_digest(file_size, piece.file_offset, bytes),
-            ));
+            digests.push((piece.number, self.digest(&piece, bytes)));
         }
         BlockRead { digests }
+    }
+
+    /// The hash of a piece whose data, holes left out, is `data`.
+    fn digest(&self, piece: &Piece, data: &[u8]) -> Digest {
+        let size = self.seen[piece.entry as usize].1.size;
+        if piece.has_holes() {
+            let entry = &self.manifest.entries[piece.entry as usize];
+            return piece_digest(size, piece.file_offset, &holes::fill(entry, piece, data));
+        }
+        piece_digest(size, piece.file_offset, data)
     }
 
     /// Looks at every file once more, and tells for each entry of the manifest whether what was sent is
@@ -151,6 +196,9 @@ impl Source {
     pub fn finish(&self) -> Vec<FileState> {
         self.open.close_all();
         let mut states = vec![FileState::Whole; self.manifest.entries.len()];
+        if self.manifest.terms.stream {
+            return states;
+        }
         for (entry, _) in self.manifest.files() {
             states[entry as usize] = self.final_state(entry);
         }
@@ -176,14 +224,19 @@ impl Source {
             return Err(problem);
         }
         let large = self.seen[piece.entry as usize].1.size > u64::from(BLOCK_SIZE);
+        let entry = &self.manifest.entries[piece.entry as usize];
+        let mut read = |file: &File| {
+            if piece.has_holes() {
+                holes::read(file, entry, piece, bytes)
+            } else {
+                file.read_exact_at(bytes, piece.file_offset)
+            }
+        };
         let read = if large {
             let open = || self.open_large(piece.entry);
-            self.open
-                .file(piece.entry, open)?
-                .read_exact_at(bytes, piece.file_offset)
+            read(&*self.open.file(piece.entry, open)?)
         } else {
-            self.open_unchanged(piece.entry)?
-                .read_exact_at(bytes, piece.file_offset)
+            read(&self.open_unchanged(piece.entry)?)
         };
         match read {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -249,7 +249,7 @@ fn is_lost_race(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | AlreadyExists | DirectoryNotEmpty)
 }
 
-fn is_staging_name(name: &[u8]) -> bool {
+pub(super) fn is_staging_name(name: &[u8]) -> bool {
     let digits = name.strip_prefix(NAME_PREFIX.as_bytes());
     digits.is_some_and(|digits| digits.len() == 32 && digits.iter().all(u8::is_ascii_hexdigit))
 }

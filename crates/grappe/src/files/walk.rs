@@ -5,17 +5,19 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use grappe_proto::content::manifest::{Entry, Kind, Manifest};
+use grappe_os::file::attributes;
+use grappe_proto::content::manifest::{Entry, Extra, Kind, Manifest, Terms};
 use grappe_proto::limits::{ENTRIES_MAX, PATH_BYTES_MAX};
 use rustix::fs::{Dir, FileType, Stat};
 
-use super::metadata::MODE_MASK;
+use super::filters::Filters;
+use super::metadata::{self, MODE_MASK, MODE_MASK_ALL};
 use super::root::{Root, Stamp};
-use super::{Skipped, SourceError};
+use super::{Skipped, SourceError, holes};
 
 /// How a walk is watched, and ended, from another thread.
 #[derive(Debug, Default)]
@@ -41,6 +43,23 @@ impl WalkWatch {
     }
 }
 
+/// What of a tree is sent.
+#[derive(Clone, Debug, Default)]
+pub struct SourceOptions {
+    /// What belongs to the copy.
+    pub filters: Filters,
+    /// Extended attributes and access lists travel.
+    pub attributes: bool,
+    /// Devices, pipes and sockets travel.
+    pub specials: bool,
+    /// Setuid, setgid, sticky bits and capabilities travel.
+    pub powers: bool,
+    /// Owners travel by number alone.
+    pub numeric_owners: bool,
+    /// What receivers are asked to do; filters and attributes are filled in by the walk.
+    pub terms: Terms,
+}
+
 /// What was found under the paths to send.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
@@ -52,15 +71,41 @@ pub(super) struct Walk {
     pub(super) seen: Vec<(u32, Stamp)>,
     /// What is not in the manifest, and why.
     pub(super) skipped: Vec<Skipped>,
+    options: SourceOptions,
+    is_root: bool,
+    /// Owners by their numbers, as indices into those of the manifest.
+    owners: HashMap<(u32, u32), u32>,
+    /// What has several names: the entry of its first one, by device and inode.
+    linked: HashMap<(u64, u64), u32>,
 }
 
 impl Walk {
     /// Walks `paths`, in the order in which they are named.
-    pub(super) fn new(paths: &[PathBuf], watch: &WalkWatch) -> Result<Self, SourceError> {
-        let mut walk = Self::default();
+    pub(super) fn new(
+        paths: &[PathBuf],
+        options: &SourceOptions,
+        watch: &WalkWatch,
+    ) -> Result<Self, SourceError> {
+        let mut walk = Self {
+            options: options.clone(),
+            is_root: metadata::is_root(),
+            ..Self::default()
+        };
+        walk.manifest.terms = Terms {
+            filters: options.filters.typed().to_vec(),
+            attributes: options.attributes,
+            ..options.terms.clone()
+        };
         for (root, name) in locate_all(paths)? {
             walk.roots.push(root);
             walk.add_tree(name, watch)?;
+        }
+        if walk.manifest.terms.delete && !walk.skipped.is_empty() {
+            walk.manifest.terms.delete = false;
+            walk.skipped.push(Skipped {
+                path: paths.first().cloned().unwrap_or_default(),
+                reason: "nothing is removed at receivers, since not all of the tree is sent".into(),
+            });
         }
         Ok(walk)
     }
@@ -79,7 +124,7 @@ impl Walk {
                 if watch.is_stopped() {
                     return Err(SourceError::Stopped);
                 }
-                self.add(child, &mut directories)?;
+                self.add_filtered(child, &mut directories)?;
                 watch.entries.fetch_add(1, Ordering::Relaxed);
             }
             // The stack gives back the last first.
@@ -90,38 +135,106 @@ impl Walk {
 
     /// Adds `path` unless it is a directory, which is put off to `directories`.
     fn add(&mut self, path: Vec<u8>, directories: &mut Vec<Vec<u8>>) -> Result<(), SourceError> {
-        if path.len() >= PATH_BYTES_MAX {
-            self.skip(
-                &path,
-                format!("its path is longer than {} bytes", PATH_BYTES_MAX - 1),
-            );
+        match self.stat(&path) {
+            Some(stat) => self.add_known(path, &stat, directories),
+            None => Ok(()),
+        }
+    }
+
+    /// The same, if the filters let it through.
+    fn add_filtered(
+        &mut self,
+        path: Vec<u8>,
+        directories: &mut Vec<Vec<u8>>,
+    ) -> Result<(), SourceError> {
+        let Some(stat) = self.stat(&path) else {
+            return Ok(());
+        };
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if !self.options.filters.allow(&path, is_directory) {
             return Ok(());
         }
-        let stat = match self.root().stat(&path) {
-            Ok(stat) => stat,
-            Err(error) => {
-                self.skip(&path, error.to_string());
-                return Ok(());
-            }
-        };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => directories.push(path),
-            FileType::RegularFile => self.add_file(path)?,
-            FileType::Symlink => match self.root().link_target(&path) {
-                Ok(target) => self.push(path, Kind::Symlink { target }, &stat)?,
-                Err(error) => self.skip(&path, error.to_string()),
-            },
-            other => self.skip(&path, format!("it is a {}", kind_name(other))),
+        self.add_known(path, &stat, directories)
+    }
+
+    /// What `path` is; none, and a note of it, when it cannot be sent at all.
+    fn stat(&mut self, path: &[u8]) -> Option<Stat> {
+        if path.len() > PATH_BYTES_MAX {
+            let reason = format!("its path is longer than {PATH_BYTES_MAX} bytes");
+            self.skip(path, reason);
+            return None;
         }
+        match self.root().stat(path) {
+            Ok(stat) => Some(stat),
+            Err(error) => {
+                self.skip(path, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn add_known(
+        &mut self,
+        path: Vec<u8>,
+        stat: &Stat,
+        directories: &mut Vec<Vec<u8>>,
+    ) -> Result<(), SourceError> {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Directory {
+            directories.push(path);
+            return Ok(());
+        }
+        if let Some(to) = self.linked.get(&(stat.st_dev, stat.st_ino)) {
+            let kind = Kind::HardLink { to: *to };
+            return self.push(path, kind, stat, None);
+        }
+        match kind {
+            FileType::RegularFile => return self.add_file(path),
+            FileType::Symlink => match self.root().link_target(&path) {
+                Ok(target) => self.push(path, Kind::Symlink { target }, stat, None)?,
+                Err(error) => {
+                    self.skip(&path, error.to_string());
+                    return Ok(());
+                }
+            },
+            other => match special(other, stat).filter(|_| self.options.specials) {
+                Some(kind) => self.push(path, kind, stat, None)?,
+                None => {
+                    self.skip(&path, format!("it is a {}", kind_name(other)));
+                    return Ok(());
+                }
+            },
+        }
+        self.note_links(stat);
         Ok(())
+    }
+
+    /// Remembers the last entry as the first name of something that has several.
+    fn note_links(&mut self, stat: &Stat) {
+        if stat.st_nlink > 1 {
+            let first = self.manifest.entries.len() as u32 - 1;
+            self.linked.insert((stat.st_dev, stat.st_ino), first);
+        }
     }
 
     /// Adds the file `path`, if it can be opened: better to know now than in the middle of the copy.
     fn add_file(&mut self, path: Vec<u8>) -> Result<(), SourceError> {
         match self.root().open_file(&path) {
-            Ok((_, stat)) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+            Ok((file, stat)) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
                 let size = Stamp::new(&stat).size;
-                self.push(path, Kind::File { size }, &stat)?;
+                let described = holes::find(&file, &stat)
+                    .and_then(|extents| Ok((extents, self.attributes(&file)?)));
+                match described {
+                    Ok((extents, attributes)) => {
+                        let extra = Extra {
+                            extents,
+                            attributes,
+                        };
+                        self.push(path, Kind::File { size }, &stat, Some(extra))?;
+                        self.note_links(&stat);
+                    }
+                    Err(error) => self.skip(&path, error.to_string()),
+                }
             }
             Ok(_) => self.skip(&path, "it is no longer a file".to_owned()),
             Err(error) => self.skip(&path, error.to_string()),
@@ -138,26 +251,69 @@ impl Walk {
                 return Ok(Vec::new());
             }
         };
+        let attributes = match self.attributes(&directory) {
+            Ok(attributes) => attributes,
+            Err(error) => {
+                self.skip(&path, error.to_string());
+                return Ok(Vec::new());
+            }
+        };
+        let extra = Extra {
+            extents: None,
+            attributes,
+        };
         let mut children = Vec::new();
         if let Err(error) = list(directory, &path, &mut children) {
             self.skip(&path, format!("it could not be listed to its end: {error}"));
         }
         children.sort_unstable();
-        self.push(path, Kind::Directory, &stat)?;
+        self.push(path, Kind::Directory, &stat, Some(extra))?;
         Ok(children)
     }
 
-    fn push(&mut self, path: Vec<u8>, kind: Kind, stat: &Stat) -> Result<(), SourceError> {
+    /// The attributes of an open file or directory, where they travel.
+    fn attributes(&self, file: impl AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        if !self.options.attributes {
+            return Ok(Vec::new());
+        }
+        let travels = |name: &[u8]| metadata::travels(name, self.is_root, self.options.powers);
+        Ok(attributes(file, travels)?)
+    }
+
+    fn push(
+        &mut self,
+        path: Vec<u8>,
+        kind: Kind,
+        stat: &Stat,
+        extra: Option<Extra>,
+    ) -> Result<(), SourceError> {
         if self.manifest.entries.len() >= ENTRIES_MAX {
             return Err(SourceError::TooManyEntries { max: ENTRIES_MAX });
         }
         let stamp = Stamp::new(stat);
-        let mode = stat.st_mode & MODE_MASK;
+        let mask = if self.options.powers {
+            MODE_MASK_ALL
+        } else {
+            MODE_MASK
+        };
+        let mode = stat.st_mode & mask;
+        let (owners, by_name) = (&mut self.manifest.owners, !self.options.numeric_owners);
+        let owner = *self
+            .owners
+            .entry((stat.st_uid, stat.st_gid))
+            .or_insert_with(|| {
+                owners.push(metadata::owner_here(stat.st_uid, stat.st_gid, by_name));
+                owners.len() as u32 - 1
+            });
         self.manifest.entries.push(Entry {
             path,
             kind,
             mode,
             mtime: stamp.mtime,
+            owner: Some(owner),
+            extra: extra
+                .filter(|extra| *extra != Extra::default())
+                .map(Box::new),
         });
         self.seen.push((self.roots.len() as u32 - 1, stamp));
         Ok(())
@@ -202,6 +358,20 @@ fn list(directory: OwnedFd, path: &[u8], children: &mut Vec<Vec<u8>>) -> io::Res
         }
     }
     Ok(())
+}
+
+/// What a device, pipe or socket is in a manifest.
+fn special(kind: FileType, stat: &Stat) -> Option<Kind> {
+    match kind {
+        FileType::Fifo => Some(Kind::Fifo),
+        FileType::Socket => Some(Kind::Socket),
+        FileType::CharacterDevice | FileType::BlockDevice => Some(Kind::Device {
+            is_block: kind == FileType::BlockDevice,
+            major: rustix::fs::major(stat.st_rdev),
+            minor: rustix::fs::minor(stat.st_rdev),
+        }),
+        _ => None,
+    }
 }
 
 fn kind_name(kind: FileType) -> &'static str {

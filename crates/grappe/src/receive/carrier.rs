@@ -20,12 +20,13 @@ use grappe_proto::wire::control::{Done, ToReceiver, ToSender, Welcome};
 use grappe_proto::wire::data::Header;
 use tokio::sync::mpsc;
 
+use super::agreement::Agreement;
+use super::destination::Destination;
 use super::notes::SessionNotes;
 use super::ring::{self, Chunk, Ring};
 use super::store::{BlockBuffer, Store};
 use super::threads::{self, LeftBehind};
 use super::workers::{self, Work, Worked};
-use crate::files::Sink;
 
 /// Block buffers kept for reuse.
 const SPARE_BUFFERS: usize = 16;
@@ -50,7 +51,7 @@ pub(super) struct Setup {
     pub(super) socket: MulticastReceiver,
     pub(super) sender: SocketAddr,
     pub(super) local: SocketAddrV4,
-    pub(super) sink: Arc<Sink>,
+    pub(super) destination: Arc<Destination>,
     pub(super) outbox: mpsc::UnboundedSender<ToSender>,
     pub(super) notes: SessionNotes,
     pub(super) left_behind: Arc<LeftBehind>,
@@ -71,7 +72,7 @@ pub(super) struct Carrier {
     /// Set when the session is over: what is queued is not begun any more.
     over: Arc<AtomicBool>,
     store: Arc<Store>,
-    sink: Arc<Sink>,
+    destination: Arc<Destination>,
     notes: SessionNotes,
     left_behind: Arc<LeftBehind>,
     threads: Vec<JoinHandle<()>>,
@@ -93,7 +94,7 @@ impl Carrier {
             socket,
             sender,
             local,
-            sink,
+            destination,
             outbox,
             notes,
             left_behind,
@@ -112,11 +113,12 @@ impl Carrier {
         let hash = Digest(welcome.manifest_hash);
         let over = Arc::new(AtomicBool::new(false));
         let store = Store::new(
-            Arc::clone(&sink),
+            Arc::clone(&destination),
             welcome.manifest_len,
             hash,
             welcome.content_bytes,
             notes.clone(),
+            Agreement::new(outbox.clone()),
             Arc::clone(&over),
         );
         let store = Arc::new(store);
@@ -147,7 +149,7 @@ impl Carrier {
             stopped: false,
             over,
             store,
-            sink,
+            destination,
             notes,
             left_behind,
             threads,
@@ -226,6 +228,16 @@ impl Carrier {
                     Input::Failed(text.into())
                 }
             }
+            Happening::Control(ToReceiver::Part { bytes, is_last }) => {
+                match self.store.agreement().part(&bytes, is_last) {
+                    Ok(()) => Input::Control(ToReceiver::Alive),
+                    Err(reason) => Input::Failed(reason),
+                }
+            }
+            Happening::Control(ToReceiver::Ended { bytes }) => match self.store.end_stream(bytes) {
+                Ok(stream) => Input::Laid(stream),
+                Err(reason) => Input::Failed(reason),
+            },
             Happening::Control(message) => Input::Control(message),
             Happening::Closed(reason) => Input::Closed(reason),
             Happening::Stop(reason) => {
@@ -233,6 +245,7 @@ impl Carrier {
                 Input::Failed(reason)
             }
             Happening::Worked(Worked::Prepared(prepared)) => Input::Prepared(prepared),
+            Happening::Worked(Worked::Rehearsed) => Input::Rehearsed,
             Happening::Worked(Worked::Stored(block, buffer)) => {
                 if self.spare.len() < SPARE_BUFFERS {
                     self.spare.push(buffer.data);
@@ -365,6 +378,7 @@ impl Carrier {
     fn wind_up(&mut self) {
         // First of all: the sender waits for the channel to close.
         self.outbox = None;
+        self.store.agreement().close();
         self.dismiss();
         let ends = threads::join_within(std::mem::take(&mut self.threads), WIND_UP_MAX);
         for name in ends.panicked {
@@ -376,7 +390,7 @@ impl Carrier {
                 "left behind what did not end within {} s: {}; look whether the file system of {} hangs",
                 WIND_UP_MAX.as_secs(),
                 threads::names(&ends.hanging),
-                self.sink.path().display()
+                self.destination.path().display()
             ));
             self.left_behind.add(ends.hanging);
         }

@@ -3,8 +3,10 @@
 //! It listens for announcements, takes part in each session of a trusted sender, several at a time,
 //! and stays up whatever becomes of one of them.
 
+mod agreement;
 mod carrier;
 mod daemon;
+mod destination;
 mod listen;
 mod memory;
 mod notes;
@@ -12,6 +14,7 @@ mod outage;
 mod ring;
 mod session;
 mod store;
+mod stream;
 mod threads;
 mod workers;
 
@@ -27,10 +30,12 @@ use grappe_proto::wire::control::Done;
 use tokio::sync::{mpsc, watch};
 
 use self::daemon::Daemon;
+use self::destination::Destination;
+pub use self::destination::Target;
 use self::session::Node;
 use crate::announce::{Heard, Listener};
 use crate::control::{ControlError, Endpoint};
-use crate::files::{Sink, SinkError};
+use crate::files::{Allowed, SinkError};
 use crate::network::Network;
 use crate::trust::{Identity, PublicKey, TrustFile};
 
@@ -46,8 +51,10 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 /// How to receive.
 #[derive(Debug)]
 pub struct ReceiveOptions {
-    /// The directory that copies go into.
-    pub into: PathBuf,
+    /// Where copies go.
+    pub into: Target,
+    /// What copies may bring along.
+    pub allowed: Allowed,
     /// This node's key.
     pub identity: Identity,
     /// Whose copies are taken.
@@ -67,6 +74,8 @@ pub enum Notice {
     Listening,
     /// A session begins, and its sender proved the key that is trusted.
     Joining(SessionId, Heard),
+    /// Everything of a session stands under its final names; these are at the top, the first of them.
+    Placed(SessionId, Vec<Vec<u8>>),
     /// A session ended.
     Ended(SessionId, Result<Done, Failure>),
     /// A sender that is not trusted announces.
@@ -81,6 +90,14 @@ pub enum ReceiveError {
     /// The directory cannot be used.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// The device cannot be written to.
+    #[error("cannot write to {}: {source}; is it there, and not mounted?", .path.display())]
+    Device {
+        /// The device as named by the user.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// TLS cannot be set up with this key.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -107,6 +124,7 @@ pub fn receive(
 ) -> Result<Option<Result<Done, Failure>>, ReceiveError> {
     let ReceiveOptions {
         into,
+        allowed,
         identity,
         trust,
         network,
@@ -114,7 +132,7 @@ pub fn receive(
         once,
     } = options;
     let system = |action| move |source| ReceiveError::System { action, source };
-    let sink = Arc::new(Sink::open(&into)?);
+    let destination = Arc::new(Destination::open(&into, allowed)?);
     let endpoint = Endpoint::new(&identity)?;
     warm_up()?;
     let listener = Listener::join(&network).map_err(system("listen for announcements"))?;
@@ -132,7 +150,7 @@ pub fn receive(
         name,
         network,
         endpoint,
-        sink,
+        destination,
         notes,
         left_behind: Arc::default(),
     };

@@ -53,6 +53,11 @@ impl SessionNotes {
         self.notes.tell(format!("session {}: {text}", self.session));
     }
 
+    /// Tells what stands at the top of what was placed.
+    pub(super) fn placed(&self, names: Vec<Vec<u8>>) {
+        let _full = self.notes.out.try_send(Notice::Placed(self.session, names));
+    }
+
     /// Tells that the sender proved its key and that the session begins.
     pub(super) fn joining(&self, heard: Heard) {
         let _full = self

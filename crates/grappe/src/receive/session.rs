@@ -14,12 +14,12 @@ use grappe_proto::wire::control::{
 use tokio::sync::{mpsc, watch};
 
 use super::carrier::{Carrier, Happening, Setup};
+use super::destination::Destination;
 use super::memory::Claim;
 use super::notes::Notes;
 use super::threads::LeftBehind;
 use crate::announce::Heard;
 use crate::control::{ChannelReader, ChannelWriter, Endpoint};
-use crate::files::Sink;
 use crate::network::Network;
 
 /// The sender must welcome within this time.
@@ -36,7 +36,7 @@ pub(super) struct Node {
     pub(super) name: String,
     pub(super) network: Network,
     pub(super) endpoint: Endpoint,
-    pub(super) sink: Arc<Sink>,
+    pub(super) destination: Arc<Destination>,
     pub(super) notes: Notes,
     pub(super) left_behind: Arc<LeftBehind>,
 }
@@ -206,7 +206,7 @@ fn start(
 ) -> Result<(Carrier, crossbeam_channel::Sender<Happening>), String> {
     let hanging = node.left_behind.count();
     if hanging >= LEFT_BEHIND_MAX {
-        let into = node.sink.path().display();
+        let into = node.destination.path().display();
         return Err(format!(
             "{hanging} threads of earlier copies still hang; look at the file system of {into}"
         ));
@@ -235,7 +235,7 @@ fn start(
         socket,
         sender: SocketAddr::V4(heard.control),
         local: SocketAddrV4::new(interface.address, 0),
-        sink: Arc::clone(&node.sink),
+        destination: Arc::clone(&node.destination),
         outbox,
         notes: node.notes.of(heard.session),
         left_behind: Arc::clone(&node.left_behind),

@@ -2,25 +2,30 @@
 //!
 //! Worker threads run them; the carrier hands blocks over and takes results back.
 
+use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use grappe_proto::content::block_set::BlockSet;
-use grappe_proto::content::digest::Digests;
-use grappe_proto::content::layout::Layout;
-use grappe_proto::content::manifest::Manifest;
+use grappe_proto::content::digest::{Digests, file_digest};
+use grappe_proto::content::layout::{Layout, PIECES_MAX};
+use grappe_proto::content::manifest::{Manifest, Sync};
 use grappe_proto::content::stream::{Place, Stream};
 use grappe_proto::fec::{Code, SymbolSet};
-use grappe_proto::limits::{SENDER_SILENCE_MAX, SYMBOL_SIZE};
+use grappe_proto::limits::{BLOCK_SIZE, SENDER_SILENCE_MAX, SYMBOL_SIZE};
 use grappe_proto::receiver;
 use grappe_proto::units::{BlockIndex, Digest, SymbolIndex};
 use grappe_proto::wire::control::Done;
 
+use super::agreement::Agreement;
+use super::destination::Destination;
 use super::notes::SessionNotes;
+use super::stream::{self, Outlet};
 use crate::copy_hash::copy_hash;
-use crate::files::{Incoming, Sink, SinkError, Skipped};
+use crate::files::{Here, Incoming, Sink, SinkError, Skipped};
 use crate::gf_kernel::MachineKernel;
 
 /// How long an earlier attempt at the same copy is waited for: it ends within the silence that proves its
@@ -31,6 +36,9 @@ const EARLIER_LOOK: Duration = Duration::from_millis(50);
 /// Entries named to the user of those that were not placed, by either side's fault; the rest is counted.
 const NAMED_MAX: usize = 20;
 
+/// Names at the top of a copy that are told of: a person types them.
+const TOPS_MAX: usize = 1000;
+
 /// A block's memory: K symbols, of which some came as parity instead.
 #[derive(Debug, Default)]
 pub(super) struct BlockBuffer {
@@ -40,24 +48,45 @@ pub(super) struct BlockBuffer {
 
 /// One session's store, shared by its workers.
 pub(super) struct Store {
-    sink: Arc<Sink>,
+    destination: Arc<Destination>,
     manifest_len: u64,
     manifest_hash: Digest,
     content_bytes: u64,
     /// The blocks of the manifest and of the digests, which stay in memory.
     objects: Mutex<Objects>,
     prepared: OnceLock<Prepared>,
+    /// What comes from a pipe, in place of that.
+    piped: OnceLock<Piped>,
     /// What the sender said became of each entry, once verified.
     verified: OnceLock<Digests>,
     notes: SessionNotes,
+    agreement: Agreement,
     /// Set when the session is over.
     over: Arc<AtomicBool>,
+}
+
+/// What came of preparing.
+pub(super) enum Preparation {
+    /// The content can come.
+    Ready(receiver::Prepared),
+    /// Nothing is to come: the sender only wanted to know what would be done.
+    Rehearsed,
 }
 
 #[derive(Debug, Default)]
 struct Objects {
     manifest: Vec<u8>,
     digests: Vec<u8>,
+}
+
+/// A copy of a stream.
+struct Piped {
+    manifest: Manifest,
+    incoming: stream::Incoming,
+    /// The place of the file, where it is to be one.
+    place: Option<Incoming>,
+    /// The stream with its end, once that is known.
+    stream: OnceLock<Stream>,
 }
 
 struct Prepared {
@@ -73,22 +102,25 @@ struct Prepared {
 
 impl Store {
     pub(super) fn new(
-        sink: Arc<Sink>,
+        destination: Arc<Destination>,
         manifest_len: u64,
         manifest_hash: Digest,
         content_bytes: u64,
         notes: SessionNotes,
+        agreement: Agreement,
         over: Arc<AtomicBool>,
     ) -> Self {
         Self {
-            sink,
+            destination,
             manifest_len,
             manifest_hash,
             content_bytes,
             objects: Mutex::default(),
             prepared: OnceLock::new(),
+            piped: OnceLock::new(),
             verified: OnceLock::new(),
             notes,
+            agreement,
             over,
         }
     }
@@ -101,6 +133,9 @@ impl Store {
         buffer: &mut BlockBuffer,
     ) -> Result<(), String> {
         rebuild(present, buffer)?;
+        if let Some(piped) = self.piped.get() {
+            return self.store_piped(piped, block, &buffer.data);
+        }
         match self.prepared.get() {
             None => {
                 let stream = Stream::of_manifest_only(self.manifest_len)
@@ -125,6 +160,11 @@ impl Store {
         is_right
     }
 
+    /// How the sender and this node agree on what is sent.
+    pub(super) const fn agreement(&self) -> &Agreement {
+        &self.agreement
+    }
+
     /// Leaves what is stored for another attempt at the same copy; says how many bytes that are.
     pub(super) fn keep_for_later(&self) -> u64 {
         let Some(prepared) = self.prepared.get() else {
@@ -142,7 +182,7 @@ impl Store {
 
     /// The manifest's blocks are there: reads it, makes ready for the content, and finds what an earlier
     /// attempt left.
-    pub(super) fn prepare(&self) -> Result<receiver::Prepared, String> {
+    pub(super) fn prepare(&self) -> Result<Preparation, String> {
         let bytes = std::mem::take(&mut self.objects().manifest);
         if *blake3::hash(&bytes).as_bytes() != self.manifest_hash.0 {
             return Err("the manifest that arrived is not the one the sender described".into());
@@ -152,14 +192,66 @@ impl Store {
         if manifest.total_bytes() != self.content_bytes {
             return Err("the manifest is not as large as the sender said".into());
         }
-        let layout = Layout::new(&manifest);
+        if manifest.terms.stream {
+            return self.prepare_stream(manifest).map(Preparation::Ready);
+        }
+        let Destination::Directory(sink) = &*self.destination else {
+            return Err(format!(
+                "{} takes a stream alone, from `grappe send -`",
+                self.destination.path().display()
+            ));
+        };
+        let manifest = Arc::new(manifest);
+        let terms = &manifest.terms;
+        let (here, selection) = if terms.dry_run || terms.delete || terms.sync != Sync::None {
+            let here = sink.survey(&manifest).map_err(|error| error.to_string())?;
+            self.agreement.tell(&here.survey);
+            if terms.dry_run {
+                return Ok(Preparation::Rehearsed);
+            }
+            (here, Some(self.agreement.selection(&self.over)?))
+        } else {
+            self.agreement.close();
+            (Here::default(), None)
+        };
+        let layout = match &selection {
+            Some((selection, _)) => Layout::of(&manifest, |it| selection.entries.contains(it)),
+            None => Layout::new(&manifest),
+        };
         let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
         let digests_len = Digests::encoded_len(layout.piece_count(), entries);
         let stream = Stream::of_manifest_only(self.manifest_len)
             .and_then(|stream| stream.with_content(&layout, digests_len))
             .map_err(|error| error.to_string())?;
-        let (manifest, layout) = (Arc::new(manifest), Arc::new(layout));
-        let incoming = self.begin(&manifest, &layout)?;
+        let layout = Arc::new(layout);
+        // Another selection is another copy, whose blocks have other numbers.
+        let name = match &selection {
+            Some((_, bytes)) => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(&self.manifest_hash.0).update(bytes);
+                Digest(*hasher.finalize().as_bytes())
+            }
+            None => self.manifest_hash,
+        };
+        let mut incoming = self.begin(sink, name, &manifest, &layout, here)?;
+        if let Some((selection, _)) = &selection {
+            incoming
+                .compare(selection)
+                .map_err(|error| error.to_string())?;
+        }
+        self.make_ready(manifest, layout, stream, incoming, selection.is_some())
+            .map(Preparation::Ready)
+    }
+
+    /// Takes account of what is there, and waits for the rest.
+    fn make_ready(
+        &self,
+        manifest: Arc<Manifest>,
+        layout: Arc<Layout>,
+        stream: Stream,
+        incoming: Incoming,
+        is_selected: bool,
+    ) -> Result<receiver::Prepared, String> {
         let mut pieces = vec![Digest::default(); layout.piece_count() as usize];
         let (mut stored, mut have) = (BlockSet::new(), BlockSet::new());
         for (block, digests) in incoming.earlier() {
@@ -188,10 +280,17 @@ impl Store {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         if there > 0 {
-            self.notes.tell(format_args!(
-                "goes on from an earlier attempt: {there} of {} bytes are there",
-                self.content_bytes
-            ));
+            let found = if is_selected {
+                "of what is sent to all"
+            } else {
+                "goes on from an earlier attempt:"
+            };
+            let blocks = 0..prepared.layout.block_count();
+            let bytes: u64 = blocks
+                .map(|block| u64::from(prepared.layout.block_len(block)))
+                .sum();
+            self.notes
+                .tell(format_args!("{found} {there} of {bytes} bytes are there"));
         }
         self.prepared
             .set(prepared)
@@ -199,13 +298,159 @@ impl Store {
         Ok(receiver::Prepared { stream, have })
     }
 
+    /// Makes ready for content that comes from a pipe.
+    fn prepare_stream(&self, manifest: Manifest) -> Result<receiver::Prepared, String> {
+        self.agreement.close();
+        if !matches!(manifest.files().collect::<Vec<_>>()[..], [(0, 0)]) {
+            return Err("the sender describes a stream as more than one file".into());
+        }
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let copy = |file: &File| file.try_clone().map_err(|error| text(&error));
+        let (outlet, place) = match &*self.destination {
+            Destination::Directory(sink) => {
+                let layout = Arc::new(Layout::new(&manifest));
+                let shared = Arc::new(manifest.clone());
+                // Each attempt is another stream: nothing is gone on with.
+                let place =
+                    self.begin(sink, self.manifest_hash, &shared, &layout, Here::default())?;
+                let file = place.stream_file().map_err(|error| text(&error))?;
+                (Outlet::File(file), Some(place))
+            }
+            Destination::Device(_, file) => (Outlet::File(copy(file)?), None),
+            Destination::StandardOutput(file) => (Outlet::Pipe(copy(file)?), None),
+        };
+        let piped = Piped {
+            manifest,
+            incoming: stream::Incoming::new(outlet),
+            place,
+            stream: OnceLock::new(),
+        };
+        self.piped
+            .set(piped)
+            .map_err(|_| "the manifest came twice")?;
+        let stream = Stream::of_manifest_only(self.manifest_len)
+            .and_then(|stream| stream.with_full_blocks(PIECES_MAX, 0))
+            .map_err(|error| text(&error))?;
+        Ok(receiver::Prepared {
+            stream,
+            have: BlockSet::new(),
+        })
+    }
+
+    fn store_piped(&self, piped: &Piped, block: BlockIndex, data: &[u8]) -> Result<(), String> {
+        let open;
+        let stream = match piped.stream.get() {
+            Some(stream) => stream,
+            None => {
+                open = Stream::of_manifest_only(self.manifest_len)
+                    .and_then(|stream| stream.with_full_blocks(PIECES_MAX, 0))
+                    .map_err(|error| error.to_string())?;
+                &open
+            }
+        };
+        match stream.place(block) {
+            Some(Place::Content { block, len }) => piped
+                .incoming
+                .write(block, beginning(data, len as usize)?)
+                .map_err(|error| self.outlet_error(&error)),
+            _ => self.keep(stream, block, data),
+        }
+    }
+
+    /// The end of a stream is known; gives the blocks that there are.
+    pub(super) fn end_stream(&self, bytes: u64) -> Result<Stream, String> {
+        let piped = self
+            .piped
+            .get()
+            .ok_or("the end of a stream that never began")?;
+        let blocks = u32::try_from(bytes.div_ceil(BLOCK_SIZE.into())).unwrap_or(u32::MAX);
+        let stream = Stream::of_manifest_only(self.manifest_len)
+            .and_then(|it| it.with_full_blocks(blocks, Digests::encoded_len(blocks, 1)))
+            .map_err(|error| error.to_string())?;
+        piped
+            .stream
+            .set(stream.clone())
+            .map_err(|_| "the stream ended twice")?;
+        piped
+            .incoming
+            .end(bytes)
+            .map_err(|error| self.outlet_error(&error))?;
+        Ok(stream)
+    }
+
+    fn verify_piped(&self, piped: &Piped, digests_hash: Digest) -> Result<Vec<BlockIndex>, String> {
+        let stream = piped.stream.get().ok_or("the stream has no end yet")?;
+        let bytes = std::mem::take(&mut self.objects().digests);
+        if *blake3::hash(&bytes).as_bytes() != digests_hash.0 {
+            let blocks = stream.digests_blocks();
+            return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
+        }
+        let blocks = stream.content_blocks();
+        let digests = Digests::decode(&bytes, blocks.end.0 - blocks.start.0, 1)
+            .map_err(|error| error.to_string())?;
+        if piped.incoming.pieces() != digests.pieces {
+            return Err(format!(
+                "what was written to {} is not what the sender read; it cannot be taken back",
+                self.destination.path().display()
+            ));
+        }
+        self.verified.set(digests).map_err(|_| "verified twice")?;
+        Ok(Vec::new())
+    }
+
+    fn place_piped(&self, piped: &Piped) -> Result<Done, String> {
+        let digests = self.verified.get().ok_or("nothing was verified")?;
+        let bytes = piped.incoming.size().unwrap_or_default();
+        piped
+            .incoming
+            .finish()
+            .map_err(|error| self.outlet_error(&error))?;
+        if let Some(place) = &piped.place {
+            let placed = place
+                .finalize(&digests.states)
+                .map_err(|error| error.to_string())?;
+            if let Some(first) = placed.failed.first() {
+                return Err(format!("{}: {}", first.path.display(), first.reason));
+            }
+        }
+        self.notes.placed(
+            piped
+                .manifest
+                .entries
+                .iter()
+                .map(|it| it.path.clone())
+                .collect(),
+        );
+        Ok(Done {
+            bytes,
+            files: 1,
+            repaired: 0,
+            dropped: 0,
+            digest: file_digest(bytes, &digests.pieces).0,
+        })
+    }
+
+    fn outlet_error(&self, error: &io::Error) -> String {
+        format!(
+            "cannot write to {}: {error}",
+            self.destination.path().display()
+        )
+    }
+
     /// Begins the copy in the sink. An attempt whose sender vanished holds the folder until its silence is
     /// noticed, and the user may be quicker.
-    fn begin(&self, manifest: &Arc<Manifest>, layout: &Arc<Layout>) -> Result<Incoming, String> {
+    fn begin(
+        &self,
+        sink: &Sink,
+        name: Digest,
+        manifest: &Arc<Manifest>,
+        layout: &Arc<Layout>,
+        here: Here,
+    ) -> Result<Incoming, String> {
         let deadline = Instant::now() + EARLIER_ENDS_MAX;
         loop {
             let (manifest, layout) = (Arc::clone(manifest), Arc::clone(layout));
-            match self.sink.begin(self.manifest_hash, manifest, layout) {
+            match sink.begin_beside(name, manifest, layout, here.clone()) {
                 Err(SinkError::InUse { .. })
                     if Instant::now() < deadline && !self.over.load(Ordering::Acquire) =>
                 {
@@ -219,6 +464,9 @@ impl Store {
     /// Compares everything stored with the digests object, which must hash to `digests_hash`. Answers
     /// the blocks that differ; none means that all is well.
     pub(super) fn verify(&self, digests_hash: Digest) -> Result<Vec<BlockIndex>, String> {
+        if let Some(piped) = self.piped.get() {
+            return self.verify_piped(piped, digests_hash);
+        }
         let prepared = self.prepared()?;
         let bytes = std::mem::take(&mut self.objects().digests);
         if *blake3::hash(&bytes).as_bytes() != digests_hash.0 {
@@ -240,6 +488,9 @@ impl Store {
 
     /// Puts everything under its final names.
     pub(super) fn place(&self) -> Result<Done, String> {
+        if let Some(piped) = self.piped.get() {
+            return self.place_piped(piped);
+        }
         let prepared = self.prepared()?;
         let digests = self.verified.get().ok_or("nothing was verified")?;
         let placed = prepared
@@ -256,6 +507,18 @@ impl Store {
                 first.path.display(),
                 first.reason
             ));
+        }
+        let entries = prepared.manifest.entries.iter();
+        let tops = entries.filter(|entry| !entry.path.contains(&b'/'));
+        self.notes.placed(
+            tops.take(TOPS_MAX)
+                .map(|entry| entry.path.clone())
+                .collect(),
+        );
+        if placed.removed > 0 {
+            let removed = count(placed.removed as usize, "entry", "entries");
+            self.notes
+                .tell(format_args!("{removed} not in the tree removed"));
         }
         let digest = copy_hash(&prepared.manifest, &prepared.layout, digests).0;
         Ok(Done {
@@ -341,7 +604,12 @@ impl Prepared {
     fn differing(&self, digests: &Digests) -> Vec<BlockIndex> {
         let pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         let is_wrong = |block: &u32| {
-            let differs = |number: usize| pieces.get(number) != digests.pieces.get(number);
+            // What is believed by its time, and did not come, has no hash.
+            let differs = |number: usize| {
+                let is_believed = self.incoming.is_believed(number)
+                    && pieces.get(number) == Some(&Digest::default());
+                !is_believed && pieces.get(number) != digests.pieces.get(number)
+            };
             self.layout
                 .pieces(*block)
                 .any(|piece| differs(piece.number as usize))

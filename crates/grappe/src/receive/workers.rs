@@ -15,7 +15,7 @@ use grappe_proto::receiver::Prepared;
 use grappe_proto::units::{BlockIndex, Digest};
 use grappe_proto::wire::control::Done;
 
-use super::store::{BlockBuffer, Store};
+use super::store::{BlockBuffer, Preparation, Store};
 
 /// Workers at most: from four on a disk, not the processor, is the limit.
 const WORKERS_MAX: usize = 4;
@@ -36,6 +36,7 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) enum Worked {
     Prepared(Result<Prepared, String>),
+    Rehearsed,
     Stored(BlockIndex, BlockBuffer),
     Verified(Vec<BlockIndex>),
     Placed(Done),
@@ -108,7 +109,13 @@ pub(super) fn internal_error(action: &str, panic: &(dyn Any + Send)) -> String {
 
 fn run(store: &Store, job: Work) -> Worked {
     let done = match job {
-        Work::Prepare => return Worked::Prepared(store.prepare()),
+        Work::Prepare => {
+            return match store.prepare() {
+                Ok(Preparation::Ready(prepared)) => Worked::Prepared(Ok(prepared)),
+                Ok(Preparation::Rehearsed) => Worked::Rehearsed,
+                Err(reason) => Worked::Prepared(Err(reason)),
+            };
+        }
         Work::Store {
             block,
             present,

@@ -12,17 +12,21 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use grappe_os::clock::{MonotonicClock, precise_timers};
 use grappe_os::udp::{MulticastSender, SendOutcome};
+use grappe_proto::content::manifest::Sync;
+use grappe_proto::content::stream::Stream;
+use grappe_proto::content::survey::Survey;
 use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Event, Input, Job, Output, Sender as Machine, SenderSetup, Summary};
-use grappe_proto::session::Expectation;
+use grappe_proto::session::{Expectation, Straggler};
 use grappe_proto::units::{Digest, PeerId, SessionId, Time};
-use grappe_proto::wire::control::{ToReceiver, Welcome};
+use grappe_proto::wire::control::{ToReceiver, ToSender, Welcome};
 
 use super::control::{Connection, ControlPlane, Outbox, Setup};
 use super::outage::{Outage, QUEUE_FULL, Verdict};
 use super::readers::{self, Content, Request};
 use super::reports::listen;
+use super::survey::{Heard, Surveys};
 use super::threads::join_in_time;
 use super::transmit::{Blocks, TRAIN_PACKETS_MAX, Transmitter};
 use super::{Happening, Notice, SendError, SendOptions, SendReport, limits, random};
@@ -76,6 +80,10 @@ pub(super) struct Carrier {
     numbers: BTreeMap<Connection, PeerId>,
     own_address: IpAddr,
     hash: Option<Digest>,
+    /// What receivers tell of what they have, where that is asked for.
+    surveys: Option<Surveys>,
+    told: Vec<(PeerId, Survey)>,
+    names: BTreeMap<PeerId, String>,
     /// When something last moved, and what it looked like.
     moved: (Time, (u32, u32, usize, bool)),
     noticed_at: Time,
@@ -151,18 +159,37 @@ impl Carrier {
             content_bytes: content.source.manifest().total_bytes(),
         };
         let now = Time::from_nanos(clock.now_nanos());
+        let terms = &content.source.manifest().terms;
+        let is_surveyed = terms.sync != Sync::None || terms.delete || terms.dry_run;
         let setup = SenderSetup {
             tag,
-            stream: content.stream.clone(),
+            stream: match is_surveyed {
+                true => Stream::of_manifest_only(content.manifest_bytes.len() as u64)?,
+                false => content.laid().stream.clone(),
+            },
             symbol_size: SYMBOL_SIZE,
             expectation: options.expectation,
             wait: options.wait,
             rate: limits(options.rate),
-            straggler: options.straggler,
+            // What was sent of a pipe cannot be sent again to whoever was left behind.
+            straggler: match (content.is_piped(), options.straggler) {
+                (true, Straggler::Demote) => Straggler::Wait,
+                (_, straggler) => straggler,
+            },
             burst_packets_max: TRAIN_PACKETS_MAX,
         };
+        let mut machine = Machine::new(setup, now);
+        if is_surveyed {
+            machine.await_layout();
+        }
+        if content.source.manifest().terms.dry_run {
+            machine.rehearse();
+        }
         Ok(Self {
-            machine: Machine::new(setup, now),
+            machine,
+            surveys: is_surveyed.then(Surveys::default),
+            told: Vec::new(),
+            names: BTreeMap::new(),
             transmitter: Transmitter::new(Arc::clone(&socket), SealKey::new(&data_key), tag),
             outage: Outage::new("cannot send to the group"),
             own_address: network.interface.address.into(),
@@ -218,6 +245,7 @@ impl Carrier {
                 let now = self.now();
                 self.machine.handle(Input::Cancel(reason), now);
             }
+            self.select_when_due();
             let now = self.now();
             self.tell_progress(now, notice);
             match self.machine.poll(now) {
@@ -260,6 +288,13 @@ impl Carrier {
             } => {
                 self.hello(connection, name, address, outbox, now);
             }
+            Happening::StreamEnded(bytes) => self.stream_ended(bytes, now),
+            Happening::Compared(digests) => self.selected(digests, now),
+            Happening::Message(connection, message) if self.is_for_survey(&message) => {
+                if let Some(peer) = self.numbers.get(&connection) {
+                    self.survey(*peer, message, now);
+                }
+            }
             Happening::Message(connection, message) => {
                 if let Some(peer) = self.numbers.get(&connection) {
                     self.machine.handle(Input::Control(*peer, message), now);
@@ -282,11 +317,19 @@ impl Carrier {
         outbox: Outbox,
         now: Time,
     ) {
+        if self.content.is_piped() && !self.machine.is_joining() {
+            let reason = "a stream has begun, and its beginning cannot be sent again";
+            let _closed = outbox.send(ToReceiver::Refused {
+                reason: reason.into(),
+            });
+            return;
+        }
         let (Ok(number), Ok(report_key)) = (u16::try_from(self.peers.len()), random()) else {
             return;
         };
         let peer = PeerId(number);
         self.numbers.insert(connection, peer);
+        self.names.insert(peer, name.clone());
         let is_local = address.ip() == self.own_address || address.ip().is_loopback();
         self.peers.push(Peer {
             outbox: Some(outbox),
@@ -301,6 +344,102 @@ impl Carrier {
             },
             now,
         );
+    }
+
+    /// The end of the input is known: tells the machine what follows it, and everybody where it is.
+    fn stream_ended(&mut self, bytes: u64, now: Time) {
+        match self.content.end_stream(bytes) {
+            Ok(laid) => self.machine.handle(Input::Laid(laid.stream.clone()), now),
+            Err(error) => return self.break_off(error.to_string()),
+        }
+        for number in 0..self.peers.len() {
+            if let Ok(number) = u16::try_from(number) {
+                self.tell(PeerId(number), ToReceiver::Ended { bytes });
+            }
+        }
+    }
+
+    /// Whether a message is about what a receiver has, or comes before that is settled: not yet the
+    /// machine's business.
+    fn is_for_survey(&self, message: &ToSender) -> bool {
+        let is_early = |surveys: &Surveys| !surveys.is_selected();
+        match message {
+            ToSender::Part { .. } => self.surveys.is_some(),
+            ToSender::Ready { .. } => self.surveys.as_ref().is_some_and(is_early),
+            _ => false,
+        }
+    }
+
+    fn survey(&mut self, peer: PeerId, message: ToSender, now: Time) {
+        let Some(surveys) = &mut self.surveys else {
+            return;
+        };
+        self.moved.0 = now;
+        let ToSender::Part { bytes, is_last } = message else {
+            let reason = "broke the protocol: ready before anything was selected";
+            return self.turn_out(peer, reason.into(), now);
+        };
+        let survey = match surveys.part(peer, &bytes, is_last) {
+            Ok(Some(survey)) => survey,
+            Ok(None) => return,
+            Err(reason) => return self.turn_out(peer, reason, now),
+        };
+        let heard = surveys.add(&survey);
+        self.told.push((peer, survey));
+        match heard {
+            Heard::Noted => {}
+            Heard::Answer(answer) => {
+                for message in answer {
+                    self.tell(peer, message);
+                }
+            }
+            Heard::TooLate => {
+                let reason = "came when what it lacks was not to be sent any more; send again";
+                self.turn_out(peer, reason.into(), now);
+            }
+        }
+    }
+
+    /// Ends the session for one receiver.
+    fn turn_out(&mut self, peer: PeerId, reason: String, now: Time) {
+        let told = reason.clone();
+        self.tell(peer, ToReceiver::Abort { reason: told });
+        self.machine.handle(Input::Left(peer, reason), now);
+    }
+
+    /// Has old versions hashed when all receivers have told what they have.
+    fn select_when_due(&mut self) {
+        let is_due = !self.machine.is_joining()
+            && self
+                .surveys
+                .as_ref()
+                .is_some_and(|surveys| surveys.is_complete(self.machine.unprepared()));
+        if is_due
+            && !self.content.source.manifest().terms.dry_run
+            && let (Some(surveys), Some(requests)) = (&mut self.surveys, &self.requests)
+        {
+            let (_, compare) = surveys.close();
+            let _over = requests.send(Request::Compare(compare));
+        }
+    }
+
+    /// The hashes are there: lays out what is sent, and tells everybody.
+    fn selected(&mut self, digests: Vec<u8>, now: Time) {
+        let Some(surveys) = &mut self.surveys else {
+            return;
+        };
+        let (selected, hashed) = surveys.close();
+        match self.content.select(&selected, &hashed, &digests) {
+            Ok(laid) => self.machine.handle(Input::Laid(laid.stream.clone()), now),
+            Err(error) => return self.break_off(error.to_string()),
+        }
+        self.moved.0 = now;
+        let (peers, answer) = surveys.select(digests);
+        for peer in peers {
+            for message in &answer {
+                self.tell(peer, message.clone());
+            }
+        }
     }
 
     fn carry_out(&mut self, output: Output, notice: &mut dyn FnMut(Notice<'_>)) {
@@ -465,12 +604,24 @@ impl Carrier {
         let source = &self.content.source;
         let mut skipped = source.skipped().to_vec();
         skipped.extend(source.problems());
+        let laid = self.content.laid();
+        let selected_bytes = (0..laid.layout.block_count())
+            .map(|block| u64::from(laid.layout.block_len(block)))
+            .sum();
+        let name = |peer: &PeerId| self.names.get(peer).cloned().unwrap_or_default();
+        let mut surveys: Vec<(String, Survey)> = std::mem::take(&mut self.told)
+            .into_iter()
+            .map(|(peer, survey)| (name(&peer), survey))
+            .collect();
+        surveys.sort_by(|left, right| left.0.cmp(&right.0));
         SendReport {
             session: self.session,
-            bytes: source.manifest().total_bytes(),
+            surveys,
+            selected_bytes,
+            bytes: self.content.bytes(),
             files: source.manifest().file_count().into(),
             elapsed: summary.elapsed,
-            hash: self.hash,
+            hash: self.hash.filter(|_| self.surveys.is_none()),
             nodes: summary.nodes,
             missing: summary.missing,
             skipped,

@@ -7,11 +7,14 @@ mod carrier;
 mod control;
 mod opening;
 mod outage;
+mod pipe;
 mod readers;
 mod reports;
+mod survey;
 mod threads;
 mod transmit;
 
+use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -21,6 +24,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use grappe_os::udp::{InterfaceError, MulticastSender, SenderOptions};
 use grappe_proto::content::stream::StreamError;
+use grappe_proto::content::survey::Survey;
 use grappe_proto::rate::RateLimits;
 pub use grappe_proto::sender::{Event, Progress};
 pub use grappe_proto::session::Straggler;
@@ -31,7 +35,7 @@ use grappe_proto::wire::control::ToSender;
 use self::carrier::Carrier;
 use self::control::{Connection, Outbox};
 use crate::control::ControlError;
-use crate::files::{Skipped, SourceError};
+use crate::files::{Skipped, SourceError, SourceOptions};
 use crate::network::Network;
 use crate::trust::{Identity, TrustFile};
 
@@ -44,6 +48,10 @@ const SEND_BUFFER: usize = 1 << 20;
 pub struct SendOptions {
     /// Files and directories.
     pub paths: Vec<PathBuf>,
+    /// Sends standard input instead, to arrive as a file of this name.
+    pub stream: Option<OsString>,
+    /// What of them is sent, and what receivers are asked to do.
+    pub source: SourceOptions,
     /// This node's key.
     pub identity: Identity,
     /// Whose receivers may take part.
@@ -100,6 +108,10 @@ pub struct SendReport {
     pub elapsed: Duration,
     /// Hash over all files; none when the copy ended before everything was read.
     pub hash: Option<Digest>,
+    /// What each receiver has and lacks, in a copy that keeps what is there.
+    pub surveys: Vec<(String, Survey)>,
+    /// Bytes of the content that was to be sent to anybody.
+    pub selected_bytes: u64,
     /// A line for each node.
     pub nodes: Vec<NodeOutcome>,
     /// Receivers expected by number that never came.
@@ -193,6 +205,10 @@ enum Happening {
         hash: Digest,
         copy: Digest,
     },
+    /// The end of standard input was read, after so many bytes.
+    StreamEnded(u64),
+    /// The hashes of the files of which receivers have another version.
+    Compared(Vec<u8>),
     Note(String),
     Broken(String),
 }
@@ -231,7 +247,13 @@ pub fn send(
         send_buffer: SEND_BUFFER,
     })
     .map_err(|error| port_error("open the multicast socket", address, port, error))?;
-    let content = opening::open(options.paths.clone(), cancel, notice)?;
+    let content = opening::open(
+        options.paths.clone(),
+        options.source.clone(),
+        options.stream.as_deref(),
+        cancel,
+        notice,
+    )?;
     Carrier::start(
         options,
         Arc::new(content),

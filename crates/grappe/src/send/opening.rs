@@ -3,20 +3,22 @@
 //!
 //! What is found and what is left out is decided in `files`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, never, select};
-use grappe_proto::content::digest::Digests;
-use grappe_proto::content::layout::Layout;
+use grappe_proto::content::layout::{Layout, PIECES_MAX};
 use grappe_proto::content::stream::Stream;
 
-use super::readers::Content;
+use super::pipe::Pipe;
+use super::readers::{Content, Laid};
 use super::threads::guarded;
 use super::{Notice, SendError};
-use crate::files::{Source, WalkWatch};
+use crate::files::{Source, SourceOptions, WalkWatch};
 
 /// A walk that takes longer is told of, then again and again.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
@@ -30,13 +32,25 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 /// the tree from being sent.
 pub(super) fn open(
     paths: Vec<PathBuf>,
+    options: SourceOptions,
+    stream: Option<&OsStr>,
     cancel: &Receiver<String>,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Content, SendError> {
+    if let Some(name) = stream {
+        let source = Source::of_stream(name.as_bytes())?;
+        let manifest_bytes = source.manifest().encode();
+        let len = manifest_bytes.len() as u64;
+        let stream = Stream::of_manifest_only(len)?.with_full_blocks(PIECES_MAX, 0)?;
+        let layout = Layout::new(source.manifest());
+        let input = Pipe::new(std::io::stdin());
+        let content = Content::new(source, Laid { layout, stream }, manifest_bytes);
+        return Ok(content.with_pipe(input));
+    }
     let watch = Arc::new(WalkWatch::default());
     let walking = Arc::clone(&watch);
     walk(cancel, notice, &watch, move || {
-        lay_out(Source::open_watched(&paths, &walking)?)
+        lay_out(Source::open_watched(&paths, &options, &walking)?)
     })
 }
 
@@ -84,12 +98,8 @@ fn walk<T: Send + 'static>(
 fn lay_out(source: Source) -> Result<Content, SendError> {
     let manifest = source.manifest();
     let manifest_bytes = manifest.encode();
-    let layout = Layout::new(manifest);
-    let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
-    let digests_len = Digests::encoded_len(layout.piece_count(), entries);
-    let stream = Stream::of_manifest_only(manifest_bytes.len() as u64)?
-        .with_content(&layout, digests_len)?;
-    Ok(Content::new(source, layout, stream, manifest_bytes))
+    let laid = Laid::new(manifest, manifest_bytes.len() as u64, |_| true)?;
+    Ok(Content::new(source, laid, manifest_bytes))
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! The threads that read blocks ahead of the sender, hash them on the way, and form the digests.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
-use grappe_proto::content::digest::Digests;
+use grappe_proto::content::digest::{Digests, file_digest};
 use grappe_proto::content::layout::Layout;
-use grappe_proto::content::stream::{Place, Stream};
-use grappe_proto::limits::SYMBOL_SIZE;
+use grappe_proto::content::manifest::Manifest;
+use grappe_proto::content::stream::{Place, Stream, StreamError};
+use grappe_proto::content::survey::EntrySet;
+use grappe_proto::limits::{BLOCK_SIZE, SYMBOL_SIZE};
 use grappe_proto::units::{BlockIndex, Digest};
 
 use super::Happening;
+use super::pipe::{Pipe, Piped};
 use super::threads::guarded;
 use crate::copy_hash::copy_hash;
 use crate::files::Source;
@@ -21,17 +25,41 @@ const READERS: usize = 2;
 /// What is to be sent, in all its forms.
 pub(super) struct Content {
     pub(super) source: Source,
-    pub(super) layout: Layout,
-    pub(super) stream: Stream,
     pub(super) manifest_bytes: Vec<u8>,
+    laid: Mutex<Arc<Laid>>,
+    /// Where the content comes from, when it is not from files.
+    pipe: Option<Pipe>,
     hashes: Mutex<Hashes>,
     /// The digests object, once it is formed.
     digests_bytes: Mutex<Vec<u8>>,
 }
 
+/// Where everything stands in the stream.
+pub(super) struct Laid {
+    pub(super) layout: Layout,
+    pub(super) stream: Stream,
+}
+
+impl Laid {
+    /// Lays out those files of `manifest` that are `selected`; its encoding takes `manifest_len` bytes.
+    pub(super) fn new(
+        manifest: &Manifest,
+        manifest_len: u64,
+        selected: impl Fn(u32) -> bool,
+    ) -> Result<Self, StreamError> {
+        let layout = Layout::of(manifest, selected);
+        let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
+        let digests_len = Digests::encoded_len(layout.piece_count(), entries);
+        let stream = Stream::of_manifest_only(manifest_len)?.with_content(&layout, digests_len)?;
+        Ok(Self { layout, stream })
+    }
+}
+
 /// Hashes of the pieces read so far.
 struct Hashes {
     digests: Digests,
+    /// The hashes of these pieces are known from before there was a layout.
+    known: BTreeSet<u32>,
     /// All was read: a block read again for a late repair must not change what is promised.
     is_settled: bool,
 }
@@ -44,35 +72,157 @@ pub(super) enum Request {
     Hash(BlockIndex),
     /// The digests object, all content having been read.
     Digests,
+    /// The hashes of files of which receivers have another version.
+    Compare(EntrySet),
 }
 
 impl Content {
-    pub(super) fn new(
-        source: Source,
-        layout: Layout,
-        stream: Stream,
-        manifest_bytes: Vec<u8>,
-    ) -> Self {
-        let pieces = vec![Digest::default(); layout.piece_count() as usize];
+    pub(super) fn new(source: Source, laid: Laid, manifest_bytes: Vec<u8>) -> Self {
+        let pieces = vec![Digest::default(); laid.layout.piece_count() as usize];
         Self {
             source,
-            layout,
-            stream,
             manifest_bytes,
+            laid: Mutex::new(Arc::new(laid)),
+            pipe: None,
             hashes: Mutex::new(Hashes {
                 digests: Digests {
                     pieces,
                     states: Vec::new(),
                 },
+                known: BTreeSet::new(),
                 is_settled: false,
             }),
             digests_bytes: Mutex::new(Vec::new()),
         }
     }
 
+    /// The same with content that comes from `pipe`.
+    pub(super) fn with_pipe(self, pipe: Pipe) -> Self {
+        Self {
+            pipe: Some(pipe),
+            ..self
+        }
+    }
+
+    /// Whether the content comes from a pipe, and can be read once only.
+    pub(super) const fn is_piped(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// Bytes of all files, as far as they are known.
+    pub(super) fn bytes(&self) -> u64 {
+        match &self.pipe {
+            Some(pipe) => pipe.end().unwrap_or_default(),
+            None => self.source.manifest().total_bytes(),
+        }
+    }
+
+    /// The end of the pipe was read after so many bytes: now the stream is known.
+    pub(super) fn end_stream(&self, bytes: u64) -> Result<Arc<Laid>, StreamError> {
+        let blocks = u32::try_from(bytes.div_ceil(BLOCK_SIZE.into())).unwrap_or(u32::MAX);
+        let digests_len = Digests::encoded_len(blocks, 1);
+        let stream = Stream::of_manifest_only(self.manifest_bytes.len() as u64)?
+            .with_full_blocks(blocks, digests_len)?;
+        let layout = Layout::new(self.source.manifest());
+        let laid = Arc::new(Laid { layout, stream });
+        *self.laid.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&laid);
+        Ok(laid)
+    }
+
+    /// Fills `buffer` with a block of the pipe; tells of its end before. None when there is no such block.
+    fn read_pipe(
+        &self,
+        pipe: &Pipe,
+        block: u32,
+        buffer: &mut Vec<u8>,
+        out: &Sender<Happening>,
+    ) -> std::io::Result<Option<()>> {
+        let ended = |bytes| {
+            // Over with the copy.
+            let _over = out.send(Happening::StreamEnded(bytes));
+        };
+        let Piped::Block(digest) = pipe.read(block, buffer, ended)? else {
+            return Ok(None);
+        };
+        let mut hashes = self.lock_hashes();
+        let pieces = &mut hashes.digests.pieces;
+        if pieces.len() <= block as usize {
+            pieces.resize(block as usize + 1, Digest::default());
+        }
+        pieces[block as usize] = digest;
+        drop(hashes);
+        buffer.resize(buffer.len().next_multiple_of(SYMBOL_SIZE.into()), 0);
+        Ok(Some(()))
+    }
+
+    /// Where everything stands.
+    pub(super) fn laid(&self) -> Arc<Laid> {
+        Arc::clone(&self.laid.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lays out the `selected` files alone. `compared` are the hashes of the pieces of those `hashed`, as
+    /// [`Request::Compare`] gave them.
+    pub(super) fn select(
+        &self,
+        selected: &EntrySet,
+        hashed: &EntrySet,
+        compared: &[u8],
+    ) -> Result<Arc<Laid>, StreamError> {
+        let manifest = self.source.manifest();
+        let len = self.manifest_bytes.len() as u64;
+        let laid = Arc::new(Laid::new(manifest, len, |entry| selected.contains(entry))?);
+        let mut hashes = self.lock_hashes();
+        let mut pieces = vec![Digest::default(); laid.layout.piece_count() as usize];
+        let mut compared = compared.as_chunks::<32>().0.iter();
+        hashes.known.clear();
+        for entry in hashed.iter() {
+            for number in laid.layout.piece_numbers_of(entry) {
+                if let (Some(piece), Some(digest)) =
+                    (pieces.get_mut(number as usize), compared.next())
+                {
+                    *piece = Digest(*digest);
+                    hashes.known.insert(number);
+                }
+            }
+        }
+        hashes.digests.pieces = pieces;
+        drop(hashes);
+        *self.laid.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&laid);
+        Ok(laid)
+    }
+
+    /// The hashes of the pieces of the files `entries`, one after the other.
+    fn compare(&self, entries: &EntrySet) -> Vec<u8> {
+        let layout = Layout::of(self.source.manifest(), |entry| entries.contains(entry));
+        let mut pieces = vec![Digest::default(); layout.piece_count() as usize];
+        let mut buffer = Vec::new();
+        for block in 0..layout.block_count() {
+            for (number, digest) in self.source.read_block(&layout, block, &mut buffer).digests {
+                if let Some(piece) = pieces.get_mut(number as usize) {
+                    *piece = digest;
+                }
+            }
+        }
+        pieces.iter().flat_map(|digest| digest.0).collect()
+    }
+
+    /// Hashes a block that is not sent, unless its hashes are known.
+    fn hash(&self, block: BlockIndex) {
+        let laid = self.laid();
+        if let Some(Place::Content { block, .. }) = laid.stream.place(block) {
+            let hashes = self.lock_hashes();
+            let mut pieces = laid.layout.pieces(block);
+            if pieces.all(|piece| hashes.known.contains(&piece.number)) {
+                return;
+            }
+        }
+        self.read(block, &mut Vec::new());
+    }
+
     /// Fills `buffer` with `block`, padded with zeros to whole symbols.
     fn read(&self, block: BlockIndex, buffer: &mut Vec<u8>) {
-        match self.stream.place(block) {
+        let laid = self.laid();
+        match laid.stream.place(block) {
             Some(Place::Manifest { offset, len }) => {
                 copy_part(&self.manifest_bytes, offset, len, buffer);
             }
@@ -84,7 +234,7 @@ impl Content {
                 copy_part(&bytes, offset, len, buffer);
             }
             Some(Place::Content { block, .. }) => {
-                let read = self.source.read_block(&self.layout, block, buffer);
+                let read = self.source.read_block(&laid.layout, block, buffer);
                 let mut hashes = self.lock_hashes();
                 if !hashes.is_settled {
                     for (number, digest) in read.digests {
@@ -108,7 +258,10 @@ impl Content {
         hashes.digests.states = states;
         let bytes = hashes.digests.encode();
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
-        let copy = copy_hash(self.source.manifest(), &self.layout, &hashes.digests);
+        let copy = match self.pipe.as_ref().and_then(Pipe::end) {
+            Some(bytes) => file_digest(bytes, &hashes.digests.pieces),
+            None => copy_hash(self.source.manifest(), &self.laid().layout, &hashes.digests),
+        };
         *self
             .digests_bytes
             .lock()
@@ -122,21 +275,38 @@ impl Content {
     }
 
     /// Does what is asked for.
-    fn serve(&self, request: Request) -> Happening {
-        match request {
+    fn serve(&self, request: Request, out: &Sender<Happening>) -> Option<Happening> {
+        if let (Some(pipe), Request::Block(block, _) | Request::Hash(block)) =
+            (&self.pipe, &request)
+            && let Some(Place::Content { block: number, .. }) = self.laid().stream.place(*block)
+        {
+            let mut buffer = Vec::new();
+            return match guarded(|| self.read_pipe(pipe, number, &mut buffer, out)) {
+                Ok(Ok(read)) => read.map(|()| Happening::Block(*block, buffer)),
+                Ok(Err(error)) => Some(Happening::Broken(format!(
+                    "standard input cannot be read: {error}"
+                ))),
+                Err(panic) => Some(defect(format_args!("reading block {block}"), &panic)),
+            };
+        }
+        Some(match request {
             Request::Block(block, mut buffer) => match guarded(|| self.read(block, &mut buffer)) {
                 Ok(()) => Happening::Block(block, buffer),
                 Err(panic) => defect(format_args!("reading block {block}"), &panic),
             },
-            Request::Hash(block) => match guarded(|| self.read(block, &mut Vec::new())) {
+            Request::Hash(block) => match guarded(|| self.hash(block)) {
                 Ok(()) => Happening::Hashed(block),
                 Err(panic) => defect(format_args!("reading block {block}"), &panic),
+            },
+            Request::Compare(entries) => match guarded(|| self.compare(&entries)) {
+                Ok(digests) => Happening::Compared(digests),
+                Err(panic) => defect(format_args!("hashing old versions"), &panic),
             },
             Request::Digests => match guarded(|| self.form_digests()) {
                 Ok((hash, copy)) => Happening::Digests { hash, copy },
                 Err(panic) => defect(format_args!("forming the digests"), &panic),
             },
-        }
+        })
     }
 }
 
@@ -164,7 +334,9 @@ pub(super) fn start(
             .name(format!("read-{number}"))
             .spawn(move || {
                 for request in requests {
-                    if happenings.send(content.serve(request)).is_err() {
+                    if let Some(happening) = content.serve(request, &happenings)
+                        && happenings.send(happening).is_err()
+                    {
                         return;
                     }
                 }

@@ -20,5 +20,7 @@ mod several;
 mod skip;
 mod stage;
 mod strays;
+mod streams;
 mod supervision;
+mod syncing;
 mod tree;

@@ -12,13 +12,14 @@ use crate::program::{Ended, PATIENCE, Running, node};
 use crate::stage::{Stage, listening};
 
 /// The names that the object promises, in alphabetical order.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "blake3",
     "bytes",
     "cancelled",
     "files",
     "missing",
     "nodes",
+    "packets",
     "seconds",
     "session",
     "skipped",

@@ -21,9 +21,11 @@ fn manifest(files: &[(&[u8], u64)]) -> Manifest {
         kind: Kind::File { size: *size },
         mode: 0o644,
         mtime: (0, 0),
+        ..Entry::default()
     };
     Manifest {
         entries: files.iter().map(entry).collect(),
+        ..Manifest::default()
     }
 }
 
@@ -134,6 +136,7 @@ fn a_copy_of_one_file_has_its_hash() {
         kind: Kind::Directory,
         mode: 0o755,
         mtime: (0, 0),
+        ..Entry::default()
     };
     manifest.entries.insert(0, directory);
     assert_eq!(copy_digest(&manifest, [hash(b"x")]), hash(b"x"));

@@ -12,9 +12,11 @@ fn manifest(sizes: &[Option<u64>]) -> Manifest {
         kind: size.map_or(Kind::Directory, |size| Kind::File { size }),
         mode: 0o644,
         mtime: (0, 0),
+        ..Entry::default()
     };
     Manifest {
         entries: sizes.iter().enumerate().map(entry).collect(),
+        ..Manifest::default()
     }
 }
 

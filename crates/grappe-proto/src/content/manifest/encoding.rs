@@ -1,11 +1,16 @@
 //! The manifest's form on the wire: CBOR (RFC 8949) arrays whose fields have fixed positions.
 //!
 //! ```text
-//! manifest = [version, [entry, ...]]
-//! entry    = [path, kind, mode, seconds, nanoseconds, size or target]     (no last field: directory)
+//! manifest = [version, [entry, ...], terms]
+//! entry    = [path, kind, mode, seconds, nanoseconds, last?, extra?]
+//! last     = size, target, entry or device; not there for directories, pipes and sockets
+//! extra    = {0: owner, 1: [gap, length, ...], 2: [name, value, ...]}
+//! terms    = {0: sync, 1: delete, 2: delete_max, 3: dry_run, 4: [include, pattern, ...], 5: stream,
+//!             6: [uid, gid, user, group, ...], 7: attributes}
 //! ```
 //!
-//! Later programs may append fields to either array; they are skipped here. Paths are whole and not
+//! What is absent has its default. Later programs may append fields to the arrays and keys to the maps;
+//! they are skipped here. Paths are whole and not
 //! coded against the one before: a short message could otherwise unfold into gigabytes of paths.
 //! What values are allowed is not checked here (`rules`).
 
@@ -14,14 +19,19 @@ use std::convert::Infallible;
 use minicbor::decode::{Decoder, Error as DecodeError};
 use minicbor::encode::{Encoder, Error as EncodeError};
 
-use super::{Entry, Kind, Manifest, ManifestError};
+use super::{Entry, Extent, Extra, Filter, Kind, Manifest, ManifestError, Owner, Sync, Terms};
 use crate::limits::{ENTRIES_MAX, MANIFEST_BYTES_MAX};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const KIND_DIRECTORY: u8 = 0;
 const KIND_FILE: u8 = 1;
 const KIND_SYMLINK: u8 = 2;
+const KIND_HARD_LINK: u8 = 3;
+const KIND_CHARACTER_DEVICE: u8 = 4;
+const KIND_BLOCK_DEVICE: u8 = 5;
+const KIND_FIFO: u8 = 6;
+const KIND_SOCKET: u8 = 7;
 
 /// Fields of the manifest's own array, and of each entry, that every version has.
 const MANIFEST_FIELDS: u64 = 2;
@@ -31,7 +41,9 @@ const ENTRY_FIELDS: u64 = 5;
 const ENTRY_BYTES_MIN: usize = 7;
 
 /// About the bytes that an entry takes beside its path; only to allocate once.
-const ENTRY_BYTES_TYPICAL: usize = 24;
+const ENTRY_BYTES_TYPICAL: usize = 28;
+
+type Written = Result<(), EncodeError<Infallible>>;
 
 pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     let paths: usize = manifest.entries.iter().map(|entry| entry.path.len()).sum();
@@ -44,44 +56,121 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     }
 }
 
-fn write(
-    encoder: &mut Encoder<Vec<u8>>,
-    manifest: &Manifest,
-) -> Result<(), EncodeError<Infallible>> {
+fn write(encoder: &mut Encoder<Vec<u8>>, manifest: &Manifest) -> Written {
     encoder
-        .array(MANIFEST_FIELDS)?
+        .array(MANIFEST_FIELDS + 1)?
         .u32(VERSION)?
         .array(manifest.entries.len() as u64)?;
-    for Entry {
-        path,
-        kind,
-        mode,
-        mtime: (seconds, nanos),
-    } in &manifest.entries
-    {
-        let (number, fields) = match kind {
-            Kind::Directory => (KIND_DIRECTORY, ENTRY_FIELDS),
-            Kind::File { .. } => (KIND_FILE, ENTRY_FIELDS + 1),
-            Kind::Symlink { .. } => (KIND_SYMLINK, ENTRY_FIELDS + 1),
-        };
-        encoder
-            .array(fields)?
-            .bytes(path)?
-            .u8(number)?
-            .u32(*mode)?
-            .i64(*seconds)?
-            .u32(*nanos)?;
-        match kind {
-            Kind::Directory => {}
-            Kind::File { size } => {
-                encoder.u64(*size)?;
-            }
-            Kind::Symlink { target } => {
-                encoder.bytes(target)?;
-            }
+    for entry in &manifest.entries {
+        write_entry(encoder, entry)?;
+    }
+    write_terms(encoder, &manifest.terms, &manifest.owners)
+}
+
+fn write_entry(encoder: &mut Encoder<Vec<u8>>, entry: &Entry) -> Written {
+    let number = match entry.kind {
+        Kind::Directory => KIND_DIRECTORY,
+        Kind::File { .. } => KIND_FILE,
+        Kind::Symlink { .. } => KIND_SYMLINK,
+        Kind::HardLink { .. } => KIND_HARD_LINK,
+        Kind::Device {
+            is_block: false, ..
+        } => KIND_CHARACTER_DEVICE,
+        Kind::Device { is_block: true, .. } => KIND_BLOCK_DEVICE,
+        Kind::Fifo => KIND_FIFO,
+        Kind::Socket => KIND_SOCKET,
+    };
+    let has_extra = entry.owner.is_some() || entry.extra.is_some();
+    let (seconds, nanos) = entry.mtime;
+    encoder
+        .array(ENTRY_FIELDS + u64::from(has_last(number)) + u64::from(has_extra))?
+        .bytes(&entry.path)?
+        .u8(number)?
+        .u32(entry.mode)?
+        .i64(seconds)?
+        .u32(nanos)?;
+    match &entry.kind {
+        Kind::Directory | Kind::Fifo | Kind::Socket => {}
+        Kind::File { size } => {
+            encoder.u64(*size)?;
+        }
+        Kind::Symlink { target } => {
+            encoder.bytes(target)?;
+        }
+        Kind::HardLink { to } => {
+            encoder.u32(*to)?;
+        }
+        Kind::Device { major, minor, .. } => {
+            encoder.u64(u64::from(*major) << 32 | u64::from(*minor))?;
+        }
+    }
+    if has_extra {
+        write_extra(encoder, entry)?;
+    }
+    Ok(())
+}
+
+fn write_extra(encoder: &mut Encoder<Vec<u8>>, entry: &Entry) -> Written {
+    let (extents, attributes) = (entry.extents(), entry.attributes());
+    let has = [
+        entry.owner.is_some(),
+        extents.is_some(),
+        !attributes.is_empty(),
+    ];
+    encoder.map(has.iter().filter(|has| **has).count() as u64)?;
+    if let Some(owner) = entry.owner {
+        encoder.u8(0)?.u32(owner)?;
+    }
+    if let Some(extents) = extents {
+        encoder.u8(1)?.array(2 * extents.len() as u64)?;
+        let mut at = 0;
+        for Extent { offset, len } in extents {
+            encoder.u64(offset.wrapping_sub(at))?.u64(*len)?;
+            at = offset.wrapping_add(*len);
+        }
+    }
+    if !attributes.is_empty() {
+        encoder.u8(2)?.array(2 * attributes.len() as u64)?;
+        for (name, value) in attributes {
+            encoder.bytes(name)?.bytes(value)?;
         }
     }
     Ok(())
+}
+
+fn write_terms(encoder: &mut Encoder<Vec<u8>>, terms: &Terms, owners: &[Owner]) -> Written {
+    let sync = match terms.sync {
+        Sync::None => 0,
+        Sync::Times => 1,
+        Sync::Checksum => 2,
+    };
+    encoder.map(7 + u64::from(terms.delete_max.is_some()))?;
+    encoder.u8(0)?.u8(sync)?.u8(1)?.bool(terms.delete)?;
+    if let Some(max) = terms.delete_max {
+        encoder.u8(2)?.u64(max)?;
+    }
+    encoder.u8(3)?.bool(terms.dry_run)?;
+    encoder.u8(4)?.array(2 * terms.filters.len() as u64)?;
+    for Filter { include, pattern } in &terms.filters {
+        encoder.bool(*include)?.bytes(pattern)?;
+    }
+    encoder.u8(5)?.bool(terms.stream)?;
+    encoder.u8(6)?.array(4 * owners.len() as u64)?;
+    for Owner {
+        uid,
+        gid,
+        user,
+        group,
+    } in owners
+    {
+        encoder.u32(*uid)?.u32(*gid)?.bytes(user)?.bytes(group)?;
+    }
+    encoder.u8(7)?.bool(terms.attributes)?;
+    Ok(())
+}
+
+const fn has_last(kind: u8) -> bool {
+    !matches!(kind, KIND_DIRECTORY | KIND_FIFO | KIND_SOCKET)
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
@@ -102,13 +191,21 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
     }
     // A claimed count is believed only as far as the bytes at hand could hold it.
     let count_possible = bytes.len() / ENTRY_BYTES_MIN;
-    let mut entries = Vec::with_capacity(count_possible.min(count as usize));
+    let mut manifest = Manifest {
+        entries: Vec::with_capacity(count_possible.min(count as usize)),
+        ..Manifest::default()
+    };
     for entry in 0..count as u32 {
-        entries.push(reader.entry(entry)?);
+        manifest.entries.push(reader.entry(entry)?);
     }
-    reader.skip(fields - MANIFEST_FIELDS)?;
+    let mut left = fields - MANIFEST_FIELDS;
+    if left > 0 {
+        reader.terms(&mut manifest)?;
+        left -= 1;
+    }
+    reader.skip(left)?;
     match reader.decoder.position() {
-        end if end == bytes.len() => Ok(Manifest { entries }),
+        end if end == bytes.len() => Ok(manifest),
         at => Err(ManifestError::TrailingBytes { at }),
     }
 }
@@ -121,37 +218,144 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn entry(&mut self, entry: u32) -> Result<Entry, ManifestError> {
         let fields = self.array(ENTRY_FIELDS)?;
-        let path = self.read(|decoder| decoder.bytes())?.to_vec();
-        let kind = self.read(|decoder| decoder.u8())?;
+        let path = self.bytes()?;
+        let number = self.read(|decoder| decoder.u8())?;
         let mode = self.read(|decoder| decoder.u32())?;
         let seconds = self.read(|decoder| decoder.i64())?;
         let nanos = self.read(|decoder| decoder.u32())?;
-        let (kind, known) = match kind {
-            KIND_DIRECTORY => (Kind::Directory, ENTRY_FIELDS),
-            KIND_FILE => (
-                Kind::File {
-                    size: self.read(|decoder| decoder.u64())?,
-                },
-                ENTRY_FIELDS + 1,
-            ),
-            KIND_SYMLINK => {
-                let target = self.read(|decoder| decoder.bytes())?.to_vec();
-                (Kind::Symlink { target }, ENTRY_FIELDS + 1)
-            }
-            kind => return Err(ManifestError::Kind { entry, kind }),
-        };
-        let Some(unknown) = fields.checked_sub(known) else {
+        if number > KIND_SOCKET {
+            return Err(ManifestError::Kind {
+                entry,
+                kind: number,
+            });
+        }
+        let known = ENTRY_FIELDS + u64::from(has_last(number));
+        let Some(mut left) = fields.checked_sub(known) else {
             return Err(ManifestError::Malformed {
                 at: self.decoder.position(),
             });
         };
-        self.skip(unknown)?;
-        Ok(Entry {
+        let mut found = Entry {
             path,
-            kind,
+            kind: self.kind(number)?,
             mode,
             mtime: (seconds, nanos),
+            ..Entry::default()
+        };
+        if left > 0 {
+            self.extra(&mut found)?;
+            left -= 1;
+        }
+        self.skip(left)?;
+        Ok(found)
+    }
+
+    fn kind(&mut self, number: u8) -> Result<Kind, ManifestError> {
+        Ok(match number {
+            KIND_FILE => Kind::File {
+                size: self.read(|decoder| decoder.u64())?,
+            },
+            KIND_SYMLINK => Kind::Symlink {
+                target: self.bytes()?,
+            },
+            KIND_HARD_LINK => Kind::HardLink {
+                to: self.read(|decoder| decoder.u32())?,
+            },
+            KIND_CHARACTER_DEVICE | KIND_BLOCK_DEVICE => {
+                let device = self.read(|decoder| decoder.u64())?;
+                Kind::Device {
+                    is_block: number == KIND_BLOCK_DEVICE,
+                    major: (device >> 32) as u32,
+                    minor: device as u32,
+                }
+            }
+            KIND_FIFO => Kind::Fifo,
+            KIND_SOCKET => Kind::Socket,
+            _ => Kind::Directory,
         })
+    }
+
+    fn extra(&mut self, entry: &mut Entry) -> Result<(), ManifestError> {
+        let mut extra = Extra::default();
+        for _ in 0..self.map()? {
+            match self.read(|decoder| decoder.u64())? {
+                0 => entry.owner = Some(self.read(|decoder| decoder.u32())?),
+                1 => extra.extents = Some(self.extents()?),
+                2 => {
+                    for _ in 0..self.array(0)? / 2 {
+                        let attribute = (self.bytes()?, self.bytes()?);
+                        extra.attributes.push(attribute);
+                    }
+                }
+                _ => self.skip(1)?,
+            }
+        }
+        if extra != Extra::default() {
+            entry.extra = Some(Box::new(extra));
+        }
+        Ok(())
+    }
+
+    fn extents(&mut self) -> Result<Vec<Extent>, ManifestError> {
+        let mut extents = Vec::new();
+        let mut at = 0_u64;
+        for _ in 0..self.array(0)? / 2 {
+            let gap = self.read(|decoder| decoder.u64())?;
+            let len = self.read(|decoder| decoder.u64())?;
+            let malformed = ManifestError::Malformed {
+                at: self.decoder.position(),
+            };
+            let offset = at.checked_add(gap).ok_or(malformed)?;
+            at = offset.checked_add(len).ok_or(malformed)?;
+            extents.push(Extent { offset, len });
+        }
+        Ok(extents)
+    }
+
+    fn terms(&mut self, manifest: &mut Manifest) -> Result<(), ManifestError> {
+        for _ in 0..self.map()? {
+            let at = self.decoder.position();
+            let terms = &mut manifest.terms;
+            match self.read(|decoder| decoder.u64())? {
+                0 => {
+                    terms.sync = match self.read(|decoder| decoder.u8())? {
+                        0 => Sync::None,
+                        1 => Sync::Times,
+                        2 => Sync::Checksum,
+                        _ => return Err(ManifestError::Malformed { at }),
+                    }
+                }
+                1 => terms.delete = self.read(|decoder| decoder.bool())?,
+                2 => terms.delete_max = Some(self.read(|decoder| decoder.u64())?),
+                3 => terms.dry_run = self.read(|decoder| decoder.bool())?,
+                4 => {
+                    for _ in 0..self.array(0)? / 2 {
+                        let include = self.read(|decoder| decoder.bool())?;
+                        let pattern = self.bytes()?;
+                        manifest.terms.filters.push(Filter { include, pattern });
+                    }
+                }
+                5 => terms.stream = self.read(|decoder| decoder.bool())?,
+                6 => {
+                    for _ in 0..self.array(0)? / 4 {
+                        let owner = Owner {
+                            uid: self.read(|decoder| decoder.u32())?,
+                            gid: self.read(|decoder| decoder.u32())?,
+                            user: self.bytes()?,
+                            group: self.bytes()?,
+                        };
+                        manifest.owners.push(owner);
+                    }
+                }
+                7 => terms.attributes = self.read(|decoder| decoder.bool())?,
+                _ => self.skip(1)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self) -> Result<Vec<u8>, ManifestError> {
+        Ok(self.read(|decoder| decoder.bytes())?.to_vec())
     }
 
     /// The length of an array that begins here, which is given and at least `fields`.
@@ -160,6 +364,13 @@ impl<'a> Reader<'a> {
         let len = self.read(|decoder| decoder.array())?;
         len.filter(|len| *len >= fields)
             .ok_or(ManifestError::Malformed { at })
+    }
+
+    /// The length of a map that begins here, which is given.
+    fn map(&mut self) -> Result<u64, ManifestError> {
+        let at = self.decoder.position();
+        let len = self.read(|decoder| decoder.map())?;
+        len.ok_or(ManifestError::Malformed { at })
     }
 
     /// Passes over `fields` values of whatever form.

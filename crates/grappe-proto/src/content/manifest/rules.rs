@@ -6,9 +6,9 @@
 
 use std::cmp::Ordering;
 
-use super::{Entry, Kind, Manifest, ManifestError};
-use crate::content::layout::PIECES_MAX;
-use crate::limits::{BLOCK_SIZE, ENTRIES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};
+use super::{Entry, Extent, Kind, Manifest, ManifestError, Terms};
+use crate::content::layout::{PIECES_MAX, data_pieces};
+use crate::limits::{ENTRIES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};
 
 /// Set-user, set-group, sticky, and three times three bits of permission.
 const MODE_MAX: u32 = 0o7777;
@@ -18,12 +18,26 @@ const NANOS_PER_SECOND: u32 = 1_000_000_000;
 /// Linux takes a link's text of `PATH_MAX` bytes with the NUL that ends it.
 const TARGET_BYTES_MAX: usize = PATH_BYTES_MAX - 1;
 
+/// Owners in one copy: more than a cluster has users, and a bound on what is looked up.
+const OWNERS_MAX: usize = 65_536;
+
+/// Linux's own bounds (`XATTR_NAME_MAX`, `XATTR_SIZE_MAX` of `limits.h`).
+const ATTRIBUTE_NAME_BYTES_MAX: usize = 255;
+const ATTRIBUTE_BYTES_MAX: usize = 65_536;
+
 pub(super) fn validate(manifest: &Manifest) -> Result<(), ManifestError> {
     if manifest.entries.len() > ENTRIES_MAX {
         return Err(ManifestError::EntryCount);
     }
+    check_terms(&manifest.terms)?;
+    let is_name = |name: &[u8]| name.len() <= NAME_BYTES_MAX && !name.contains(&0);
+    let are_names = |owner: &super::Owner| is_name(&owner.user) && is_name(&owner.group);
+    if manifest.owners.len() > OWNERS_MAX || !manifest.owners.iter().all(are_names) {
+        return Err(ManifestError::Owners);
+    }
     for (number, entry) in manifest.entries.iter().enumerate() {
         check_entry(number as u32, entry)?;
+        check_extra(number as u32, entry, manifest)?;
     }
     check_sizes(manifest)?;
     check_tree(&manifest.entries)
@@ -47,6 +61,67 @@ fn check_entry(number: u32, entry: &Entry) -> Result<(), ManifestError> {
     }
 }
 
+fn check_extra(number: u32, entry: &Entry, manifest: &Manifest) -> Result<(), ManifestError> {
+    if let Kind::HardLink { to } = entry.kind {
+        let linked = manifest.entries.get(to as usize).map(|linked| &linked.kind);
+        let is_possible =
+            !matches!(linked, None | Some(Kind::Directory | Kind::HardLink { .. })) && to < number;
+        if !is_possible {
+            return Err(ManifestError::HardLink { entry: number });
+        }
+    }
+    let is_listed = |owner: u32| (owner as usize) < manifest.owners.len();
+    if !entry.owner.is_none_or(is_listed) {
+        return Err(ManifestError::Owner { entry: number });
+    }
+    if let Some(extents) = entry.extents() {
+        let is_file = matches!(entry.kind, Kind::File { .. });
+        if !is_file || !are_extents_possible(extents, entry.size()) {
+            return Err(ManifestError::Extents { entry: number });
+        }
+    }
+    let is_possible = |(name, value): &(Vec<u8>, Vec<u8>)| {
+        is_attribute_allowed(name) && value.len() <= ATTRIBUTE_BYTES_MAX
+    };
+    let can_have = matches!(entry.kind, Kind::File { .. } | Kind::Directory);
+    let attributes = entry.attributes();
+    let are_possible = can_have && attributes.iter().all(is_possible);
+    if !are_possible && !attributes.is_empty() {
+        return Err(ManifestError::Attribute { entry: number });
+    }
+    Ok(())
+}
+
+/// Data within the file, in ascending order, with a hole before each run but perhaps the first.
+fn are_extents_possible(extents: &[Extent], size: u64) -> bool {
+    let mut end = None;
+    extents.iter().all(|it| {
+        let is_apart = end.is_none_or(|end| it.offset > end);
+        let its_end = it.offset.checked_add(it.len);
+        end = its_end;
+        it.len > 0 && is_apart && its_end.is_some_and(|end| end <= size)
+    })
+}
+
+/// Whether an extended attribute of this name can travel: a user's, an access list, what root keeps for
+/// itself, or the capabilities of a program. Labels of security modules belong to one machine.
+fn is_attribute_allowed(name: &[u8]) -> bool {
+    let has_prefix = |prefix: &[u8]| name.len() > prefix.len() && name.starts_with(prefix);
+    let is_whole = matches!(
+        name,
+        b"system.posix_acl_access" | b"system.posix_acl_default" | b"security.capability"
+    );
+    let is_allowed = is_whole || has_prefix(b"user.") || has_prefix(b"trusted.");
+    is_allowed && name.len() <= ATTRIBUTE_NAME_BYTES_MAX && !name.contains(&0)
+}
+
+fn check_terms(terms: &Terms) -> Result<(), ManifestError> {
+    let is_short = |filter: &super::Filter| filter.pattern.len() <= Terms::PATTERN_BYTES_MAX;
+    let is_possible =
+        terms.filters.len() <= Terms::FILTERS_MAX && terms.filters.iter().all(is_short);
+    is_possible.then_some(()).ok_or(ManifestError::Terms)
+}
+
 fn is_path_allowed(path: &[u8]) -> bool {
     let is_name = |name: &[u8]| {
         !name.is_empty() && name.len() <= NAME_BYTES_MAX && name != b"." && name != b".."
@@ -63,9 +138,11 @@ fn is_target_possible(target: &[u8]) -> bool {
 /// The bytes of all files must have a sum, and their pieces numbers.
 fn check_sizes(manifest: &Manifest) -> Result<(), ManifestError> {
     let (mut bytes, mut pieces) = (0_u64, 0_u64);
-    for (_, size) in manifest.files() {
-        bytes = bytes.checked_add(size).ok_or(ManifestError::TotalSize)?;
-        pieces += size.div_ceil(u64::from(BLOCK_SIZE));
+    for entry in &manifest.entries {
+        bytes = bytes
+            .checked_add(entry.size())
+            .ok_or(ManifestError::TotalSize)?;
+        pieces = pieces.saturating_add(data_pieces(entry.size(), entry.extents()));
     }
     match pieces <= u64::from(PIECES_MAX) {
         true => Ok(()),

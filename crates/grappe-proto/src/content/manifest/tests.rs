@@ -12,6 +12,7 @@ fn entry(path: impl AsRef<[u8]>, kind: Kind) -> Entry {
         kind,
         mode: 0o644,
         mtime: (1_700_000_000, 5),
+        ..Entry::default()
     }
 }
 
@@ -35,6 +36,7 @@ fn symlink(path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Entry {
 fn check(entries: impl Into<Vec<Entry>>) -> Result<(), ManifestError> {
     let manifest = Manifest {
         entries: entries.into(),
+        ..Manifest::default()
     };
     let decoded = Manifest::decode(&manifest.encode());
     assert_eq!(
@@ -84,6 +86,7 @@ fn manifests() -> impl Strategy<Value = Manifest> {
                 kind,
                 mode,
                 mtime,
+                ..Entry::default()
             });
         }
         // A name may end in digits itself and so be repeated.
@@ -91,6 +94,7 @@ fn manifests() -> impl Strategy<Value = Manifest> {
         let unique = entries.iter().all(|entry| seen.insert(entry.path.clone()));
         Manifest {
             entries: if unique { entries } else { vec![] },
+            ..Manifest::default()
         }
     })
 }
@@ -130,7 +134,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         drop(Manifest::decode(&bytes));
-        drop(Manifest::decode(&[&[0x82, 0x01], bytes.as_slice()].concat()));
+        drop(Manifest::decode(&[&[0x82, 0x02], bytes.as_slice()].concat()));
     }
 }
 
@@ -143,7 +147,10 @@ fn counts_files_and_bytes() {
         file("d/b", 4),
     ];
     assert_eq!(check(entries.clone()), Ok(()));
-    let manifest = Manifest { entries };
+    let manifest = Manifest {
+        entries,
+        ..Manifest::default()
+    };
     assert_eq!((manifest.file_count(), manifest.total_bytes()), (2, 7));
     assert_eq!(Vec::from_iter(manifest.files()), [(1, 3), (3, 4)]);
 }
@@ -281,9 +288,9 @@ fn sizes_can_be_summed_and_numbered() {
 #[test]
 fn later_fields_are_skipped() {
     let mut bytes = Encoder::new(vec![]);
-    bytes.array(3).unwrap().u32(1).unwrap().array(1).unwrap();
+    bytes.array(4).unwrap().u32(2).unwrap().array(1).unwrap();
     bytes
-        .array(8)
+        .array(9)
         .unwrap()
         .bytes(b"a")
         .unwrap()
@@ -292,6 +299,13 @@ fn later_fields_are_skipped() {
         .u32(0)
         .unwrap();
     bytes.i64(0).unwrap().u32(0).unwrap().u64(7).unwrap();
+    bytes
+        .map(1)
+        .unwrap()
+        .u8(200)
+        .unwrap()
+        .str("unknown")
+        .unwrap();
     bytes
         .str("later")
         .unwrap()
@@ -304,33 +318,34 @@ fn later_fields_are_skipped() {
     bytes
         .map(1)
         .unwrap()
-        .u8(1)
+        .u8(99)
         .unwrap()
         .str("still later")
         .unwrap();
+    bytes.str("last").unwrap();
     let decoded = Manifest::decode(&bytes.into_writer()).unwrap();
     assert_eq!(decoded.entries[0].kind, Kind::File { size: 7 });
 }
 
 #[test]
 fn other_versions_and_kinds_are_named() {
-    let version = Manifest::decode(&[0x82, 0x02, 0x80]);
-    assert_eq!(version, Err(ManifestError::Version { version: 2 }));
-    let kind = Manifest::decode(&[0x82, 0x01, 0x81, 0x85, 0x41, b'a', 0x09, 0x00, 0x00, 0x00]);
+    let version = Manifest::decode(&[0x82, 0x01, 0x80]);
+    assert_eq!(version, Err(ManifestError::Version { version: 1 }));
+    let kind = Manifest::decode(&[0x82, 0x02, 0x81, 0x85, 0x41, b'a', 0x09, 0x00, 0x00, 0x00]);
     assert_eq!(kind, Err(ManifestError::Kind { entry: 0, kind: 9 }));
     let size_lacks =
-        Manifest::decode(&[0x82, 0x01, 0x81, 0x85, 0x41, b'a', 0x01, 0x00, 0x00, 0x00]);
+        Manifest::decode(&[0x82, 0x02, 0x81, 0x85, 0x41, b'a', 0x01, 0x00, 0x00, 0x00]);
     assert!(matches!(size_lacks, Err(ManifestError::Malformed { .. })));
 }
 
 #[test]
 fn claimed_lengths_are_not_believed() {
     // Nine million entries, a path of 2^60 bytes, 2^60 further fields: and then nothing.
-    let entries = [0x82, 0x01, 0x9A, 0x00, 0x89, 0x54, 0x40];
+    let entries = [0x82, 0x02, 0x9A, 0x00, 0x89, 0x54, 0x40];
     let path = [
-        0x82, 0x01, 0x81, 0x85, 0x5B, 0x10, 0, 0, 0, 0, 0, 0, 0, b'a',
+        0x82, 0x02, 0x81, 0x85, 0x5B, 0x10, 0, 0, 0, 0, 0, 0, 0, b'a',
     ];
-    let fields = [0x9B, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x80];
+    let fields = [0x9B, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x80];
     assert_eq!(
         Manifest::decode(&entries),
         Err(ManifestError::Malformed { at: entries.len() })
@@ -343,19 +358,19 @@ fn claimed_lengths_are_not_believed() {
         Manifest::decode(&fields),
         Err(ManifestError::Malformed { at: fields.len() })
     );
-    let too_many = [0x82, 0x01, 0x9A, 0x00, 0x98, 0x96, 0x81];
+    let too_many = [0x82, 0x02, 0x9A, 0x00, 0x98, 0x96, 0x81];
     assert_eq!(Manifest::decode(&too_many), Err(ManifestError::EntryCount));
 }
 
 #[test]
 fn deep_nesting_in_later_fields_does_not_recurse() {
     let arrays = 1_000_000;
-    let mut bytes = vec![0x83, 0x01, 0x80];
+    let mut bytes = vec![0x84, 0x02, 0x80, 0xA0];
     bytes.extend(std::iter::repeat_n(0x81, arrays));
     bytes.push(0x00);
     assert_eq!(Manifest::decode(&bytes), Ok(Manifest::default()));
     // The same without lengths, which the decoder must remember one by one.
-    let mut bytes = vec![0x83, 0x01, 0x80];
+    let mut bytes = vec![0x84, 0x02, 0x80, 0xA0];
     bytes.extend(std::iter::repeat_n([0x82, 0x9F], arrays).flatten());
     assert!(Manifest::decode(&bytes).is_err());
 }

@@ -22,6 +22,8 @@ fn lost(name: &str, joined: bool, reason: &str) -> NodeOutcome {
 
 fn report(nodes: Vec<NodeOutcome>) -> SendReport {
     SendReport {
+        surveys: Vec::new(),
+        selected_bytes: 0,
         session: SessionId([7; 16]),
         bytes: 5,
         files: 1,

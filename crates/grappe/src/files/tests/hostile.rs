@@ -15,6 +15,7 @@ fn entry(path: &[u8], kind: Kind) -> Entry {
         kind,
         mode: 0o644,
         mtime: (0, 0),
+        ..Entry::default()
     }
 }
 
@@ -58,7 +59,10 @@ fn a_link_of_the_copy_itself_is_not_followed() {
         entry(b"door", Kind::Symlink { target }),
         entry(b"door/file", Kind::File { size: 0 }),
     ];
-    let manifest = Arc::new(Manifest { entries });
+    let manifest = Arc::new(Manifest {
+        entries,
+        ..Manifest::default()
+    });
     let error = begin(stage.into.path(), &manifest).unwrap_err();
     assert!(matches!(error, SinkError::Manifest(_)), "{error}");
 }
@@ -86,6 +90,7 @@ fn names_that_lead_out_are_never_placed() {
         ] {
             let manifest = Arc::new(Manifest {
                 entries: vec![entry(path, kind)],
+                ..Manifest::default()
             });
             let error = begin(&inner, &manifest).unwrap_err();
             assert!(matches!(error, SinkError::Manifest(_)), "{path:?}: {error}");
@@ -98,11 +103,17 @@ fn names_that_lead_out_are_never_placed() {
 #[test]
 fn special_bits_of_a_mode_are_not_set() {
     let stage = Stage::new();
-    let mut file = entry(b"file", Kind::File { size: 0 });
-    file.mode = 0o6755;
-    let manifest = Arc::new(Manifest {
-        entries: vec![file],
-    });
+    let with_mode = |mode| {
+        let mut file = entry(b"file", Kind::File { size: 0 });
+        file.mode = mode;
+        Arc::new(Manifest {
+            entries: vec![file],
+            ..Manifest::default()
+        })
+    };
+    let refused = begin(stage.into.path(), &with_mode(0o6755)).unwrap_err();
+    assert!(matches!(refused, SinkError::NotAllowed { .. }), "{refused}");
+    let manifest = with_mode(0o1755);
     let incoming = begin(stage.into.path(), &manifest).unwrap();
     incoming.finalize(&all_whole(&manifest)).unwrap();
     let metadata = fs::metadata(stage.into.path().join("file")).unwrap();
@@ -118,6 +129,7 @@ fn a_copy_cannot_write_into_its_own_staging_folder() {
     let name = crate::files::staging::name(COPY);
     let manifest = Arc::new(Manifest {
         entries: vec![entry(&name, Kind::Directory)],
+        ..Manifest::default()
     });
     let error = begin(stage.into.path(), &manifest).unwrap_err();
     assert!(matches!(error, SinkError::Conflict { .. }));

@@ -7,8 +7,10 @@ mod hostile;
 mod placing;
 mod resuming;
 mod round_trip;
+mod semantics;
 mod space;
 mod staging;
+mod syncing;
 mod walking;
 
 use std::collections::BTreeMap;

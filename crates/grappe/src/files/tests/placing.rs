@@ -179,9 +179,13 @@ fn directories_that_shut_their_owner_out_are_finished_from_the_deepest() {
         kind: Kind::Directory,
         mode: 0,
         mtime: (1_000_000_000, 7),
+        ..Entry::default()
     };
     let entries = vec![directory(b"a"), directory(b"a/b"), directory(b"a/b/c")];
-    let manifest = Arc::new(Manifest { entries });
+    let manifest = Arc::new(Manifest {
+        entries,
+        ..Manifest::default()
+    });
     let incoming = begin(stage.into.path(), &manifest).unwrap();
     assert_eq!(incoming.finalize(&all_whole(&manifest)).unwrap().failed, []);
     let mut path = stage.into.path().to_path_buf();

@@ -16,19 +16,19 @@ use super::{BLOCK, Stage, content, set_mode, set_mtime, things};
 
 /// What one entry of a random tree is.
 #[derive(Clone, Debug)]
-enum Node {
+pub(super) enum Node {
     File { len: usize, mode: u32, nanos: u64 },
     Link { target: Vec<u8> },
     Directory { nodes: BTreeMap<Vec<u8>, Self> },
 }
 
 /// Names in raw bytes; no zero byte, no slash, and never `.` or `..`.
-fn name() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn name() -> impl Strategy<Value = Vec<u8>> {
     let byte = any::<u8>().prop_filter("not in a name", |byte| !matches!(byte, 0 | b'/' | b'.'));
     vec(byte, 1..12)
 }
 
-fn node() -> impl Strategy<Value = Node> {
+pub(super) fn node() -> impl Strategy<Value = Node> {
     let len = prop_oneof![
         Just(0),
         1..5000usize,
@@ -46,7 +46,7 @@ fn node() -> impl Strategy<Value = Node> {
     })
 }
 
-fn build(path: &Path, node: &Node) {
+pub(super) fn build(path: &Path, node: &Node) {
     match node {
         Node::File { len, mode, nanos } => {
             fs::write(path, content(*len)).unwrap();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use grappe_proto::content::manifest::{Entry, Kind};
 
 use super::{Stage, set_mode};
-use crate::files::{Source, SourceError, WalkWatch};
+use crate::files::{Source, SourceError, SourceOptions, WalkWatch};
 
 fn paths(source: &Source) -> Vec<String> {
     let path = |entry: &Entry| String::from_utf8_lossy(&entry.path).into_owned();
@@ -189,10 +189,15 @@ fn a_walk_can_be_watched_and_stopped() {
         fs::write(tree.join(name), name).unwrap();
     }
     let watch = WalkWatch::default();
-    Source::open_watched(std::slice::from_ref(&tree), &watch).unwrap();
+    Source::open_watched(
+        std::slice::from_ref(&tree),
+        &SourceOptions::default(),
+        &watch,
+    )
+    .unwrap();
     assert_eq!(watch.entries(), 3);
 
     watch.stop();
-    let stopped = Source::open_watched(&[tree], &watch).unwrap_err();
+    let stopped = Source::open_watched(&[tree], &SourceOptions::default(), &watch).unwrap_err();
     assert!(matches!(stopped, SourceError::Stopped), "{stopped}");
 }

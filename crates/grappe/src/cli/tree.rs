@@ -1,0 +1,162 @@
+//! Flags about the tree itself: what of it is sent, and what a receiver takes beside files.
+//!
+//! What they mean is in `grappe::files`.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command, FromArgMatches};
+use grappe::files::{Allowed, Filters, SourceOptions};
+use grappe_proto::content::manifest::{Filter, Sync, Terms};
+
+use super::error::CommandError;
+
+/// Flags of `send`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is sent")]
+#[command(group(ArgGroup::new("syncing").args(["sync", "checksum"]).multiple(true)))]
+pub(crate) struct TreeArguments {
+    #[command(flatten)]
+    filters: FilterArguments,
+    /// Send extended attributes and access lists as well
+    #[arg(long)]
+    xattrs: bool,
+    /// Send devices, pipes and sockets as well; receivers take them with --allow-specials only
+    #[arg(long)]
+    specials: bool,
+    /// Send setuid, setgid and sticky bits and capabilities as well; receivers take them with
+    /// --allow-setuid only
+    #[arg(long)]
+    setuid: bool,
+    /// Keep the numbers of users and groups, whatever their names are called here and there
+    #[arg(long)]
+    numeric_owners: bool,
+    /// Send only what a receiver lacks: files of another size or time, and of those that it has in another
+    /// version the blocks that differ
+    #[arg(long)]
+    sync: bool,
+    /// As --sync, but compare all files by their content
+    #[arg(long)]
+    checksum: bool,
+    /// Remove at receivers what is not in the directories sent
+    #[arg(long, requires = "syncing")]
+    delete: bool,
+    /// Remove so many entries at most; a receiver that would remove more takes no part [default: 10, or as
+    /// many as stay]
+    #[arg(long, value_name = "N", requires = "delete")]
+    delete_max: Option<u64>,
+    /// Change nothing; say what each receiver would do
+    #[arg(long, requires = "syncing")]
+    dry_run: bool,
+}
+
+impl TreeArguments {
+    /// Whether nothing is to be changed.
+    pub(crate) const fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// What they ask for.
+    pub(crate) fn options(&self) -> Result<SourceOptions, CommandError> {
+        let filters = Filters::new(self.filters.rules.clone())
+            .map_err(|error| CommandError::usage(format_args!("--include, --exclude: {error}")))?;
+        Ok(SourceOptions {
+            filters,
+            attributes: self.xattrs,
+            specials: self.specials,
+            powers: self.setuid,
+            numeric_owners: self.numeric_owners,
+            terms: Terms {
+                sync: match (self.checksum, self.sync) {
+                    (true, _) => Sync::Checksum,
+                    (false, true) => Sync::Times,
+                    (false, false) => Sync::None,
+                },
+                delete: self.delete,
+                delete_max: self.delete_max,
+                dry_run: self.dry_run,
+                ..Terms::default()
+            },
+        })
+    }
+}
+
+/// Flags of `receive`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is taken")]
+pub(crate) struct AllowedArguments {
+    /// Take devices, pipes and sockets, where a copy has them
+    #[arg(long)]
+    allow_specials: bool,
+    /// Take setuid, setgid and sticky bits and capabilities, where a copy has them
+    #[arg(long)]
+    allow_setuid: bool,
+}
+
+impl AllowedArguments {
+    /// What they allow.
+    pub(crate) const fn allowed(&self) -> Allowed {
+        Allowed {
+            specials: self.allow_specials,
+            powers: self.allow_setuid,
+        }
+    }
+}
+
+/// `--include` and `--exclude` in the order in which they were typed, which clap keeps only by position.
+#[derive(Clone, Debug, Default)]
+struct FilterArguments {
+    rules: Vec<Filter>,
+}
+
+const KINDS: [(&str, &str); 2] = [
+    (
+        "exclude",
+        "Leave out what fits: *.o by name, sub/*.o by the end of the path, /tree/x by the whole path, \
+         tmp/ directories only; of --exclude and --include the first that fits counts",
+    ),
+    ("include", "Send what fits, whatever a later --exclude says"),
+];
+
+impl Args for FilterArguments {
+    fn augment_args(command: Command) -> Command {
+        KINDS.iter().fold(command, |command, (name, help)| {
+            let argument = Arg::new(*name)
+                .long(*name)
+                .value_name("GLOB")
+                .value_parser(clap::value_parser!(OsString))
+                .action(ArgAction::Append)
+                .help(*help);
+            command.arg(argument)
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for FilterArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut typed: Vec<(usize, Filter)> = Vec::new();
+        for (name, _) in KINDS {
+            let places = matches.indices_of(name).into_iter().flatten();
+            let globs = matches.get_many::<OsString>(name).into_iter().flatten();
+            typed.extend(places.zip(globs).map(|(place, glob)| {
+                let filter = Filter {
+                    include: name == "include",
+                    pattern: glob.clone().into_vec(),
+                };
+                (place, filter)
+            }));
+        }
+        typed.sort_by_key(|(place, _)| *place);
+        let rules = typed.into_iter().map(|(_, filter)| filter).collect();
+        Ok(Self { rules })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

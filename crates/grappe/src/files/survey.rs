@@ -1,0 +1,243 @@
+//! What a directory holds already of the tree that is to come: which files stay, which are compared by
+//! hash, which are lacking, and what would be removed.
+//!
+//! Nothing is changed here, and no content read; `incoming` compares, `place` keeps and changes.
+
+use std::collections::HashSet;
+use std::io;
+
+use grappe_os::file::{self, Directory};
+use grappe_proto::content::layout::data_pieces;
+use grappe_proto::content::manifest::{Entry, Kind, Manifest, Sync};
+use grappe_proto::content::survey::{Action, CHANGES_MAX, COMPARED_PIECES_MAX, Change, Survey};
+
+use super::filters::Filters;
+use super::metadata::{self, Dress};
+use super::parents::Parents;
+use super::sink::Sink;
+use super::{SinkError, remove};
+
+/// A receiver that is not told how many removes that many without a question, and beyond them at most half
+/// of what is there.
+const REMOVED_UNASKED: u64 = 10;
+
+/// What becomes of the file of an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It is replaced, or is no file.
+    #[default]
+    No,
+    /// It is there with the same size and time.
+    ByTime,
+    /// It is there with the same content.
+    ByHash,
+    /// Another version of it is there, or one whose content is not sure.
+    Compare,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Here {
+    /// What the sender is told.
+    pub survey: Survey,
+    /// For each entry what becomes of it; empty in a copy that keeps nothing.
+    pub(super) keeps: Vec<Keep>,
+}
+
+impl Here {
+    pub(super) fn keep(&self, entry: u32) -> Keep {
+        self.keeps.get(entry as usize).copied().unwrap_or_default()
+    }
+}
+
+impl Sink {
+    /// Looks at what is there of `manifest`, whose terms say how.
+    ///
+    /// # Errors
+    ///
+    /// When a directory cannot be read, or more would be removed than is allowed.
+    pub fn survey(&self, manifest: &Manifest) -> Result<Here, SinkError> {
+        manifest.validate()?;
+        let mut surveyor = Surveyor {
+            manifest,
+            dress: Dress::new(manifest, self.allowed().powers),
+            parents: Parents::new(self.directory().clone()),
+            here: Here::default(),
+            compared: 0,
+            present: HashSet::from([&b""[..]]),
+            is_told: manifest.terms.dry_run,
+        };
+        for (number, entry) in (0_u32..).zip(&manifest.entries) {
+            let keep = surveyor.entry(number, entry).map_err(|error| {
+                let path = metadata::display_path(self.path(), &entry.path);
+                SinkError::io("look at", &path, error)
+            })?;
+            surveyor.here.keeps.push(keep);
+        }
+        let mut here = surveyor.here;
+        if manifest.terms.delete {
+            self.survey_removals(manifest, &mut here)?;
+        }
+        Ok(here)
+    }
+
+    fn survey_removals(&self, manifest: &Manifest, here: &mut Here) -> Result<(), SinkError> {
+        let filters =
+            Filters::new(manifest.terms.filters.clone()).map_err(|error| SinkError::Mismatch {
+                reason: error.to_string(),
+            })?;
+        let (mut removed, mut stays) = (0_u64, 0_u64);
+        let survey = &mut here.survey;
+        let looked = remove::look(self.directory(), manifest, &filters, &mut |path, goes| {
+            if !goes {
+                stays += 1;
+                return;
+            }
+            removed += 1;
+            note(survey, manifest.terms.dry_run, Action::Remove, path);
+        });
+        looked.map_err(|error| SinkError::io("list what is in", self.path(), error))?;
+        survey.counts[Action::Remove as usize] = removed;
+        let is_allowed = match manifest.terms.delete_max {
+            Some(max) => removed <= max,
+            None => removed <= REMOVED_UNASKED.max(stays),
+        };
+        if is_allowed || manifest.terms.dry_run {
+            return Ok(());
+        }
+        Err(SinkError::TooManyRemovals {
+            path: self.path().to_path_buf(),
+            removed,
+            stays,
+        })
+    }
+}
+
+struct Surveyor<'a> {
+    manifest: &'a Manifest,
+    dress: Dress,
+    parents: Parents,
+    here: Here,
+    /// Pieces of the files that are to be compared.
+    compared: u64,
+    /// The directories that are there.
+    present: HashSet<&'a [u8]>,
+    /// Whether somebody reads what would be done.
+    is_told: bool,
+}
+
+impl<'a> Surveyor<'a> {
+    fn entry(&mut self, number: u32, entry: &'a Entry) -> io::Result<Keep> {
+        let (parent, name) = metadata::split(&entry.path);
+        let directory = if self.present.contains(parent) {
+            Some(self.parents.directory(parent)?)
+        } else {
+            None
+        };
+        let found = match directory.as_ref().map(|directory| directory.metadata(name)) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Some(Ok(found)) => Some(found),
+            _ => None,
+        };
+        if entry.kind == Kind::Directory && found.is_some_and(|it| it.kind == file::Kind::Directory)
+        {
+            self.present.insert(&entry.path);
+        }
+        let keep = match (&entry.kind, &found) {
+            (Kind::File { .. }, Some(found)) if found.kind == file::Kind::File => {
+                self.file(entry, found)
+            }
+            _ => Keep::No,
+        };
+        if matches!(keep, Keep::No | Keep::Compare) && entry.data_bytes() > 0 {
+            self.here.survey.lacking.insert(number);
+            self.here.survey.bytes += entry.data_bytes();
+        }
+        if keep == Keep::Compare {
+            self.here.survey.compare.insert(number);
+        }
+        if self.is_told {
+            self.tell(entry, directory.as_deref(), found, keep)?;
+        }
+        Ok(keep)
+    }
+
+    fn file(&mut self, entry: &Entry, found: &file::Metadata) -> Keep {
+        let is_as_long = found.size == entry.size();
+        let is_as_old = entry.mtime == (found.mtime_seconds, found.mtime_nanos);
+        let is_checked = self.manifest.terms.sync == Sync::Checksum;
+        if is_as_long && is_as_old && (!is_checked || entry.data_bytes() == 0) {
+            return Keep::ByTime;
+        }
+        let pieces = data_pieces(entry.size(), entry.extents());
+        if pieces == 0
+            || found.size == 0
+            || self.compared.saturating_add(pieces) > COMPARED_PIECES_MAX
+        {
+            return Keep::No;
+        }
+        self.compared += pieces;
+        Keep::Compare
+    }
+
+    /// Notes what would become of `entry`.
+    fn tell(
+        &mut self,
+        entry: &Entry,
+        directory: Option<&Directory>,
+        found: Option<file::Metadata>,
+        keep: Keep,
+    ) -> io::Result<()> {
+        let (_, name) = metadata::split(&entry.path);
+        let (Some(directory), Some(found)) = (directory, found) else {
+            return self.note(entry, Action::Create);
+        };
+        let is_same = match &entry.kind {
+            Kind::Directory => found.kind == file::Kind::Directory,
+            Kind::File { .. } => keep == Keep::ByTime,
+            Kind::Symlink { target } => {
+                found.kind == file::Kind::Symlink && directory.read_link(name)? == *target
+            }
+            Kind::HardLink { to } => {
+                let (parent, first) = metadata::split(&self.manifest.entries[*to as usize].path);
+                let first = self.present.contains(parent).then(|| {
+                    let parent = self.parents.directory(parent)?;
+                    Ok::<_, io::Error>(parent.metadata(first)?)
+                });
+                first.is_some_and(|first| first.is_ok_and(|first| first.inode == found.inode))
+            }
+            Kind::Device {
+                is_block,
+                major,
+                minor,
+            } => found.kind == file::Kind::Device && found.node == (*is_block, *major, *minor),
+            Kind::Fifo => found.kind == file::Kind::Fifo,
+            Kind::Socket => found.kind == file::Kind::Socket,
+        };
+        if !is_same {
+            return self.note(entry, Action::Update);
+        }
+        let is_link = matches!(entry.kind, Kind::Symlink { .. });
+        if !matches!(entry.kind, Kind::HardLink { .. })
+            && !self.dress.fits(directory, name, &found, entry, is_link)
+        {
+            return self.note(entry, Action::Adjust);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, entry: &Entry, action: Action) -> io::Result<()> {
+        self.here.survey.counts[action as usize] += 1;
+        note(&mut self.here.survey, true, action, &entry.path);
+        Ok(())
+    }
+}
+
+fn note(survey: &mut Survey, is_told: bool, action: Action, path: &[u8]) {
+    if is_told && survey.changes.len() < CHANGES_MAX {
+        survey.changes.push(Change {
+            action,
+            path: path.to_vec(),
+        });
+    }
+}
