@@ -4,6 +4,7 @@
 //! search finds second statements beside a form.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use super::fact;
 use super::repair::{cut, unquoted};
@@ -138,11 +139,16 @@ impl Found {
         // Lists repeat their fields in one order: what comes first begins the next event when it comes
         // again. Else the hour of one would go to the address of another.
         let mut leader = None;
+        // Where letters tell of their own hour.
+        let mut letters = Vec::new();
         let fields = scan::fields(text, FIELDS_MAX);
         for (index, field) in fields.iter().enumerate() {
             let place = Place::new(part, field.range.clone());
             let value = || field.value.to_owned();
             let meaning = meaning(&field.label).filter(|_| !is_of_header(&fields, index));
+            if meaning == Some(Meaning::Written) || is_of_header(&fields, index) {
+                letters.push(field.range.clone());
+            }
             if let Some(this) = meaning.filter(|this| this.is_of_event()) {
                 let leads = *leader.get_or_insert(this) == this;
                 if leads
@@ -236,13 +242,13 @@ impl Found {
         if event != Event::default() && (event.address.is_some() || found.events.is_empty()) {
             found.events.push(event);
         }
-        found.sentences(part, text);
+        found.sentences(part, text, &letters);
         found.events.truncate(EVENTS_MAX);
         found
     }
 
     /// Fills from running text what no label gave: lines of a list, or the only address and hour.
-    fn sentences(&mut self, part: u32, text: &str) {
+    fn sentences(&mut self, part: u32, text: &str, letters: &[Range<usize>]) {
         let lone = self.events.iter().all(|event| event.address.is_none());
         if lone {
             let rows = rows(part, text);
@@ -278,7 +284,10 @@ impl Found {
             let times = time::find(text, 50);
             let with_hour: Vec<_> = times
                 .iter()
-                .filter(|t| t.1.precision != time::Precision::Day)
+                .filter(|(at, when)| {
+                    when.precision != time::Precision::Day
+                        && !letters.iter().any(|letter| letter.contains(&at.start))
+                })
                 .collect();
             // Several hours and no label: which is meant cannot be told.
             if let [one] = with_hour.as_slice() {
@@ -327,9 +336,7 @@ fn rows(part: u32, text: &str) -> Vec<Event> {
         if let ([(range, ip)], [(when_range, when)]) = (addresses.as_slice(), times.as_slice())
             && when.precision != time::Precision::Day
         {
-            let at = |range: &std::ops::Range<usize>| {
-                Place::new(part, here + range.start..here + range.end)
-            };
+            let at = |range: &Range<usize>| Place::new(part, here + range.start..here + range.end);
             rows.push(Event {
                 address: Some(fact(*ip, "row", at(range))),
                 port: port_behind(line, range.end).map(|port| fact(port, "row", at(range))),
@@ -518,4 +525,27 @@ fn meaning(label: &str) -> Option<Meaning> {
         return Some(Meaning::Complainant);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hour_of_a_letter_is_not_that_of_the_event() {
+        for letter in [
+            "Notice Date: 2026-03-02 12:00:00 UTC\r\n",
+            "From: q@b.example\r\nDate: Mon, 2 Mar 2026 12:00:00 +0000\r\nSubject: abuse\r\n",
+        ] {
+            let search = |more: &str| {
+                Found::search(0, &format!("{letter}IP Address: 198.51.100.7\r\n{more}"))
+                    .events
+                    .remove(0)
+                    .time
+            };
+            assert_eq!(search(""), None, "{letter}");
+            let stated = search("Timestamp: 2026-03-01 09:00:00 UTC\r\n").unwrap();
+            assert_eq!(stated.value.readings[0].day(), 1, "{letter}");
+        }
+    }
 }
