@@ -5,6 +5,8 @@
 
 use jiff::civil::Date;
 
+use super::token::{Kind, Token};
+
 /// The order in which a place writes day, month and year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -193,6 +195,53 @@ pub(crate) fn day(year: u32, month: u32, day: u32) -> Option<Date> {
         i8::try_from(day).ok()?,
     )
     .ok()
+}
+
+/// `01 Jan 2013`, `Aug 28, 2021`, `1 октября 2009`.
+#[must_use]
+pub(crate) fn worded(
+    tokens: &[Token],
+    at: usize,
+    month: u32,
+    code: Option<&str>,
+) -> Option<(usize, Option<Date>)> {
+    let number = |index: usize| match &tokens.get(index)?.kind {
+        Kind::Number(written) => written.parse::<u32>().ok(),
+        _ => None,
+    };
+    let year_of = |year: u32| match (code, year) {
+        (Some("THB"), 2500..) => year - 543,
+        (_, ..100) => 2000 + year,
+        _ => year,
+    };
+    let skip = |index: usize| {
+        if tokens
+            .get(index)
+            .is_some_and(|t| matches!(t.kind, Kind::Mark('.' | ',' | '-' | '/')))
+        {
+            index + 1
+        } else {
+            index
+        }
+    };
+    let before = (1..=2).find_map(|back| {
+        let index = at.checked_sub(back)?;
+        (back == 1 || matches!(tokens[at - 1].kind, Kind::Mark('.' | '-' | '/'))).then_some(())?;
+        number(index).map(|day| (index, day))
+    });
+    if let (Some((start, day)), Some(year)) = (before, number(skip(at + 1))) {
+        return Some((start, self::day(year_of(year), month, day)));
+    }
+    let day = number(at + 1)?;
+    let year = number(skip(at + 2))?;
+    Some((
+        at,
+        if year >= 2000 {
+            self::day(year_of(year), month, day)
+        } else {
+            None
+        },
+    ))
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ pub(crate) fn worded(text: &str) -> Option<Date> {
         .enumerate()
         .find_map(|(at, token)| Some((at, date::month(token.word())?)));
     let (at, month) = found?;
-    worded_date(&tokens, at, month, None)?.1
+    date::worded(&tokens, at, month, None)?.1
 }
 
 struct Answer<'a> {
@@ -275,6 +275,7 @@ impl Answer<'_> {
         if words::any(List::Other, &before)
             || self.cyrillic_loan(index)
             || (words::any(List::Other, first_after) && !words::any(List::Credit, first_after))
+            || self.is_named_behind(index, &after)
         {
             return Label::Other;
         }
@@ -296,6 +297,18 @@ impl Answer<'_> {
             return Label::Credit;
         }
         Label::None
+    }
+
+    /// "and 5.00 PLN on the promotional account": the words behind say that it is another account.
+    fn is_named_behind(&self, index: usize, after: &str) -> bool {
+        const OTHERS: [&str; 7] = [
+            "promo", "bonus", "bonif", "regal", "gift", "omaggio", "podar",
+        ];
+        let other = |word: &str| OTHERS.iter().any(|beginning| word.starts_with(beginning));
+        after.split(' ').take(4).any(other)
+            && index > 0
+            && matches!(self.quantities[index - 1].unit, Unit::Money { .. })
+            && !self.names_the_next(index)
     }
 
     /// "Use 5.00 EUR of your balance?" is a question, not an answer.
@@ -410,6 +423,7 @@ impl Answer<'_> {
                 || words::any(List::Spent, first_after)
                 || words::any(List::Debt, first_after)
                 || self.money_follows(quantity.end)
+                || self.is_priced_before(index, &before)
                 || self.is_advertised(index);
             if !other {
                 list.push((count, elsewhere));
@@ -466,7 +480,34 @@ impl Answer<'_> {
             .any(|word| ELSEWHERE.contains(&word))
     }
 
-    /// A price right behind: "100 SMS = 2 EUR", "100 SMS 2 EUR".
+    /// A price and the name of what it buys before: "Rs 49 pack: 2GB".
+    fn is_priced_before(&self, index: usize, before: &str) -> bool {
+        const PACKS: [&str; 14] = [
+            "pack",
+            "packs",
+            "pass",
+            "plan",
+            "bundle",
+            "combo",
+            "paquete",
+            "pacote",
+            "pacchetto",
+            "forfait",
+            "pakiet",
+            "paket",
+            "offer",
+            "offre",
+        ];
+        let Some(previous) = index.checked_sub(1) else {
+            return false;
+        };
+        matches!(self.quantities[previous].unit, Unit::Money { .. })
+            && self.quantities[previous].end > self.sentence_start(self.quantities[index].start)
+            && before.split(' ').any(|word| PACKS.contains(&word))
+            && self.label(previous) != Label::Credit
+    }
+
+    /// A price right behind: "100 SMS = 2 EUR", "100 SMS 2 EUR", "1 GB a 1000 F".
     fn money_follows(&self, end: usize) -> bool {
         self.quantities.iter().any(|quantity| {
             matches!(quantity.unit, Unit::Money { .. })
@@ -475,7 +516,9 @@ impl Answer<'_> {
                         && matches!(
                             self.tokens[end].kind,
                             Kind::Mark('=' | '-' | ':' | '/' | '@')
-                        )))
+                        ))
+                    || (quantity.start == end + 1
+                        && matches!(self.tokens[end].word(), "a" | "at" | "za")))
         })
     }
 
@@ -544,7 +587,7 @@ impl Answer<'_> {
                     let Some(month) = date::month(word) else {
                         continue;
                     };
-                    if let Some((start, day)) = worded_date(self.tokens, at, month, code) {
+                    if let Some((start, day)) = date::worded(self.tokens, at, month, code) {
                         found.push((start, day));
                     }
                 }
@@ -580,52 +623,6 @@ THB RUB UAH KZT BYN PLN CZK RON BGN HRK RSD BAM MKD ALL TRY ILS BRL ARS CLP COP 
         .split(' ')
         .any(|day_first| Some(day_first) == code)
         .then_some(DateOrder::DayFirst)
-}
-
-/// `01 Jan 2013`, `Aug 28, 2021`, `1 октября 2009`.
-fn worded_date(
-    tokens: &[Token],
-    at: usize,
-    month: u32,
-    code: Option<&str>,
-) -> Option<(usize, Option<Date>)> {
-    let number = |index: usize| match &tokens.get(index)?.kind {
-        Kind::Number(written) => written.parse::<u32>().ok(),
-        _ => None,
-    };
-    let year_of = |year: u32| match (code, year) {
-        (Some("THB"), 2500..) => year - 543,
-        (_, ..100) => 2000 + year,
-        _ => year,
-    };
-    let skip = |index: usize| {
-        if tokens
-            .get(index)
-            .is_some_and(|t| matches!(t.kind, Kind::Mark('.' | ',' | '-' | '/')))
-        {
-            index + 1
-        } else {
-            index
-        }
-    };
-    let before = (1..=2).find_map(|back| {
-        let index = at.checked_sub(back)?;
-        (back == 1 || matches!(tokens[at - 1].kind, Kind::Mark('.' | '-' | '/'))).then_some(())?;
-        number(index).map(|day| (index, day))
-    });
-    if let (Some((start, day)), Some(year)) = (before, number(skip(at + 1))) {
-        return Some((start, date::day(year_of(year), month, day)));
-    }
-    let day = number(at + 1)?;
-    let year = number(skip(at + 2))?;
-    Some((
-        at,
-        if year >= 2000 {
-            date::day(year_of(year), month, day)
-        } else {
-            None
-        },
-    ))
 }
 
 /// Minutes of calls: of several, those for use at home, if there is one such figure.

@@ -275,11 +275,19 @@ fn priced(
     }) {
         doubt = Some("the number goes on in words");
     }
-    if let Some((coins, coin_end)) = coins(tokens, end) {
-        value = value
-            .filter(|value| value.scale() == 0 && coins < 100)
-            .map(|value| value + Decimal::new(coins.into(), 2));
-        end = coin_end;
+    match coins(tokens, end, currency.code) {
+        Coins::None => {}
+        Coins::Worth(coins, coin_end) => {
+            value = value
+                .filter(|value| value.scale() == 0 && coins < Decimal::ONE)
+                .map(|value| value + coins);
+            end = coin_end;
+        }
+        Coins::Unclear => {
+            if value.is_none_or(|value| value.scale() == 0) {
+                doubt = Some("a number behind the amount may be its coins");
+            }
+        }
     }
     if tokens
         .get(end)
@@ -393,19 +401,66 @@ fn begins_another(tokens: &[Token], index: usize) -> bool {
         )
 }
 
-/// `30 kop` after an amount, and where it ends.
-fn coins(tokens: &[Token], index: usize) -> Option<(u32, usize)> {
-    let at = if tokens.get(index).is_some_and(|token| token.is_mark('.')) {
+/// What stands behind an amount and may belong to it.
+enum Coins {
+    None,
+    /// Their worth, and where they end.
+    Worth(Decimal, usize),
+    /// A number that may be coins.
+    Unclear,
+}
+
+/// `30 kop`, `and 50 paise`, `con 50 centavos` after an amount; `12€50`, of which the end is not certain.
+fn coins(tokens: &[Token], index: usize, code: Option<&str>) -> Coins {
+    let Some(first) = tokens.get(index) else {
+        return Coins::None;
+    };
+    let stopped = first.is_mark('.');
+    let at = if stopped || words::JOINS_COINS.contains(&first.word()) {
         index + 1
     } else {
         index
     };
-    let Kind::Number(count) = &tokens.get(at)?.kind else {
-        return None;
+    let next_word = tokens.get(at + 1).map_or("", Token::word);
+    let Some(Kind::Number(written)) = tokens.get(at).map(|token| &token.kind) else {
+        // A joining word glued to its number.
+        let odd = tokens.get(at).is_some_and(|token| token.kind == Kind::Odd);
+        return if odd && !next_word.is_empty() && !stopped {
+            Coins::Unclear
+        } else {
+            Coins::None
+        };
     };
-    let coin = tokens.get(at + 1)?;
-    words::COINS.contains(&coin.word()).then_some(())?;
-    Some((count.parse().ok()?, at + 2))
+    let Some(count) = written.parse::<u32>().ok().filter(|_| written.len() <= 3) else {
+        return Coins::None;
+    };
+    if words::COINS.contains(&next_word) {
+        let scale = match (next_word, code) {
+            ("millimes" | "baisa", _) | ("fils", Some("KWD" | "JOD" | "BHD" | "IQD")) => 3,
+            ("fils", code) if code != Some("AED") => return Coins::Unclear,
+            _ => 2,
+        };
+        return Coins::Worth(Decimal::new(count.into(), scale), at + 2);
+    }
+    let glued = at == index && tokens[at].glued;
+    let alone = at == index && written.len() == 2 && next_word.is_empty() && {
+        let next = tokens.get(at + 1);
+        next.is_none_or(|next| matches!(next.kind, Kind::Newline | Kind::Mark('.' | ',')))
+    };
+    let named = !stopped && !next_word.is_empty() && !begins_something_else(tokens, at);
+    if unit_word(tokens, at).is_none() && (glued || alone || named) {
+        Coins::Unclear
+    } else {
+        Coins::None
+    }
+}
+
+/// Whether the word behind a number is a month or a currency: the number is no coins then.
+fn begins_something_else(tokens: &[Token], number: usize) -> bool {
+    tokens.get(number + 1).is_some_and(|token| {
+        super::date::month(token.word()).is_some()
+            || money::currency(&token.written, token.word(), Place::After).is_some()
+    })
 }
 
 enum Sign {
