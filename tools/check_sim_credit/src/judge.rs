@@ -39,11 +39,16 @@ pub struct Limits {
 /// What is known from earlier answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Past {
+    /// Whether earlier answers are kept at all.
+    pub is_kept: bool,
     /// The days that the money lasts at the last month's use.
     pub days_left: Option<u64>,
     /// What the last day cost, where that is far more than usual.
     pub sudden_drop: Option<Decimal>,
 }
+
+/// An answer from further in the future than this has a wrong date, and so no age.
+const CLOCK_SECONDS_MAX: i64 = 300;
 
 /// Judges an answer that is `text`, understood as `meaning`, received at `received_unix`.
 #[must_use]
@@ -55,7 +60,7 @@ pub fn judge(
     limits: &Limits,
     past: Past,
 ) -> Output {
-    let age_seconds = (now_unix - received_unix).max(0);
+    let age_seconds = now_unix.saturating_sub(received_unix).max(0);
     let age = Figure {
         label: "age".into(),
         value: age_seconds.to_string(),
@@ -92,6 +97,19 @@ pub fn judge(
             figures: vec![age],
         };
     }
+    if now_unix.saturating_sub(received_unix) < -CLOCK_SECONDS_MAX {
+        let summary = format!(
+            "the last answer is dated {} in the future; was the clock set? The next answer mends it: {}",
+            span(received_unix.saturating_sub(now_unix)),
+            quoted(text)
+        );
+        return Output {
+            state: State::Unknown,
+            summary,
+            details: Vec::new(),
+            figures: vec![age],
+        };
+    }
     let mut verdict = Verdict {
         state: State::Ok,
         reasons: Vec::new(),
@@ -100,7 +118,7 @@ pub fn judge(
     let today = day_of(now_unix);
     verdict.money(figures, limits);
     verdict.messages(figures, limits);
-    verdict.days(figures, limits, today);
+    verdict.days(figures, limits, today, past);
     if let Some(drop) = past.sudden_drop {
         verdict.worsen(
             State::Warning,
@@ -113,14 +131,14 @@ pub fn judge(
             ", about {days} {} left",
             if days == 1 { "day" } else { "days" }
         ));
-        verdict.figures.push(Figure {
-            label: "days_left".into(),
-            value: days.to_string(),
-            unit: "",
-            warning: None,
-            critical: None,
-            least: Some("0"),
-        });
+        verdict.compare(
+            "days left at this use",
+            "days_left".into(),
+            Decimal::from(days),
+            &limits.days,
+            "",
+            Some("0"),
+        );
     }
     parts.push(format!("({asked})"));
     verdict.figures.push(age);
@@ -229,9 +247,12 @@ impl Verdict {
         }
     }
 
-    fn days(&mut self, figures: &Figures, limits: &Limits, today: jiff::civil::Date) {
+    fn days(&mut self, figures: &Figures, limits: &Limits, today: jiff::civil::Date, past: Past) {
         let Some(expiry) = figures.expiry else {
-            self.missing("expiry", &limits.days);
+            // A forecast stands for it; one that cannot be made yet is no fault of the answer.
+            if !past.is_kept {
+                self.missing("expiry", &limits.days);
+            }
             return;
         };
         let days = today
@@ -409,6 +430,37 @@ mod tests {
             judged("Balance: 5.00 EUR", &limits, 0).state,
             State::Warning
         );
+    }
+
+    #[test]
+    fn an_answer_from_the_future_has_no_age() {
+        assert_eq!(judged(TEXT, &Limits::default(), -60).state, State::Ok);
+        assert_eq!(
+            judged(TEXT, &Limits::default(), -86_400).state,
+            State::Unknown
+        );
+    }
+
+    #[test]
+    fn the_forecast_is_held_to_the_limit_of_days() {
+        let limits = Limits {
+            days: pair("14:", "3:"),
+            ..Limits::default()
+        };
+        let text = "Balance: 5.00 EUR";
+        let meaning = understand(text, true, &Options::default());
+        let state = |days_left| {
+            let past = Past {
+                is_kept: true,
+                days_left,
+                sudden_drop: None,
+            };
+            judge(text, &meaning, 1_254_000_000, 1_254_000_000, &limits, past).state
+        };
+        assert_eq!(state(Some(20)), State::Ok);
+        assert_eq!(state(Some(9)), State::Warning);
+        assert_eq!(state(Some(2)), State::Critical);
+        assert_eq!(state(None), State::Ok);
     }
 
     #[test]

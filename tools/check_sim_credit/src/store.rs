@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,9 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
             .map_err(io(&unfinished, "cannot be made"))?;
         file.write_all(content)
             .map_err(io(&unfinished, "cannot be written"))?;
+        // Whatever the umask: the plugin runs as another user.
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))
+            .map_err(io(&unfinished, "cannot be made readable"))?;
         file.sync_all()
             .map_err(io(&unfinished, "cannot be synced"))?;
         std::fs::rename(&unfinished, path).map_err(io(path, "cannot be replaced"))?;

@@ -30,22 +30,34 @@ pub(super) struct Flags {
     #[command(flatten)]
     asking: Asking,
     /// WARNING where the money is outside this range.
-    #[arg(short, long, value_name = "RANGE", alias = "warning-credit")]
+    #[arg(
+        short,
+        long,
+        value_name = "RANGE",
+        allow_hyphen_values = true,
+        alias = "warning-credit"
+    )]
     warning: Option<Range>,
     /// CRITICAL where the money is outside this range.
-    #[arg(short, long, value_name = "RANGE", alias = "critical-credit")]
+    #[arg(
+        short,
+        long,
+        value_name = "RANGE",
+        allow_hyphen_values = true,
+        alias = "critical-credit"
+    )]
     critical: Option<Range>,
     /// WARNING where the messages left are outside this range.
-    #[arg(long, value_name = "RANGE")]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     warning_sms: Option<Range>,
     /// CRITICAL where the messages left are outside this range.
-    #[arg(long, value_name = "RANGE")]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     critical_sms: Option<Range>,
-    /// WARNING where the days until expiry are outside this range.
-    #[arg(long, value_name = "RANGE")]
+    /// WARNING where the days until expiry, or those of the forecast, are outside this range.
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     warning_days: Option<Range>,
-    /// CRITICAL where the days until expiry are outside this range.
-    #[arg(long, value_name = "RANGE")]
+    /// CRITICAL where the days until expiry, or those of the forecast, are outside this range.
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     critical_days: Option<Range>,
     /// An older answer is UNKNOWN: a number with s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "2h", value_parser = seconds)]
@@ -212,6 +224,7 @@ fn past(flags: &Flags, meaning: &Understanding, time_unix: i64) -> Result<Past, 
         history.save(path).map_err(|error| error.to_string())?;
     }
     Ok(Past {
+        is_kept: true,
         days_left: history.days_left(amount),
         sudden_drop: history.sudden_drop(),
     })

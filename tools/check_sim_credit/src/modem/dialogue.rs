@@ -91,8 +91,15 @@ pub fn ask(port: &Port, question: &Question, deadline: Instant) -> Result<Conver
     let asked = prepared(port, work).and_then(|()| converse(port, question, work));
     let open = match &asked {
         Ok(conversation) => waits(&conversation.bytes),
-        // The network may still be at it.
-        Err(AskError::TimedOut | AskError::Flood | AskError::NoMenu(_)) => true,
+        // The network may still be at it, or wait: for a reply that the modem refused, or behind a menu
+        // without a text.
+        Err(
+            AskError::TimedOut
+            | AskError::Flood
+            | AskError::NoMenu(_)
+            | AskError::Refused(_)
+            | AskError::NoAnswer(_),
+        ) => true,
         Err(_) => false,
     };
     if open {

@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::{
-    OptionalActions, QueueSelector, Termios, ioctl_tiocexcl, ioctl_tiocnxcl, tcflush, tcgetattr,
-    tcsetattr,
+    ControlModes, OptionalActions, QueueSelector, Termios, ioctl_tiocexcl, ioctl_tiocnxcl, tcflush,
+    tcgetattr, tcsetattr,
 };
 
 use super::holder::{Holder, holders};
@@ -113,6 +113,8 @@ impl Port {
         refuse_holder()?;
         let mut settings = before;
         settings.make_raw();
+        // Receive, and mind no carrier: a modem without a call may show none.
+        settings.control_modes |= ControlModes::CREAD | ControlModes::CLOCAL;
         settings.set_speed(baud).map_err(io)?;
         tcsetattr(&port.descriptor, OptionalActions::Now, &settings).map_err(io)?;
         tcflush(&port.descriptor, QueueSelector::IOFlush).map_err(io)?;
