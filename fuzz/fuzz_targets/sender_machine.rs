@@ -62,6 +62,7 @@ fuzz_target!(|bytes: &[u8]| {
             ..RateLimits::default()
         },
         burst_packets_max: BURST,
+        starts_when_told: false,
     };
     let mut driver = Driver {
         script,

@@ -15,6 +15,7 @@
 
 pub mod content;
 pub mod fec;
+pub mod gather;
 pub mod limits;
 pub mod rate;
 pub mod receiver;

@@ -20,6 +20,7 @@ mod cluster;
 mod content;
 mod disk;
 mod event;
+mod gather;
 mod liar;
 mod network;
 mod oracle;
@@ -33,6 +34,7 @@ mod sender_node;
 mod table;
 mod train;
 
+pub use self::gather::{GatherOutcome, GatherScenario, run_gather};
 pub use self::outcome::{End, NodeResult, Outcome};
 pub use self::scenario::{BurstLoss, Fault, Lie, Link, Scenario};
 pub use self::table::{Cell, header, row};

@@ -10,6 +10,7 @@ use grappe_os::udp::{
     MulticastReceiver, MulticastSender, ReceiverOptions, SendOutcome, SenderOptions, Wait,
 };
 use grappe_proto::units::SessionId;
+pub use grappe_proto::wire::announce::Call;
 use grappe_proto::wire::announce::{ANNOUNCEMENT_LEN, Announcement};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -36,7 +37,7 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Signs the announcement of `session`, whose control channel listens on `control_port`.
+    /// Signs the announcement of `session`, which calls to `call` and whose control channel listens on `control_port`.
     ///
     /// # Errors
     ///
@@ -44,6 +45,7 @@ impl Announcer {
     pub fn new(
         network: &Network,
         identity: &Identity,
+        call: Call,
         session: SessionId,
         control_port: u16,
     ) -> io::Result<Self> {
@@ -61,6 +63,7 @@ impl Announcer {
             .as_secs();
         let sender = *identity.public().as_bytes();
         let mut packet = Announcement {
+            call,
             session,
             sender,
             control_port,
@@ -97,6 +100,8 @@ impl Announcer {
 /// An announcement whose signature is right; whether its key is trusted is another question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
+    /// What it calls to.
+    pub call: Call,
     /// The session.
     pub session: SessionId,
     /// Who announces it.
@@ -197,6 +202,7 @@ fn verify(packet: &[u8], source: SocketAddrV4) -> Option<Heard> {
     let (announcement, signed, signature) = Announcement::read(packet).ok()?;
     let sender = PublicKey::from_bytes(announcement.sender);
     sender.verify(signed, &signature).then_some(Heard {
+        call: announcement.call,
         session: announcement.session,
         sender,
         control: SocketAddrV4::new(*source.ip(), announcement.control_port),
@@ -220,7 +226,8 @@ mod tests {
         };
         let identity = Identity::generate("test").unwrap();
         let listener = Listener::join(&network).unwrap();
-        let mut announcer = Announcer::new(&network, &identity, SessionId([7; 16]), 4_000).unwrap();
+        let mut announcer =
+            Announcer::new(&network, &identity, Call::Copy, SessionId([7; 16]), 4_000).unwrap();
         let _sent = announcer.announce(&[]).unwrap();
         let heard = listener.hear(Duration::from_secs(2)).unwrap().unwrap();
         assert_eq!(heard.session, SessionId([7; 16]));
@@ -241,7 +248,8 @@ mod tests {
         };
         let identity = Identity::generate("test").unwrap();
         let listener = Listener::join(&network).unwrap();
-        let announcer = Announcer::new(&network, &identity, SessionId([8; 16]), 4_000).unwrap();
+        let announcer =
+            Announcer::new(&network, &identity, Call::Copy, SessionId([8; 16]), 4_000).unwrap();
         let here = SocketAddrV4::new(Ipv4Addr::LOCALHOST, network.port);
         let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         for _ in 0..UNICAST_PACKETS_AT_ONCE + 9 {

@@ -14,6 +14,7 @@ pub mod announce;
 pub mod control;
 mod copy_hash;
 pub mod files;
+pub mod gather;
 mod gf_kernel;
 pub mod network;
 pub mod nodeset;

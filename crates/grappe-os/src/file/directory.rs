@@ -120,6 +120,22 @@ impl Directory {
         })
     }
 
+    /// Gives the open `file` the name `name` here, beside those that it has; nothing may have it.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Name`], or what the kernel says: `CrossesDevices` between file systems,
+    /// `AlreadyExists`, `PermissionDenied` for files of others (`fs.protected_hardlinks`).
+    pub fn link_file(&self, file: &File, name: &[u8]) -> Result<(), FileError> {
+        use std::os::fd::AsRawFd;
+        // The descriptor, not a path, says what is linked: nobody can exchange it.
+        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        self.on(name, "link a file", |here| {
+            let follow = AtFlags::SYMLINK_FOLLOW;
+            rustix::fs::linkat(rustix::fs::CWD, &open, here, name, follow)
+        })
+    }
+
     /// Opens a regular file that is there. Never waits, not even for the other end of a pipe.
     ///
     /// # Errors

@@ -363,6 +363,22 @@ impl RateControl {
         }
     }
 
+    /// The rate at which packets got lost last, if they did.
+    pub const fn knee(&self) -> Option<Rate> {
+        self.knee
+    }
+
+    /// Sets the most to send; packets from `next` on tell of it where it lowers the rate.
+    ///
+    /// A rate that stood at the old cap had not found its own bound, and follows the new one.
+    pub fn set_cap(&mut self, cap: Rate, next: Sequence) {
+        let follows = self.is_capped() || self.rate > cap;
+        self.limits.cap = Some(cap);
+        if follows {
+            self.set_rate(cap, next);
+        }
+    }
+
     /// Looks for the knee anew, as at the beginning.
     pub fn look_again(&mut self) {
         (self.worst, self.best) = (None, None);

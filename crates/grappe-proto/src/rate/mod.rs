@@ -9,5 +9,5 @@ mod queue;
 mod rival;
 
 pub use self::control::{Observation, RateControl, RateLimits};
-pub use self::pacer::Pacer;
+pub use self::pacer::{BURST, BURST_SHARED, Pacer};
 pub use self::queue::Echo;

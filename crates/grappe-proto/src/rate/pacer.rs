@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use crate::units::{Rate, Time};
 
-/// Line time that one burst may fill.
-const BURST: Duration = Duration::from_micros(500);
+/// Time at the sender's rate that one burst may fill.
+pub const BURST: Duration = Duration::from_micros(500);
+
+/// The same where several senders share the links: each has a small rate, and trains of two or three
+/// packets would cost every node more than their content.
+pub const BURST_SHARED: Duration = Duration::from_millis(2);
 
 /// Lateness that may be made up for: a timer that fires late must not cost rate.
 const CREDIT_MAX: Duration = Duration::from_micros(500);
@@ -30,9 +34,14 @@ impl Pacer {
         self.next
     }
 
-    /// Packets of `packet_bytes` that one burst may hold at `rate`: at least 1, at most `packets_max`.
-    pub fn burst_packets(rate: Rate, packet_bytes: u64, packets_max: usize) -> usize {
-        let packets = rate.bytes_in(BURST) / packet_bytes.max(1);
+    /// Packets of `packet_bytes` that leave in `time` at `rate`: at least 1, at most `packets_max`.
+    pub fn burst_packets(
+        time: Duration,
+        rate: Rate,
+        packet_bytes: u64,
+        packets_max: usize,
+    ) -> usize {
+        let packets = rate.bytes_in(time) / packet_bytes.max(1);
         usize::try_from(packets)
             .unwrap_or(usize::MAX)
             .clamp(1, packets_max)
@@ -70,7 +79,8 @@ mod tests {
 
     #[test]
     fn bursts_grow_with_the_rate() {
-        let burst = |rate| Pacer::burst_packets(Rate::from_bytes_per_second(rate), 1_500, 44);
+        let burst =
+            |rate| Pacer::burst_packets(BURST, Rate::from_bytes_per_second(rate), 1_500, 44);
         assert_eq!(burst(1_000), 1);
         assert_eq!(burst(25_000_000), 8);
         assert_eq!(burst(10_000_000_000), 44);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::peer::Peer;
 use super::stragglers::Hold;
-use super::{Digests, Job, Output, Phase, Sender};
+use super::{Digests, Event, Job, Output, Phase, Sender, Start};
 use crate::limits::WINDOW_BLOCKS;
-use crate::rate::Pacer;
+use crate::rate::{BURST, BURST_SHARED, Pacer};
 use crate::session::LimitedBy;
 use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
 use crate::wire::control::ToReceiver;
@@ -40,6 +40,12 @@ impl Sender {
             return self.finish(now);
         }
         self.open_gate();
+        if self.start == Start::Prepared {
+            // Nobody stores anything while nothing is sent, and nobody is stuck for that.
+            for peer in &mut self.peers {
+                peer.storing_at = now;
+            }
+        }
         if self.phase == Phase::Manifest {
             let holds = self.live().any(|peer| peer.is_ready());
             self.note_held(now, holds.then_some(Hold::Prepare));
@@ -72,6 +78,16 @@ impl Sender {
             let obstacle = self.burst(now);
             self.blame.charge(now, obstacle);
             self.obstacle = obstacle.or(self.obstacle);
+            self.note_sent_once();
+        }
+    }
+
+    /// Tells, once, that all content was sent.
+    fn note_sent_once(&mut self) {
+        let content = self.setup.stream.content_blocks();
+        if !self.sent_once && self.phase == Phase::Content && self.cursor.0 >= content.end {
+            self.sent_once = true;
+            self.outputs.push_back(Output::Event(Event::SentOnce));
         }
     }
 
@@ -117,7 +133,22 @@ impl Sender {
             return;
         }
         if self.phase == Phase::Manifest && self.live().all(|peer| peer.is_ready()) {
-            self.begin_content();
+            match self.start {
+                Start::Given(rate) => {
+                    self.begin_content();
+                    if let Some(rate) = rate {
+                        self.rate.go_back_to(rate, Sequence(self.sequence));
+                        self.start = Start::Given(None);
+                    }
+                }
+                Start::Awaited => {
+                    self.start = Start::Prepared;
+                    let receivers = self.live().count();
+                    self.outputs
+                        .push_back(Output::Event(Event::Prepared(receivers)));
+                }
+                Start::Prepared => {}
+            }
         }
         let content = self.setup.stream.content_blocks();
         if self.digests == Digests::Unread && self.hashed.covers(content.clone()) {
@@ -177,8 +208,13 @@ impl Sender {
     /// Puts one burst out, or says why none can leave.
     fn burst(&mut self, now: Time) -> Obstacle {
         let packet = super::packet_bytes(self.setup.symbol_size);
-        let packets_max =
-            Pacer::burst_packets(self.rate.rate(), packet, self.setup.burst_packets_max);
+        let time = if self.setup.starts_when_told {
+            BURST_SHARED
+        } else {
+            BURST
+        };
+        let train = self.setup.burst_packets_max;
+        let packets_max = Pacer::burst_packets(time, self.rate.rate(), packet, train);
         let room = usize::try_from(self.floor.credit_end.saturating_sub(self.sequence))
             .unwrap_or(usize::MAX);
         if room == 0 {

@@ -28,7 +28,7 @@ use crate::rate::{Pacer, RateControl, RateLimits};
 use crate::repair::RepairLedger;
 use crate::seal::KEY_LEN;
 use crate::session::{Expectation, NodeOutcome, Straggler};
-use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
+use crate::units::{BlockIndex, Digest, PeerId, Rate, Sequence, SymbolIndex, Time};
 use crate::wire::control::{ToReceiver, ToSender};
 use crate::wire::data::{Beat, HEADER_LEN, TAG_LEN};
 
@@ -51,6 +51,9 @@ pub struct SenderSetup {
     pub rate: RateLimits,
     /// Packets that fit one train of the driver's socket.
     pub burst_packets_max: usize,
+    /// Content flows only after [`Input::Start`]: other copies to the same nodes come first, or share
+    /// their links with this one.
+    pub starts_when_told: bool,
 }
 
 /// What happened outside.
@@ -87,6 +90,10 @@ pub enum Input<'a> {
     Laid(Stream),
     /// This process stood still for so long: the receivers' silence in that time was its own deafness.
     Stalled(Duration),
+    /// Content may flow, at this rate if one is known to be right.
+    Start(Option<Rate>),
+    /// The most to send from now on.
+    Cap(Rate),
     /// The user or a signal ends the copy.
     Cancel(String),
 }
@@ -158,6 +165,10 @@ pub enum Event {
     Refused(String, String),
     /// Content flows to so many receivers.
     Started(usize),
+    /// So many receivers are ready for the content, which may not flow yet.
+    Prepared(usize),
+    /// All content of this pass was sent once; what follows is repair.
+    SentOnce,
     /// A receiver is complete and verified.
     Complete(String),
     /// A receiver failed or was lost.
@@ -242,6 +253,20 @@ pub struct Sender {
     is_rehearsal: bool,
     held: Held,
     probing: Probing,
+    start: Start,
+    /// Whether it was told that all content was sent once.
+    sent_once: bool,
+}
+
+/// Whether content may flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// Not yet.
+    Awaited,
+    /// Not yet, and the user knows that all is prepared.
+    Prepared,
+    /// Yes, at this rate first if one is known.
+    Given(Option<Rate>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,6 +327,12 @@ impl Sender {
             is_rehearsal: false,
             held: Held::new(now),
             probing: Probing::new(now),
+            start: if setup.starts_when_told {
+                Start::Awaited
+            } else {
+                Start::Given(None)
+            },
+            sent_once: false,
             setup,
         }
     }
@@ -334,6 +365,11 @@ impl Sender {
                     peer.excuse(gap);
                 }
             }
+            Input::Start(rate) => self.start = Start::Given(rate),
+            Input::Cap(rate) => {
+                self.setup.rate.cap = Some(rate);
+                self.rate.set_cap(rate, Sequence(self.sequence));
+            }
             Input::Cancel(reason) => self.cancelled = Some(reason),
         }
     }
@@ -363,6 +399,10 @@ impl Sender {
             stored_blocks: blocks(self.floor.stored_below),
             sent_blocks: blocks(self.cursor.0),
             content_blocks: content.end.0 - content.start.0,
+            planned_blocks: self.planned_content(),
+            allowed: self.rate.rate().bytes_per_second(),
+            knee: self.rate.knee().map(Rate::bytes_per_second),
+            packets: (self.packets_sent(), self.packets_repair),
             receivers: self.present().count(),
             rate: self.rate.leaving().bytes_per_second(),
         }
@@ -394,6 +434,19 @@ impl Sender {
     /// Packets sent so far.
     pub const fn packets_sent(&self) -> u64 {
         self.sequence - 1
+    }
+
+    /// Blocks of content that this pass has still to send.
+    fn planned_content(&self) -> u32 {
+        let content = self.setup.stream.content_blocks();
+        if self.phase != Phase::Content {
+            return content.end.0 - content.start.0;
+        }
+        let from = self.cursor.0.max(content.start);
+        let runs = self.plan.runs();
+        let left =
+            runs.map(|run| (run.end.min(content.end).0).saturating_sub(run.start.max(from).0));
+        left.sum()
     }
 
     /// One past the last block.
@@ -473,6 +526,14 @@ pub struct Progress {
     pub sent_blocks: u32,
     /// Blocks of content in all.
     pub content_blocks: u32,
+    /// Blocks of content that this pass has still to send; all of them before it has begun.
+    pub planned_blocks: u32,
+    /// The rate at which packets may leave, in bytes per second.
+    pub allowed: u64,
+    /// The rate at which packets got lost last, if they did.
+    pub knee: Option<u64>,
+    /// Packets sent so far, and those among them that were repairs.
+    pub packets: (u64, u64),
     /// Receivers that take part.
     pub receivers: usize,
     /// The rate at which packets leave at present, in bytes per second.

@@ -120,6 +120,7 @@ mod tests {
             rate: RateLimits::default(),
             straggler: Straggler::Wait,
             burst_packets_max: 44,
+            starts_when_told: false,
         };
         Sender::new(setup, Time::ZERO)
     }

@@ -8,8 +8,29 @@ use super::{Fields, WireError};
 use crate::limits::PROTOCOL_VERSION;
 use crate::units::SessionId;
 
-/// The first four bytes of an announcement.
+/// The first four bytes of the announcement of a copy.
 pub const MAGIC: [u8; 4] = *b"grpA";
+
+/// The first four bytes of the announcement of a gather.
+pub const MAGIC_GATHER: [u8; 4] = *b"grpG";
+
+/// What nodes are called to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// To receive a copy.
+    Copy,
+    /// To take part in a gather.
+    Gather,
+}
+
+impl Call {
+    const fn magic(self) -> [u8; 4] {
+        match self {
+            Self::Copy => MAGIC,
+            Self::Gather => MAGIC_GATHER,
+        }
+    }
+}
 
 /// Bytes of the part that is signed.
 pub const SIGNED_LEN: usize = 4 + 2 + 2 + 16 + 32 + 8;
@@ -20,6 +41,8 @@ pub const ANNOUNCEMENT_LEN: usize = SIGNED_LEN + 64;
 /// What is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announcement {
+    /// What it calls to.
+    pub call: Call,
     /// The session.
     pub session: SessionId,
     /// The sender's Ed25519 public key.
@@ -42,9 +65,11 @@ impl Announcement {
         }
         let mut fields = Fields::of(packet);
         let magic: [u8; 4] = fields.array()?;
-        if magic != MAGIC {
-            return Err(WireError::Kind(magic[0]));
-        }
+        let call = match magic {
+            MAGIC => Call::Copy,
+            MAGIC_GATHER => Call::Gather,
+            _ => return Err(WireError::Kind(magic[0])),
+        };
         let version = fields.u16()?;
         if version != PROTOCOL_VERSION {
             return Err(WireError::Version(version));
@@ -55,6 +80,7 @@ impl Announcement {
         let unix_seconds = fields.u64()?;
         let signature = fields.array()?;
         let announcement = Self {
+            call,
             session,
             sender,
             control_port,
@@ -66,7 +92,7 @@ impl Announcement {
     /// The bytes to sign; the datagram is these and the signature.
     pub fn emit_signed_part(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(ANNOUNCEMENT_LEN);
-        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&self.call.magic());
         bytes.extend_from_slice(&PROTOCOL_VERSION.to_be_bytes());
         bytes.extend_from_slice(&self.control_port.to_be_bytes());
         bytes.extend_from_slice(&self.session.0);
@@ -83,8 +109,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn announcement_survives_the_wire(session: [u8; 16], sender: [u8; 32], control_port: u16, unix_seconds: u64) {
-            let announcement = Announcement { session: SessionId(session), sender, control_port, unix_seconds };
+        fn announcement_survives_the_wire(is_gather: bool, session: [u8; 16], sender: [u8; 32], control_port: u16, unix_seconds: u64) {
+            let call = if is_gather { Call::Gather } else { Call::Copy };
+            let announcement = Announcement { call, session: SessionId(session), sender, control_port, unix_seconds };
             let mut packet = announcement.emit_signed_part();
             packet.extend_from_slice(&[7; 64]);
             let (read, signed, signature) = Announcement::read(&packet).unwrap();

@@ -272,7 +272,7 @@ pub fn decode_to_receiver(bytes: &[u8]) -> Result<ToReceiver, WireError> {
 }
 
 /// Cuts a reason to [`REASON_BYTES_MAX`]: it is kept, shown and logged on a peer's word.
-fn shorten(reason: &mut String) {
+pub(super) fn shorten(reason: &mut String) {
     reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
 }
 

@@ -62,6 +62,7 @@ impl SenderNode {
                 ..RateLimits::default()
             },
             burst_packets_max: TRAIN_PACKETS_MAX,
+            starts_when_told: false,
         };
         Self {
             machine: Sender::new(setup, Time::ZERO),

@@ -105,6 +105,7 @@ impl Display {
             }
             Event::Refused(name, reason) => self.turn_away("refused", name, reason),
             Event::Started(count) => self.line(format_args!("sending to {count} receiver(s)")),
+            Event::Prepared(_) | Event::SentOnce => {}
             Event::Complete(name) => self.line(format_args!("complete: {name}")),
             Event::Gone(name, reason) => {
                 if !self.has_joined {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use grappe::control::ControlError;
+use grappe::gather::GatherError;
 use grappe::receive::ReceiveError;
 use grappe::send::SendError;
 use grappe::trust::TrustError;
@@ -111,6 +112,12 @@ impl From<SendError> for CommandError {
             SendError::Cancelled(_) | SendError::Defect(_) => Self::failed(error),
             _ => Self::usage(error),
         }
+    }
+}
+
+impl From<GatherError> for CommandError {
+    fn from(error: GatherError) -> Self {
+        Self::usage(error)
     }
 }
 

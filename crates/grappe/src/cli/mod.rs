@@ -6,6 +6,7 @@ mod demo;
 mod display;
 mod error;
 mod events;
+mod gather;
 mod hook;
 mod key;
 mod network;
@@ -39,6 +40,7 @@ struct Arguments {
 enum Command {
     Send(send::Arguments),
     Receive(receive::Arguments),
+    Gather(gather::Arguments),
     Demo(demo::Arguments),
     /// Make the keys by which nodes know each other.
     #[command(subcommand)]
@@ -63,6 +65,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match arguments.command {
         Command::Send(arguments) => send::run(arguments),
         Command::Receive(arguments) => receive::run(arguments),
+        Command::Gather(arguments) => gather::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Key(command) => key::run(command),
     };

@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// Write one stream, of `grappe send -`, to this block device or file, and end
     #[arg(long, value_name = "PATH", conflicts_with = "into")]
     to_device: Option<PathBuf>,
+    /// Directory whose content this node shares in a gather; PART/x arrives as DIR/x everywhere
+    #[arg(long, value_name = "PART", requires = "into")]
+    share: Option<PathBuf>,
     #[command(flatten)]
     node: NodeArguments,
     #[command(flatten)]
@@ -38,7 +41,7 @@ pub(crate) struct Arguments {
     /// This node's name in the sender's table [default: the host's name]
     #[arg(long)]
     name: Option<String>,
-    /// End after one copy
+    /// End after one copy, or one gather
     #[arg(long)]
     once: bool,
     /// Run this line in /bin/sh after each verified copy; its environment tells of it: GRAPPE_SESSION,
@@ -85,6 +88,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         network,
         name: arguments.name.unwrap_or_else(host_name),
         once,
+        share: arguments.share,
+        only: None,
     };
     let last = receive(options, stopped, &mut |notice| {
         show(&notice, &place);
@@ -173,7 +178,7 @@ impl Sessions {
     }
 }
 
-fn show(notice: &Notice, place: &str) {
+pub(super) fn show(notice: &Notice, place: &str) {
     match notice {
         Notice::Listening => {
             say(format_args!("receiving into {place}"));
@@ -195,6 +200,12 @@ fn show(notice: &Notice, place: &str) {
         )),
         Notice::Ended(session, Err(failure)) => {
             say(format_args!("session {session}: {}", describe(failure)));
+        }
+        Notice::Gathered(gather, Ok(())) => say(format_args!(
+            "gather {gather}: over; the coordinator says what came of it"
+        )),
+        Notice::Gathered(gather, Err(failure)) => {
+            say(format_args!("gather {gather}: {}", describe(failure)));
         }
         Notice::Untrusted(key, address) => say(format_args!(
             "ignored: {address} announces a copy with the key {}, which is not trusted to send",

@@ -1,5 +1,6 @@
 //! The result of a copy, as a table for people and as one JSON object for programs.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use grappe::send::SendReport;
@@ -13,7 +14,7 @@ use super::size::show_bytes;
 #[cfg(test)]
 mod tests;
 
-/// The heads of the table's columns.
+/// The heads of the table's columns, and which of them are numbers.
 const COLUMNS: [&str; 7] = [
     "node",
     "state",
@@ -23,6 +24,7 @@ const COLUMNS: [&str; 7] = [
     "repaired",
     "limited by",
 ];
+const NUMBERS: Range<usize> = 2..6;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -101,7 +103,7 @@ pub(crate) fn json(report: &SendReport) -> String {
 
 /// The same JSON with everything escaped that would steer a terminal: JSON asks that of the first 32
 /// characters only (RFC 8259, section 7).
-fn escape(json: &str) -> String {
+pub(super) fn escape(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         if steers(character) {
@@ -118,9 +120,9 @@ pub(crate) fn text(report: &SendReport) -> String {
     if report.nodes.is_empty() {
         return String::new();
     }
-    let mut rows = vec![COLUMNS.map(String::from)];
+    let mut rows = vec![COLUMNS.map(String::from).to_vec()];
     rows.extend(report.nodes.iter().map(row));
-    let mut text = aligned(&rows);
+    let mut text = aligned(&rows, NUMBERS);
     for node in &report.nodes {
         if let Some(reason) = &node.reason {
             text += &printable(&format!("{}: {reason}", node.name));
@@ -130,12 +132,12 @@ pub(crate) fn text(report: &SendReport) -> String {
     text
 }
 
-fn row(node: &NodeOutcome) -> [String; COLUMNS.len()] {
+fn row(node: &NodeOutcome) -> Vec<String> {
     let is_complete = node.state == NodeState::Complete;
     let if_known = |is_known: bool, text: String| if is_known { text } else { "-".into() };
     let seconds = format!("{:.2}", node.elapsed.as_secs_f64());
     let rate = format!("{}/s", show_bytes(rate(node.bytes, node.elapsed) as u64));
-    [
+    vec![
         printable(&node.name),
         node.state.as_str().into(),
         if_known(is_complete, show_bytes(node.bytes)),
@@ -152,8 +154,10 @@ fn limited_by(node: &NodeOutcome) -> String {
     format!("{}{apart}", node.limited_by.as_str())
 }
 
-fn aligned(rows: &[[String; COLUMNS.len()]]) -> String {
-    let mut widths = [0; COLUMNS.len()];
+/// Rows in columns; those in `numbers` stand to the right, others to the left.
+pub(super) fn aligned(rows: &[Vec<String>], numbers: Range<usize>) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let mut widths = vec![0; columns];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -161,10 +165,9 @@ fn aligned(rows: &[[String; COLUMNS.len()]]) -> String {
     }
     let mut text = String::new();
     for row in rows {
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            // Numbers to the right, words to the left.
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let padding = " ".repeat(width - cell.chars().count());
-            let is_number = (2..6).contains(&column);
+            let is_number = numbers.contains(&column);
             text += if is_number { &padding } else { "" };
             text += cell;
             text += if is_number { "" } else { &padding };
@@ -207,7 +210,7 @@ fn repaired_bytes(node: &NodeOutcome) -> u64 {
     node.repaired.saturating_mul(u64::from(SYMBOL_SIZE))
 }
 
-fn rate(bytes: u64, elapsed: Duration) -> f64 {
+pub(super) fn rate(bytes: u64, elapsed: Duration) -> f64 {
     if elapsed.is_zero() {
         0.0
     } else {
@@ -215,6 +218,6 @@ fn rate(bytes: u64, elapsed: Duration) -> f64 {
     }
 }
 
-fn round(value: f64, per: f64) -> f64 {
+pub(super) fn round(value: f64, per: f64) -> f64 {
     (value * per).round() / per
 }

@@ -34,6 +34,12 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// Whether it is the same file with the same content, as far as that can be told.
+    pub(super) fn is_same_content(&self, other: &Self) -> bool {
+        (self.device, self.inode, self.size, self.mtime)
+            == (other.device, other.inode, other.size, other.mtime)
+    }
+
     pub(super) fn new(stat: &Stat) -> Self {
         Self {
             device: stat.st_dev,
@@ -76,6 +82,39 @@ impl Root {
             Ok(_) => Ok((root, name.as_bytes().to_vec())),
             Err(error) => Err(source_error(typed, error)),
         }
+    }
+
+    /// The directory `typed` itself, whose content arrives without its name.
+    pub(super) fn open_contents(typed: &Path) -> Result<Self, SourceError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(CWD, typed, flags, Mode::empty())
+            .map_err(|error| source_error(typed, error.into()))?;
+        Ok(Self {
+            directory,
+            path: typed.to_path_buf(),
+        })
+    }
+
+    /// Whether this is the directory with that number on that device.
+    pub(super) fn is(&self, device: u64, inode: u64) -> bool {
+        let stat = rustix::fs::fstat(&self.directory);
+        stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (device, inode))
+    }
+
+    /// The names of what is in the directory.
+    pub(super) fn names(&self) -> io::Result<Vec<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(&self.directory, ".", flags, Mode::empty())?;
+        let mut names = Vec::new();
+        for item in rustix::fs::Dir::new(directory)? {
+            let item = item?;
+            let name = item.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(name.to_vec());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// `path` as a user would name it.

@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use grappe_proto::content::digest::{FileState, piece_digest};
 use grappe_proto::content::layout::{Layout, Piece};
 use grappe_proto::content::manifest::{Entry, Kind, Manifest, Terms};
+use grappe_proto::gather::plan::EntrySet;
 use grappe_proto::limits::BLOCK_SIZE;
-use grappe_proto::units::Digest;
+use grappe_proto::units::{BlockIndex, Digest};
 use rustix::fs::{Advice, FileType};
 
 use super::open_files::OpenFiles;
@@ -31,7 +32,7 @@ pub struct BlockRead {
 /// The files to send, as they were when the copy began. Shared by the threads that read.
 #[derive(Debug)]
 pub struct Source {
-    roots: Vec<Root>,
+    roots: Arc<Vec<Root>>,
     manifest: Arc<Manifest>,
     /// For each entry: the root it stands under and what it looked like.
     seen: Vec<(u32, Stamp)>,
@@ -97,18 +98,31 @@ impl Source {
         options: &SourceOptions,
         watch: &WalkWatch,
     ) -> Result<Self, SourceError> {
+        Self::of(Walk::new(paths, options, watch)?)
+    }
+
+    /// As [`Source::open_watched`], for what is in the directory `path`, which itself is no part of it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn open_contents(path: &Path, watch: &WalkWatch) -> Result<Self, SourceError> {
+        Self::of(Walk::contents(path, watch)?)
+    }
+
+    fn of(walk: Walk) -> Result<Self, SourceError> {
         let Walk {
             roots,
             manifest,
             seen,
             skipped,
             ..
-        } = Walk::new(paths, options, watch)?;
+        } = walk;
         manifest.validate()?;
         let manifest = Arc::new(manifest);
         let (open, problems) = (OpenFiles::default(), Mutex::default());
         Ok(Self {
-            roots,
+            roots: Arc::new(roots),
             manifest,
             seen,
             skipped,
@@ -142,13 +156,86 @@ impl Source {
         };
         manifest.validate()?;
         Ok(Self {
-            roots: Vec::new(),
+            roots: Arc::default(),
             manifest: Arc::new(manifest),
             seen: Vec::new(),
             skipped: Vec::new(),
             open: OpenFiles::default(),
             problems: Mutex::default(),
         })
+    }
+
+    /// The part of this source that consists of `entries`; what leads to them must be among them.
+    ///
+    /// A file that only got another name meanwhile, as when it was linked elsewhere, counts as unchanged.
+    pub fn select(&self, entries: &EntrySet) -> Self {
+        let mut seen = Vec::new();
+        let mut manifest = Manifest {
+            owners: self.manifest.owners.clone(),
+            terms: self.manifest.terms.clone(),
+            ..Manifest::default()
+        };
+        for (number, entry) in (0_u32..).zip(&self.manifest.entries) {
+            if entries.contains(BlockIndex(number)) {
+                manifest.entries.push(entry.clone());
+                seen.push(self.stamp_now(number));
+            }
+        }
+        Self {
+            roots: Arc::clone(&self.roots),
+            manifest: Arc::new(manifest),
+            seen,
+            skipped: Vec::new(),
+            open: OpenFiles::default(),
+            problems: Mutex::default(),
+        }
+    }
+
+    /// What the entry looks like now, if only the time of its last change of state is another.
+    fn stamp_now(&self, entry: u32) -> (u32, Stamp) {
+        let (root, path) = self.place(entry);
+        let (number, before) = self.seen[entry as usize];
+        let now = root.stat(path).map(|stat| Stamp::new(&stat));
+        match now {
+            Ok(now) if now.is_same_content(&before) => (number, now),
+            _ => (number, before),
+        }
+    }
+
+    /// The BLAKE3 hash of the file `entry`, if it can be read and is what the walk saw.
+    pub fn hash_file(&self, entry: u32) -> Option<Digest> {
+        let file = self.open_unchanged(entry).ok()?;
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; BLOCK_SIZE as usize];
+        let mut at = 0;
+        loop {
+            match file.read_at(&mut buffer, at) {
+                Ok(0) => break,
+                Ok(read) => {
+                    hasher.update(&buffer[..read]);
+                    at += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+        let is_whole = at == self.seen[entry as usize].1.size;
+        is_whole.then(|| Digest(*hasher.finalize().as_bytes()))
+    }
+
+    /// The file `entry`, open for reading, if it is what the walk saw.
+    pub(super) fn open_entry(&self, entry: u32) -> io::Result<File> {
+        self.open_unchanged(entry)
+            .map_err(|problem| io::Error::other(problem.reason))
+    }
+
+    /// Whether this is what is in the directory `path`, which is then all there already.
+    pub fn is_contents_of(&self, path: &Path) -> bool {
+        let Ok(there) = std::fs::metadata(path) else {
+            return false;
+        };
+        let is_it = |root: &Root| root.is(there.dev(), there.ino());
+        self.roots.first().is_some_and(is_it)
     }
 
     /// What the copy consists of.

@@ -17,6 +17,7 @@ use rustix::fs::{Dir, FileType, Stat};
 use super::filters::Filters;
 use super::metadata::{self, MODE_MASK, MODE_MASK_ALL};
 use super::root::{Root, Stamp};
+use super::staging::is_staging_name;
 use super::{Skipped, SourceError, holes};
 
 /// How a walk is watched, and ended, from another thread.
@@ -73,6 +74,8 @@ pub(super) struct Walk {
     pub(super) skipped: Vec<Skipped>,
     options: SourceOptions,
     is_root: bool,
+    /// No entry is another name of one before.
+    has_no_links: bool,
     /// Owners by their numbers, as indices into those of the manifest.
     owners: HashMap<(u32, u32), u32>,
     /// What has several names: the entry of its first one, by device and inode.
@@ -106,6 +109,35 @@ impl Walk {
                 path: paths.first().cloned().unwrap_or_default(),
                 reason: "nothing is removed at receivers, since not all of the tree is sent".into(),
             });
+        }
+        Ok(walk)
+    }
+
+    /// Walks what is in the directory `path`, which itself is no part of it. Broken-off copies in it are
+    /// left out without a word, and each of several names of a file counts as a file.
+    pub(super) fn contents(path: &Path, watch: &WalkWatch) -> Result<Self, SourceError> {
+        let mut walk = Self {
+            is_root: metadata::is_root(),
+            has_no_links: true,
+            ..Self::default()
+        };
+        let root = Root::open_contents(path)?;
+        let names = root.names().map_err(|source| SourceError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        walk.roots.push(root);
+        // Files before directories, as everywhere.
+        let is_directory = |name: &Vec<u8>| {
+            let stat = walk.root().stat(name);
+            stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+        };
+        let (directories, others): (Vec<_>, Vec<_>) = names
+            .into_iter()
+            .filter(|name| !is_staging_name(name))
+            .partition(is_directory);
+        for name in others.into_iter().chain(directories) {
+            walk.add_tree(name, watch)?;
         }
         Ok(walk)
     }
@@ -211,7 +243,7 @@ impl Walk {
 
     /// Remembers the last entry as the first name of something that has several.
     fn note_links(&mut self, stat: &Stat) {
-        if stat.st_nlink > 1 {
+        if stat.st_nlink > 1 && !self.has_no_links {
             let first = self.manifest.entries.len() as u32 - 1;
             self.linked.insert((stat.st_dev, stat.st_ino), first);
         }

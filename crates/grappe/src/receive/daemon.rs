@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use grappe_proto::receiver::Failure;
+use grappe_proto::units::SessionId;
 use grappe_proto::wire::control::Done;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Notice;
+use super::member;
 use super::memory::{Copies, Strangers};
 use super::session::{Ended, Node, take_part};
-use crate::announce::Heard;
-use crate::trust::TrustFile;
+use crate::announce::{Call, Heard};
+use crate::trust::{Role, TrustFile};
 
 /// Sessions at one time; more are heard again when one has ended.
 const SESSIONS_MAX: usize = 16;
@@ -29,6 +31,8 @@ pub(super) struct Daemon<'a> {
     node: Arc<Node>,
     trust: TrustFile,
     once: bool,
+    /// The gather that alone is taken part in.
+    only: Option<SessionId>,
     copies: Copies,
     strangers: Strangers,
     /// What threads and sessions tell.
@@ -41,6 +45,7 @@ impl<'a> Daemon<'a> {
         node: Node,
         trust: TrustFile,
         once: bool,
+        only: Option<SessionId>,
         told: mpsc::Receiver<Notice>,
         notice: &'a mut dyn FnMut(Notice),
     ) -> Self {
@@ -48,6 +53,7 @@ impl<'a> Daemon<'a> {
             node: Arc::new(node),
             trust,
             once,
+            only,
             copies: Copies::default(),
             strangers: Strangers::default(),
             told,
@@ -62,11 +68,16 @@ impl<'a> Daemon<'a> {
         mut heard: mpsc::Receiver<Heard>,
         mut stop: watch::Receiver<Option<String>>,
     ) -> Option<Outcome> {
-        let session_limit = if self.once { 1 } else { SESSIONS_MAX };
         let mut sessions: JoinSet<Ended> = JoinSet::new();
-        let mut heard_by = HashMap::new();
+        let mut heard_by: HashMap<Id, Heard> = HashMap::new();
         let mut last = None;
         loop {
+            // A gather consists of copies.
+            let gathers = heard_by.values().any(|heard| heard.call == Call::Gather);
+            let session_limit = match (self.once, gathers) {
+                (true, false) => 1,
+                _ => SESSIONS_MAX,
+            };
             tokio::select! {
                 changed = stop.changed() => {
                     if changed.is_err() || stop.borrow_and_update().is_some() {
@@ -92,12 +103,20 @@ impl<'a> Daemon<'a> {
                 heard = heard.recv(), if sessions.len() < session_limit => {
                     // Without the listening thread a daemon would only seem to be one.
                     let Some(heard) = heard else { break };
-                    if !self.is_trusted(&heard) {
+                    let is_other = heard.call == Call::Gather
+                        && self.only.is_some_and(|only| only != heard.session);
+                    let is_early = heard.call == Call::Copy && self.only.is_some() && !gathers;
+                    if is_other || is_early || !self.is_trusted(&heard) {
                         continue;
                     }
                     if let Some(claim) = self.copies.begin(&heard) {
                         let (node, stop) = (Arc::clone(&self.node), stop.clone());
-                        let task = sessions.spawn(take_part(node, heard, claim, stop));
+                        let task = match heard.call {
+                            Call::Copy => sessions.spawn(take_part(node, heard, claim, stop)),
+                            Call::Gather => {
+                                sessions.spawn(member::take_part(node, heard, claim, stop))
+                            }
+                        };
                         heard_by.insert(task.id(), heard);
                     }
                 }
@@ -114,7 +133,12 @@ impl<'a> Daemon<'a> {
 
     fn is_trusted(&mut self, heard: &Heard) -> bool {
         let role = self.trust.role_of(&heard.sender);
-        if role.is_some_and(|role| role.may_send()) {
+        // Who calls to a gather hears what everybody has, and has everybody send.
+        let wanted = |role: &Role| match heard.call {
+            Call::Copy => role.may_send(),
+            Call::Gather => role.may_send() && role.may_receive(),
+        };
+        if role.as_ref().is_some_and(wanted) {
             return true;
         }
         let (key, address) = (heard.sender, *heard.control.ip());
@@ -134,7 +158,10 @@ impl<'a> Daemon<'a> {
         self.copies.end(heard, is_over);
         // What the session told comes before its end.
         self.pass_on();
-        let notice = Notice::Ended(heard.session, result.clone());
+        let notice = match heard.call {
+            Call::Copy => Notice::Ended(heard.session, result.clone()),
+            Call::Gather => Notice::Gathered(heard.session, result.clone().map(drop)),
+        };
         match &result {
             Err(Failure::SenderGone(reason)) if !was_proved => {
                 let matter = format!("{} {reason}", heard.session);

@@ -157,6 +157,7 @@ mod tests {
 
     fn heard(host: u8) -> Heard {
         Heard {
+            call: crate::announce::Call::Copy,
             session: SessionId([1; 16]),
             sender: PublicKey::from_bytes([2; 32]),
             control: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 4_000),

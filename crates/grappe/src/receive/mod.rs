@@ -8,6 +8,7 @@ mod carrier;
 mod daemon;
 mod destination;
 mod listen;
+mod member;
 mod memory;
 mod notes;
 mod outage;
@@ -19,7 +20,7 @@ mod threads;
 mod workers;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -63,8 +64,12 @@ pub struct ReceiveOptions {
     pub network: Network,
     /// The node's name for the sender's table.
     pub name: String,
-    /// End after one session.
+    /// End after one session, or one gather.
     pub once: bool,
+    /// The directory whose content this node shares in a gather; without one it shares nothing.
+    pub share: Option<PathBuf>,
+    /// Take part in this gather alone, and end with it.
+    pub only: Option<SessionId>,
 }
 
 /// What the user is told while it happens.
@@ -78,6 +83,8 @@ pub enum Notice {
     Placed(SessionId, Vec<Vec<u8>>),
     /// A session ended.
     Ended(SessionId, Result<Done, Failure>),
+    /// A gather ended for this node.
+    Gathered(SessionId, Result<(), Failure>),
     /// A sender that is not trusted announces.
     Untrusted(PublicKey, std::net::Ipv4Addr),
     /// Something that does not stop the daemon.
@@ -97,6 +104,14 @@ pub enum ReceiveError {
         path: PathBuf,
         /// The kernel's answer.
         source: io::Error,
+    },
+    /// The directory to share cannot be shared.
+    #[error("cannot share {}: {reason}", .path.display())]
+    Share {
+        /// As the user named it.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
     },
     /// TLS cannot be set up with this key.
     #[error(transparent)]
@@ -130,9 +145,14 @@ pub fn receive(
         network,
         name,
         once,
+        share,
+        only,
     } = options;
     let system = |action| move |source| ReceiveError::System { action, source };
     let destination = Arc::new(Destination::open(&into, allowed)?);
+    if let Some(share) = &share {
+        check_share(into.path(), share)?;
+    }
     let endpoint = Endpoint::new(&identity)?;
     warm_up()?;
     let listener = Listener::join(&network).map_err(system("listen for announcements"))?;
@@ -150,11 +170,14 @@ pub fn receive(
         name,
         network,
         endpoint,
+        identity,
+        trust: trust.clone(),
+        share,
         destination,
         notes,
         left_behind: Arc::default(),
     };
-    let daemon = Daemon::new(node, trust, once, told, notice);
+    let daemon = Daemon::new(node, trust, once || only.is_some(), only, told, notice);
     let last = runtime.block_on(daemon.run(heard, stop));
     runtime.shutdown_timeout(SHUTDOWN_MAX);
     wanted.store(false, Ordering::Relaxed);
@@ -163,6 +186,23 @@ pub fn receive(
         .map_err(|_| io::Error::other("internal error: the listening thread panicked"))
         .map_err(system("hear announcements"))?;
     Ok(last)
+}
+
+/// What keeps `share` from being shared by a node that receives into `into`, if anything.
+fn check_share(into: &Path, share: &Path) -> Result<(), ReceiveError> {
+    let refused = |reason: String| ReceiveError::Share {
+        path: share.to_path_buf(),
+        reason,
+    };
+    match member::is_inside(into, share) {
+        Ok(false) if share.is_dir() => Ok(()),
+        Ok(false) => Err(refused("it is not a directory".into())),
+        Ok(true) => Err(refused(format!(
+            "{} is inside of it, and would be shared as well; receive elsewhere",
+            into.display()
+        ))),
+        Err(error) => Err(refused(error.to_string())),
+    }
 }
 
 /// Seeds the random generator, which takes the library a good part of a second on a busy machine:

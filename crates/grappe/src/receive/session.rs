@@ -2,6 +2,7 @@
 //! between the channel and the thread that drives the machine.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::threads::LeftBehind;
 use crate::announce::Heard;
 use crate::control::{ChannelReader, ChannelWriter, Endpoint};
 use crate::network::Network;
+use crate::trust::{Identity, TrustFile};
 
 /// The sender must welcome within this time.
 const WELCOME_MAX: Duration = Duration::from_secs(5);
@@ -37,6 +39,11 @@ pub(super) struct Node {
     pub(super) network: Network,
     pub(super) endpoint: Endpoint,
     pub(super) destination: Arc<Destination>,
+    /// For the turns of a gather, in which this node sends.
+    pub(super) identity: Identity,
+    pub(super) trust: TrustFile,
+    /// What it shares in a gather.
+    pub(super) share: Option<PathBuf>,
     pub(super) notes: Notes,
     pub(super) left_behind: Arc<LeftBehind>,
 }

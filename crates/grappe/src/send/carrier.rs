@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -29,8 +29,8 @@ use super::reports::listen;
 use super::survey::{Heard, Surveys};
 use super::threads::join_in_time;
 use super::transmit::{Blocks, TRAIN_PACKETS_MAX, Transmitter};
-use super::{Happening, Notice, SendError, SendOptions, SendReport, limits, random};
-use crate::announce::Announcer;
+use super::{Happening, Notice, SendError, SendOptions, SendReport, Steer, limits, random};
+use crate::announce::{Announcer, Call};
 use crate::control::Endpoint;
 
 /// Between two looks at the progress.
@@ -90,6 +90,32 @@ pub(super) struct Carrier {
     waiting_told_at: Time,
 }
 
+/// Who leads the copy while it runs.
+pub(super) struct Leader {
+    pub(super) call: Vec<Ipv4Addr>,
+    pub(super) steer: Receiver<Steer>,
+}
+
+impl Leader {
+    /// Passes on what the leader says, until one of the two is gone. Answers where to announce.
+    fn follow(self, happened: &Sender<Happening>) -> Result<Vec<String>, SendError> {
+        let (steer, happened) = (self.steer, happened.clone());
+        // It is not waited for: the leader, who may live on, ends it.
+        let passing = move || {
+            while let Ok(word) = steer.recv() {
+                if happened.send(Happening::Steer(word)).is_err() {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("steer".into())
+            .spawn(passing)
+            .map_err(SendError::system("start a thread"))?;
+        Ok(self.call.iter().map(Ipv4Addr::to_string).collect())
+    }
+}
+
 /// A receiver as the carrier knows it.
 struct Peer {
     outbox: Option<Outbox>,
@@ -104,6 +130,7 @@ impl Carrier {
         session: SessionId,
         listener: TcpListener,
         socket: Arc<MulticastSender>,
+        leader: Option<Leader>,
     ) -> Result<Self, SendError> {
         let clock = MonotonicClock::new();
         let (happened, happenings) = unbounded();
@@ -124,10 +151,19 @@ impl Carrier {
             .map_err(SendError::system("open the control port"))?
             .port();
         let network = &options.network;
-        let announcer = Announcer::new(network, &options.identity, session, control_port)
-            .map_err(SendError::system("open the announcement socket"))?;
-        let nodes = match &options.expectation {
-            Expectation::Names(names) => names.iter().cloned().collect(),
+        let announcer = Announcer::new(
+            network,
+            &options.identity,
+            Call::Copy,
+            session,
+            control_port,
+        )
+        .map_err(SendError::system("open the announcement socket"))?;
+        let is_led = leader.is_some();
+        let nodes = match (leader, &options.expectation) {
+            // Their names need not resolve.
+            (Some(leader), _) => leader.follow(&happened)?,
+            (None, Expectation::Names(names)) => names.iter().cloned().collect(),
             _ => Vec::new(),
         };
         let setup = Setup {
@@ -177,6 +213,7 @@ impl Carrier {
                 (_, straggler) => straggler,
             },
             burst_packets_max: TRAIN_PACKETS_MAX,
+            starts_when_told: is_led,
         };
         let mut machine = Machine::new(setup, now);
         if is_surveyed {
@@ -304,6 +341,8 @@ impl Carrier {
                 Some(peer) => self.machine.handle(Input::Left(*peer, reason), now),
                 None => notice(Notice::Stranger(address, &reason)),
             },
+            Happening::Steer(Steer::Start(rate)) => self.machine.handle(Input::Start(rate), now),
+            Happening::Steer(Steer::Cap(rate)) => self.machine.handle(Input::Cap(rate), now),
             Happening::Note(text) => notice(Notice::Note(&text)),
             Happening::Broken(reason) => self.machine.handle(Input::Cancel(reason), now),
         }

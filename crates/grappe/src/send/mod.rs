@@ -35,7 +35,7 @@ use grappe_proto::wire::control::ToSender;
 use self::carrier::Carrier;
 use self::control::{Connection, Outbox};
 use crate::control::ControlError;
-use crate::files::{Skipped, SourceError, SourceOptions};
+use crate::files::{Skipped, Source, SourceError, SourceOptions};
 use crate::network::Network;
 use crate::trust::{Identity, TrustFile};
 
@@ -69,6 +69,28 @@ pub struct SendOptions {
     /// Port of this node for control connections (TCP) and for reports (UDP); 0 leaves both to the
     /// kernel.
     pub control_port: u16,
+}
+
+/// A copy that is led while it runs, as it shares the links with others: a turn of a gather.
+#[derive(Debug)]
+pub struct Led {
+    /// What is sent.
+    pub source: Source,
+    /// The copy's name.
+    pub session: SessionId,
+    /// Nodes to which it is announced besides the group.
+    pub call: Vec<Ipv4Addr>,
+    /// What to do when.
+    pub steer: Receiver<Steer>,
+}
+
+/// A word of the one who leads a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steer {
+    /// Content may flow, at this rate if one is known to be right.
+    Start(Option<Rate>),
+    /// The most to send from now on.
+    Cap(Rate),
 }
 
 /// What the user is told while it happens.
@@ -211,6 +233,7 @@ enum Happening {
     Compared(Vec<u8>),
     Note(String),
     Broken(String),
+    Steer(Steer),
 }
 
 /// Sends a copy and reports what became of it.
@@ -225,28 +248,9 @@ pub fn send(
     cancel: &Receiver<String>,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<SendReport, SendError> {
-    let interface = &options.network.interface;
-    if interface.mtu < transmit::MTU_MIN {
-        return Err(SendError::Mtu {
-            name: interface.name.clone(),
-            mtu: interface.mtu,
-            needed: transmit::MTU_MIN,
-        });
-    }
-    // Before the tree is read, which may take long: a port in use is better told at once.
-    let (address, port) = (interface.address, options.control_port);
-    let listener = TcpListener::bind((address, port))
-        .map_err(|error| port_error("open the control port", address, port, error))?;
     let session = SessionId(random()?);
-    let socket = MulticastSender::open(SenderOptions {
-        interface: &options.network.interface,
-        local_port: port,
-        group: options.network.data_address(session),
-        ttl: options.network.ttl,
-        loopback: options.network.interface.is_loopback,
-        send_buffer: SEND_BUFFER,
-    })
-    .map_err(|error| port_error("open the multicast socket", address, port, error))?;
+    // Before the tree is read, which may take long: a port in use is better told at once.
+    let (listener, socket) = open_sockets(&options, session)?;
     let content = opening::open(
         options.paths.clone(),
         options.source.clone(),
@@ -260,8 +264,64 @@ pub fn send(
         session,
         listener,
         Arc::new(socket),
+        None,
     )?
     .run(cancel, notice)
+}
+
+/// Sends a copy as [`send`], but waits for [`Steer::Start`] before any content flows.
+///
+/// # Errors
+///
+/// As [`send`].
+pub fn send_led(
+    options: SendOptions,
+    led: Led,
+    cancel: &Receiver<String>,
+    notice: &mut dyn FnMut(Notice<'_>),
+) -> Result<SendReport, SendError> {
+    let (listener, socket) = open_sockets(&options, led.session)?;
+    let content = opening::lay_out(led.source)?;
+    let leader = carrier::Leader {
+        call: led.call,
+        steer: led.steer,
+    };
+    Carrier::start(
+        options,
+        Arc::new(content),
+        led.session,
+        listener,
+        Arc::new(socket),
+        Some(leader),
+    )?
+    .run(cancel, notice)
+}
+
+fn open_sockets(
+    options: &SendOptions,
+    session: SessionId,
+) -> Result<(TcpListener, MulticastSender), SendError> {
+    let interface = &options.network.interface;
+    if interface.mtu < transmit::MTU_MIN {
+        return Err(SendError::Mtu {
+            name: interface.name.clone(),
+            mtu: interface.mtu,
+            needed: transmit::MTU_MIN,
+        });
+    }
+    let (address, port) = (interface.address, options.control_port);
+    let listener = TcpListener::bind((address, port))
+        .map_err(|error| port_error("open the control port", address, port, error))?;
+    let socket = MulticastSender::open(SenderOptions {
+        interface: &options.network.interface,
+        local_port: port,
+        group: options.network.data_address(session),
+        ttl: options.network.ttl,
+        loopback: options.network.interface.is_loopback,
+        send_buffer: SEND_BUFFER,
+    })
+    .map_err(|error| port_error("open the multicast socket", address, port, error))?;
+    Ok((listener, socket))
 }
 
 fn port_error(action: &'static str, address: Ipv4Addr, port: u16, error: io::Error) -> SendError {

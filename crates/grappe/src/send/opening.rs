@@ -95,7 +95,7 @@ fn walk<T: Send + 'static>(
     }
 }
 
-fn lay_out(source: Source) -> Result<Content, SendError> {
+pub(super) fn lay_out(source: Source) -> Result<Content, SendError> {
     let manifest = source.manifest();
     let manifest_bytes = manifest.encode();
     let laid = Laid::new(manifest, manifest_bytes.len() as u64, |_| true)?;

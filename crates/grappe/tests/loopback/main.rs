@@ -8,6 +8,7 @@ mod copying;
 mod deaths;
 mod demo;
 mod directories;
+mod gather;
 mod joining;
 mod keys;
 mod kills;

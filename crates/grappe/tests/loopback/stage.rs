@@ -124,7 +124,8 @@ impl Stage {
         command
     }
 
-    fn network(&self) -> [String; 6] {
+    /// The flags by which this stage is a network of its own.
+    pub(crate) fn network(&self) -> [String; 6] {
         [
             "--interface",
             "lo",

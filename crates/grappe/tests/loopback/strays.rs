@@ -59,6 +59,7 @@ fn announcement(identity: &Identity, session: u8, control_port: u16) -> Vec<u8> 
     let sender = *identity.public().as_bytes();
     let session = SessionId([session; 16]);
     let mut packet = Announcement {
+        call: grappe_proto::wire::announce::Call::Copy,
         session,
         sender,
         control_port,

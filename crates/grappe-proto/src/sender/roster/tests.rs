@@ -28,6 +28,7 @@ impl Session {
             rate: RateLimits::default(),
             straggler: Straggler::Wait,
             burst_packets_max: 16,
+            starts_when_told: false,
         };
         Self {
             machine: Sender::new(setup, Time::ZERO),
@@ -104,4 +105,45 @@ fn who_joined_and_left_again_has_joined() {
     let left = Input::Left(peer, "closed its connection".into());
     session.machine.handle(left, Time::ZERO);
     assert!(line(&session.end(), "node").joined);
+}
+
+#[test]
+fn content_that_is_to_wait_flows_when_told_and_nobody_is_given_up_meanwhile() {
+    let mut session = Session::new(Expectation::Count(1));
+    session.machine.setup.starts_when_told = true;
+    session.machine.start = crate::sender::Start::Awaited;
+    let peer = session.greet("node1");
+    let buffer_bytes = 1 << 20;
+    session.say(peer, ToSender::Joined { buffer_bytes });
+    let have = crate::content::block_set::BlockSet::new();
+    let events = |session: &mut Session, now: Time| {
+        let mut events = Vec::new();
+        loop {
+            match session.machine.poll(now) {
+                Output::Wait(_) => return events,
+                Output::Event(event) => events.push(event),
+                Output::Finished(_) => panic!("it is not over"),
+                _ => {}
+            }
+        }
+    };
+    let _started = events(&mut session, Time::ZERO);
+    session.say(peer, ToSender::Ready { turn: 0, have });
+    assert_eq!(events(&mut session, Time::ZERO), [Event::Prepared(1)]);
+    for seconds in 1..100 {
+        let now = Time::ZERO + Duration::from_secs(seconds);
+        // Reports and beats go on; only storing does not.
+        for peer in &mut session.machine.peers {
+            (peer.heard_at, peer.hearing_at) = (now, now);
+        }
+        assert_eq!(events(&mut session, now), [], "after {seconds} s");
+    }
+    let rate = crate::units::Rate::from_bytes_per_second(5_000_000);
+    let now = Time::ZERO + Duration::from_secs(100);
+    session.machine.handle(Input::Start(Some(rate)), now);
+    assert_eq!(events(&mut session, now), [Event::SentOnce], "it is empty");
+    assert_eq!(session.machine.progress().allowed, 5_000_000);
+    let cap = crate::units::Rate::from_bytes_per_second(1_000_000);
+    session.machine.handle(Input::Cap(cap), now);
+    assert_eq!(session.machine.progress().allowed, 1_000_000);
 }

@@ -1,0 +1,468 @@
+//! When turns run and how fast: the coordinator's machine while content flows.
+//!
+//! A few senders send all at once, each with its share of the links; many send one after the other, the
+//! next being prepared meanwhile and beginning when the one before has sent everything once. The first
+//! sender begins alone and finds out what the links carry.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::coordinator::{Coordinator, Event};
+use super::plan::{Turn, with_parents};
+use super::shares::divide;
+use crate::units::{Rate, Time};
+use crate::wire::gather::{ToMember, TurnProgress};
+
+/// So many turns run at once: each is a session at every node, of which a receiver takes 16. With more
+/// senders than these, one after the other loses less than 8 % to its own turn's idle link.
+const AT_ONCE_MAX: usize = 12;
+
+/// Turns prepared ahead of the one that runs, when they run one after the other.
+const AHEAD: usize = 2;
+
+/// The first sender looks for the links' rate for so long at most: a rate that doubles every 15 ms has
+/// met its bound long before.
+const LOOK_MAX: Duration = Duration::from_millis(400);
+
+/// Others wait so long for the turns to be prepared before the first begins without them.
+const PREPARE_MAX: Duration = Duration::from_secs(3);
+
+/// Of the rate at which packets got lost, so much is used at first.
+const USED: f64 = 0.985;
+
+/// How often the shares are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often the links' rate may be raised, and lowered.
+const RAISE_EVERY: Duration = Duration::from_millis(300);
+const LOWER_EVERY: Duration = Duration::from_millis(250);
+
+/// A raise near the rate at which something got lost last; elsewhere each is twice the one before, up to
+/// the most.
+const RAISE: f64 = 0.005;
+const RAISE_MOST: f64 = 0.16;
+const NEAR: std::ops::Range<f64> = 0.95..1.05;
+
+/// What one cut leaves, below what came through: the queue must drain.
+const LOWER: f64 = 0.97;
+const LOWER_MOST: f64 = 0.3;
+const BELOW: f64 = 0.01;
+
+/// Senders that may send less than so much of their shares have met losses.
+const HELD_BACK: f64 = 0.93;
+
+/// More repairs than the links' own losses cost, as a share of all packets, mean a full queue.
+const EXCESS: f64 = 0.015;
+
+/// What remains of losses after a cut when they are the links' own.
+const REMAINS: f64 = 0.7;
+const AT_SHARE: f64 = 0.985;
+
+/// A share that differs by less is not worth a message.
+const WORTH: f64 = 0.03;
+
+/// A turn on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) turn: Turn,
+    pub(super) state: State,
+    pub(super) attempt: u32,
+    /// State and reason for each receiver, as the sender told them.
+    pub(super) results: BTreeMap<usize, (u8, Option<String>)>,
+    /// Not prepared before.
+    from: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    /// The sender does not know of it.
+    Waiting,
+    /// Receivers join and prepare.
+    Preparing,
+    /// Content may flow.
+    Prepared,
+    /// Content flows.
+    Flowing(Flowing),
+    /// All content was sent once.
+    Sent,
+    /// Over.
+    Over,
+}
+
+/// How a turn flows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Flowing {
+    progress: TurnProgress,
+    /// What it was told last.
+    cap: Option<Rate>,
+    since: Time,
+    /// It reported since it was told.
+    has_reported: bool,
+    /// The share of repairs among the packets between its last two reports.
+    loss: f64,
+}
+
+impl Run {
+    pub(super) fn new(turn: Turn, attempt: u32, from: Time) -> Self {
+        Self {
+            turn,
+            state: State::Waiting,
+            attempt,
+            results: BTreeMap::new(),
+            from,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    pub(super) fn note(&mut self, progress: TurnProgress) {
+        if let State::Flowing(flowing) = &mut self.state {
+            let packets = progress.packets.saturating_sub(flowing.progress.packets);
+            let repairs = progress.repairs.saturating_sub(flowing.progress.repairs);
+            flowing.loss = repairs as f64 / packets.max(1) as f64;
+            flowing.progress = progress;
+            flowing.has_reported = true;
+        }
+    }
+
+    /// Bytes still to be sent once.
+    pub(super) fn left(&self) -> u64 {
+        match &self.state {
+            State::Flowing(flowing) => flowing.progress.left.min(self.turn.bytes),
+            State::Sent | State::Over => 0,
+            _ => self.turn.bytes,
+        }
+    }
+
+    fn flowing(&self) -> Option<&Flowing> {
+        match &self.state {
+            State::Flowing(flowing) => Some(flowing),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of the links.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links {
+    /// The user's bound.
+    most: Option<Rate>,
+    /// What is divided among the senders.
+    used: Option<Rate>,
+    /// The most of which all came through.
+    proven: Option<Rate>,
+    /// Repairs that the links' own losses cost, as a share of all packets.
+    own_loss: f64,
+    /// What was used before the last cut, and the losses then.
+    cut: Option<(Rate, f64)>,
+    /// What was used when something got lost last.
+    knee: Option<Rate>,
+    /// The last raise.
+    step: f64,
+    all_at_once: bool,
+    /// Shares must be looked at, as a turn began or ended.
+    pub(super) changed: bool,
+    looked_at: Time,
+    raised_at: Time,
+    lowered_at: Time,
+    began_at: Time,
+}
+
+impl Links {
+    pub(super) const fn new(most: Option<Rate>, now: Time) -> Self {
+        Self {
+            most,
+            used: None,
+            proven: None,
+            own_loss: 0.0,
+            cut: None,
+            knee: None,
+            step: RAISE,
+            all_at_once: false,
+            changed: false,
+            looked_at: now,
+            raised_at: now,
+            lowered_at: now,
+            began_at: now,
+        }
+    }
+
+    pub(super) const fn all_at_once(&mut self, turns: usize) {
+        self.all_at_once = turns <= AT_ONCE_MAX;
+    }
+
+    pub(super) fn measured(&self) -> Option<Rate> {
+        self.proven.or(self.used)
+    }
+
+    /// Uses more, as all of what is used comes through.
+    fn raise(&mut self, used: Rate, now: Time) {
+        let is_near = self.knee.is_some_and(|knee| {
+            let share = used.bytes_per_second() as f64 / knee.bytes_per_second() as f64;
+            NEAR.contains(&share)
+        });
+        self.step = if is_near {
+            RAISE
+        } else {
+            (self.step * 2.0).min(RAISE_MOST)
+        };
+        self.proven = self.proven.max(Some(used));
+        self.cut = None;
+        self.used = Some(self.bounded(used.scaled(1.0 + self.step)));
+        self.raised_at = now;
+    }
+
+    /// Uses less, as only `carried` of it came through. Losses that a cut did not take away are the links'
+    /// own, and what was used before comes back.
+    fn lower(&mut self, used: Rate, carried: f64, loss: f64, now: Time) {
+        (self.lowered_at, self.raised_at) = (now, now);
+        self.step = RAISE;
+        match self.cut.take() {
+            Some((before, lost)) if loss > lost * REMAINS && loss > self.own_loss + EXCESS => {
+                self.own_loss = loss;
+                self.used = Some(before);
+            }
+            _ => {
+                self.cut = Some((used, loss));
+                self.knee = Some(used.scaled(carried));
+                self.used = Some(used.scaled((carried - BELOW).clamp(LOWER_MOST, LOWER)));
+            }
+        }
+    }
+
+    fn bounded(&self, rate: Rate) -> Rate {
+        self.most.map_or(rate, |most| rate.min(most))
+    }
+}
+
+impl Coordinator {
+    /// Prepares turns, starts them, and divides the links.
+    pub(super) fn flow(&mut self, now: Time) {
+        self.prepare(now);
+        self.measure(now);
+        self.start(now);
+        if self.links.changed || now.since(self.links.looked_at) >= LOOK {
+            self.links.changed = false;
+            self.links.looked_at = now;
+            self.adapt(now);
+            self.divide();
+        }
+    }
+
+    pub(super) fn flow_wakes_at(&self, now: Time) -> Time {
+        let is_busy = self.runs.iter().any(|run| !run.is_over());
+        if is_busy { now + LOOK } else { Time::NEVER }
+    }
+
+    fn prepare(&mut self, now: Time) {
+        let room = if self.links.all_at_once {
+            AT_ONCE_MAX
+        } else {
+            1 + AHEAD
+        };
+        let is_busy = |run: &Run| !matches!(run.state, State::Waiting | State::Over | State::Sent);
+        let mut busy = self.runs.iter().filter(|run| is_busy(run)).count();
+        for number in 0..self.runs.len() {
+            let Some(run) = self.runs.get(number) else {
+                return;
+            };
+            if run.state != State::Waiting || now < run.from {
+                continue;
+            }
+            if busy >= room {
+                return;
+            }
+            busy += 1;
+            if self.links.began_at < run.from || self.began_at.is_none() {
+                self.links.began_at = now;
+            }
+            let turn = run.turn.clone();
+            self.prepare_turn(number, &turn);
+        }
+    }
+
+    fn prepare_turn(&mut self, number: usize, turn: &Turn) {
+        let sender = self
+            .members
+            .get(turn.sender)
+            .and_then(|it| self.nodes.get(*it));
+        let entries = sender.map(|node| with_parents(&node.entries, &turn.entries));
+        let receivers = self.receivers_of(turn);
+        let number_on_wire = u32::try_from(number).unwrap_or(u32::MAX);
+        self.tell_entries(turn.sender, &entries.unwrap_or_default());
+        let session = session_of(&self.setup.gather, number_on_wire);
+        self.tell_member(
+            turn.sender,
+            ToMember::Prepare {
+                turn: number_on_wire,
+                session,
+                receivers,
+            },
+        );
+        if let Some(run) = self.runs.get_mut(number) {
+            run.state = State::Preparing;
+        }
+    }
+
+    /// Learns from the first sender what the links carry.
+    fn measure(&mut self, now: Time) {
+        if self.links.used.is_some() {
+            return;
+        }
+        let found = self.runs.iter().find_map(|run| {
+            let flowing = run.flowing()?;
+            let has_waited = now.since(flowing.since) >= LOOK_MAX && flowing.progress.rate > 0;
+            let has_met = flowing.progress.knee > 0 || has_waited;
+            let seen = match flowing.progress.knee {
+                0 => flowing.progress.rate,
+                knee => knee.min(flowing.progress.allowed),
+            };
+            let seen = Rate::from_bytes_per_second(seen);
+            has_met.then_some((seen, flowing.progress.knee > 0))
+        });
+        let Some((found, is_knee)) = found else {
+            return;
+        };
+        let measured = self.links.bounded(found);
+        self.links.knee = is_knee.then_some(found);
+        self.links.used = Some(measured.scaled(USED));
+        (self.links.raised_at, self.links.lowered_at) = (now, now);
+        self.links.changed = true;
+        self.event(Event::Measured(measured));
+    }
+
+    fn start(&mut self, now: Time) {
+        let flowing = self
+            .runs
+            .iter()
+            .filter(|run| run.flowing().is_some())
+            .count();
+        let is_preparing = |run: &Run| run.state == State::Preparing;
+        let may_begin = match (self.links.used, self.links.all_at_once) {
+            // Somebody must find out what the links carry, undisturbed.
+            (None, _) => {
+                let is_patient = now.since(self.links.began_at) < PREPARE_MAX;
+                let waits = is_patient && self.runs.iter().any(is_preparing);
+                usize::from(flowing == 0 && !waits)
+            }
+            (Some(_), true) => AT_ONCE_MAX,
+            (Some(_), false) => usize::from(flowing == 0),
+        };
+        for _ in 0..may_begin {
+            let prepared = self.runs.iter().enumerate();
+            let prepared = prepared.filter(|(_, run)| run.state == State::Prepared);
+            let Some((number, _)) = prepared.max_by_key(|(_, run)| run.turn.bytes) else {
+                return;
+            };
+            self.start_turn(number, now);
+        }
+    }
+
+    fn start_turn(&mut self, number: usize, now: Time) {
+        let rate = self.links.used;
+        let Some(run) = self.runs.get_mut(number) else {
+            return;
+        };
+        run.state = State::Flowing(Flowing {
+            progress: TurnProgress {
+                left: run.turn.bytes,
+                ..TurnProgress::default()
+            },
+            cap: None,
+            since: now,
+            has_reported: false,
+            loss: 0.0,
+        });
+        let sender = run.turn.sender;
+        let turn = u32::try_from(number).unwrap_or(u32::MAX);
+        self.began_at.get_or_insert(now);
+        self.links.changed = true;
+        let name = self.name_of(sender);
+        self.event(Event::Flowing(name));
+        // Where all begin at once, each gets its share before it begins.
+        if rate.is_some() {
+            self.divide();
+        } else if let Some(most) = self.links.most {
+            let rate = most.bytes_per_second();
+            self.tell_member(sender, ToMember::Cap { turn, rate });
+        }
+        let cap = self.runs.get(number).and_then(|run| run.flowing()?.cap);
+        let rate = rate.map(|rate| cap.unwrap_or(rate).bytes_per_second());
+        self.tell_member(sender, ToMember::Start { turn, rate });
+    }
+
+    /// Follows the links: raises what is used while nothing gets lost, lowers it when something does.
+    fn adapt(&mut self, now: Time) {
+        let Some(used) = self.links.used else { return };
+        let (mut caps, mut allowed, mut lost, mut least) = (0.0, 0.0, 0.0, f64::INFINITY);
+        for flowing in self.runs.iter().filter_map(Run::flowing) {
+            let Some(cap) = flowing.cap.filter(|_| flowing.has_reported) else {
+                continue;
+            };
+            let cap = cap.bytes_per_second() as f64;
+            let may = flowing.progress.allowed as f64;
+            caps += cap;
+            allowed += may;
+            lost += flowing.loss * cap;
+            least = least.min(may / cap);
+        }
+        if caps == 0.0 {
+            return;
+        }
+        let (share, loss) = (allowed / caps, lost / caps);
+        let excess = (loss - self.links.own_loss).max(0.0);
+        if excess > EXCESS || share < HELD_BACK {
+            if now.since(self.links.lowered_at) >= LOWER_EVERY {
+                self.links.lower(used, share.min(1.0 - excess), loss, now);
+            }
+        } else if least >= AT_SHARE && now.since(self.links.raised_at) >= RAISE_EVERY {
+            self.links.raise(used, now);
+        }
+    }
+
+    /// Tells each sender its share, where it changed.
+    fn divide(&mut self) {
+        let Some(used) = self.links.used else { return };
+        let flowing: Vec<usize> = (0..self.runs.len())
+            .filter(|number| {
+                self.runs
+                    .get(*number)
+                    .is_some_and(|it| it.flowing().is_some())
+            })
+            .collect();
+        let runs = flowing.iter().filter_map(|number| self.runs.get(*number));
+        let (senders, left): (Vec<usize>, Vec<u64>) =
+            runs.map(|run| (run.turn.sender, run.left())).unzip();
+        let does_anybody_listen = self.present().any(|(rank, _)| !senders.contains(&rank));
+        let shares = divide(used, &left, does_anybody_listen);
+        for ((number, sender), share) in flowing.into_iter().zip(senders).zip(shares) {
+            let Some(State::Flowing(flowing)) = self.runs.get_mut(number).map(|run| &mut run.state)
+            else {
+                continue;
+            };
+            let is_worth = flowing.cap.is_none_or(|cap| {
+                let (cap, share) = (cap.bytes_per_second(), share.bytes_per_second());
+                cap.abs_diff(share) as f64 > cap as f64 * WORTH
+            });
+            if is_worth {
+                flowing.cap = Some(share);
+                flowing.has_reported = false;
+                let turn = u32::try_from(number).unwrap_or(u32::MAX);
+                let rate = share.bytes_per_second();
+                self.tell_member(sender, ToMember::Cap { turn, rate });
+            }
+        }
+    }
+}
+
+/// The name of the copy of turn `number`: as random as the gather's own.
+fn session_of(gather: &[u8; 16], number: u32) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"grappe gather turn");
+    hasher.update(gather).update(&number.to_be_bytes());
+    let mut session = [0; 16];
+    hasher.finalize_xof().fill(&mut session);
+    session
+}

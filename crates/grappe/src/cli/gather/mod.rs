@@ -1,0 +1,305 @@
+//! `grappe gather`: what each node has, to all of them.
+
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use grappe::gather::{
+    ConflictRule, Event, GatherOptions, GatherReport, MemberState, Notice, OwnNode, gather,
+};
+use grappe::nodeset::NodeSet;
+use grappe_proto::limits::PEERS_MAX;
+use grappe_proto::session::Expectation;
+use grappe_proto::units::Rate;
+
+use super::error::{CommandError, INCOMPLETE, NOBODY, say};
+use super::key::host_name;
+use super::network::NodeArguments;
+use super::size::{parse_duration, parse_rate, show_bytes};
+use super::{receive, signals};
+
+/// Conflicts that are named one by one; the rest is counted.
+const CONFLICTS_SHOWN: usize = 20;
+
+/// Between two lines of progress.
+const LINE_INTERVAL: Duration = Duration::from_secs(3);
+
+/// What follows the flags in the help.
+const AFTER_HELP: &str = "\
+Each node runs `grappe receive --into DIR --share PART`; PART/x/y arrives as DIR/x/y everywhere, and \
+stands in the node's own DIR as well, cloned, linked or copied.
+
+Exit code: 0 every node has everything; 1 some lack something, or nodes had different things under one \
+path, or it was broken off; 2 usage or configuration; 3 nobody joined.
+
+The object of --json: gather, bytes, files, seconds, bound_bytes, link_rate, bound_seconds, percent, nodes \
+(each with name, state, part_bytes, received_bytes, seconds, rate, repaired, limited_by, lacks, reason), \
+conflicts (path, nodes, winner), skipped, missing, cancelled. It is printed with exit codes 0, 1 and 3.";
+
+/// Bring what each node has to all of them
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// This node's part, which makes it one of the nodes
+    #[arg(value_name = "DIR", requires = "into")]
+    share: Option<PathBuf>,
+    /// Directory of this node that everything arrives in
+    #[arg(long, value_name = "DIR2", requires = "share")]
+    into: Option<PathBuf>,
+    /// This node's name in the table [default: the host's name]
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    node: NodeArguments,
+    /// Wait for this many other nodes
+    #[arg(long, value_name = "N", conflicts_with = "nodes", value_parser = clap::value_parser!(u16).range(1..=PEERS_MAX as i64))]
+    expect: Option<u16>,
+    /// Gather from these nodes and wait for all of them: node[01-16,20]
+    #[arg(long, value_name = "NODESET")]
+    nodes: Option<String>,
+    /// How long to wait for nodes; all being there, it starts at once
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    wait: Duration,
+    /// Different things under one path: fail, before anything travels; newest, the last modified wins;
+    /// by-node, that of the node whose name comes first
+    #[arg(long, value_enum, value_name = "RULE", default_value = "fail")]
+    conflict: Rule,
+    /// Let at most this much reach a node: 900mbit, 80MB/s [default: as much as network and nodes take]
+    #[arg(long, value_parser = parse_rate)]
+    rate: Option<Rate>,
+    /// TCP port of this node that the others connect to; to open in a firewall [default: any free one]
+    #[arg(long, value_name = "PORT")]
+    control_port: Option<u16>,
+    /// Print one JSON object on standard output at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// The choices of `--conflict`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rule {
+    Fail,
+    Newest,
+    ByNode,
+}
+
+impl From<Rule> for ConflictRule {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::Fail => Self::Fail,
+            Rule::Newest => Self::Newest,
+            Rule::ByNode => Self::ByNode,
+        }
+    }
+}
+
+/// Runs `grappe gather`.
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
+    let expectation = expectation(&arguments)?;
+    let (identity, trust) = arguments.node.identity()?;
+    let network = arguments.node.network()?;
+    let interface = format!("{} ({})", network.interface.name, network.interface.address);
+    let (cancel, cancelled) = crossbeam_channel::bounded(1);
+    signals::watch(arguments.node.until_eof, move |signal| {
+        let _told_already = cancel.try_send(format!("stopped by {signal}"));
+    })?;
+    let own = arguments
+        .share
+        .zip(arguments.into)
+        .map(|(share, into)| OwnNode {
+            share,
+            into,
+            name: arguments.name.unwrap_or_else(host_name),
+        });
+    let others = expectation
+        .count()
+        .map_or_else(|| "nodes".into(), |count| format!("{count} other node(s)"));
+    let mut display = Display {
+        terms: format!(
+            "on {interface}; waiting up to {:.1} s for {others}",
+            arguments.wait.as_secs_f64()
+        ),
+        told: None,
+        conflicts: 0,
+    };
+    let options = GatherOptions {
+        identity,
+        trust,
+        network,
+        expectation,
+        wait: arguments.wait,
+        rule: arguments.conflict.into(),
+        rate: arguments.rate,
+        control_port: arguments.control_port.unwrap_or(0),
+        own,
+    };
+    let report = gather(options, &cancelled, &mut |notice| display.show(&notice))?;
+    display.finish();
+    Ok(conclude(&report, &interface, arguments.json))
+}
+
+fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
+    match (&arguments.nodes, arguments.expect) {
+        (Some(nodes), _) => {
+            let nodes = NodeSet::parse(nodes)
+                .map_err(|error| CommandError::usage(format_args!("--nodes {nodes}: {error}")))?;
+            match nodes.len() {
+                0 => Err(CommandError::usage("--nodes names no node")),
+                1..=PEERS_MAX => Ok(Expectation::Names(nodes.iter().map(String::from).collect())),
+                more => Err(CommandError::usage(format_args!(
+                    "--nodes names {more} nodes; {PEERS_MAX} at most take part in a gather"
+                ))),
+            }
+        }
+        (None, Some(count)) => Ok(Expectation::Count(count.into())),
+        (None, None) => Ok(Expectation::Anybody),
+    }
+}
+
+/// What is said while it happens.
+struct Display {
+    terms: String,
+    /// When progress was told last.
+    told: Option<Instant>,
+    conflicts: usize,
+}
+
+impl Display {
+    fn show(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Announced(gather) => say(format_args!("gather {gather} {}", self.terms)),
+            Notice::Event(event) => self.event(event),
+            Notice::Stranger(address, reason) => {
+                say(format_args!("turned away: {}: {reason}", address.ip()));
+            }
+            Notice::Progress(left, total) => self.progress(*left, *total),
+            Notice::Member(told) => receive::show(told, "this node"),
+            Notice::Note(text) => say(format_args!("note: {text}")),
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Joined(name) => say(format_args!("joined: {name}")),
+            Event::Refused(name, reason) => say(format_args!("refused: {name}: {reason}")),
+            Event::Began(nodes) => say(format_args!("{nodes} node(s) take part")),
+            Event::Comparing(files) => say(format_args!(
+                "comparing the content of {files} file(s) that several nodes have"
+            )),
+            Event::Conflict(path, nodes, winner) => self.conflict(path, nodes, winner.as_deref()),
+            Event::Planned {
+                bytes,
+                files,
+                bound_bytes,
+                senders,
+            } => say(format_args!(
+                "{} in {files} file(s) to every node, {senders} of them sending; the node with the \
+                 smallest part lacks {}",
+                show_bytes(*bytes),
+                show_bytes(*bound_bytes)
+            )),
+            Event::Flowing(name) => say(format_args!("sending: {name}")),
+            Event::Measured(rate) => say(format_args!(
+                "the links carry {}/s",
+                show_bytes(rate.bytes_per_second())
+            )),
+            Event::Sent(name) => say(format_args!("sent: {name}")),
+            Event::Unsent(name, reason) => say(format_args!("not sent: {name}: {reason}")),
+            Event::Gone(name, reason) => say(format_args!("gone: {name}: {reason}")),
+        }
+    }
+
+    fn conflict(&mut self, path: &[u8], nodes: &[String], winner: Option<&str>) {
+        self.conflicts += 1;
+        if self.conflicts > CONFLICTS_SHOWN {
+            return;
+        }
+        let path = String::from_utf8_lossy(path);
+        let taken =
+            winner.map_or_else(String::new, |winner| format!("; that of {winner} is taken"));
+        say(format_args!(
+            "conflict: {path} differs at {}{taken}",
+            nodes.join(", ")
+        ));
+    }
+
+    fn progress(&mut self, left: u64, total: u64) {
+        let now = Instant::now();
+        let is_due = self.told.is_none_or(|told| now - told >= LINE_INTERVAL);
+        if total == 0 || left == 0 || !is_due {
+            return;
+        }
+        if self.told.is_some() {
+            let percent = (total - left.min(total)) as f64 * 100.0 / total as f64;
+            say(format_args!("{percent:.0} %, {} to go", show_bytes(left)));
+        }
+        self.told = Some(now);
+    }
+
+    fn finish(&self) {
+        let more = self.conflicts.saturating_sub(CONFLICTS_SHOWN);
+        if more > 0 {
+            say(format_args!("and {more} more conflict(s)"));
+        }
+    }
+}
+
+/// Prints the result and chooses the exit code.
+fn conclude(report: &GatherReport, interface: &str, json: bool) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    // A reader that went away is no reason to fail what is done.
+    let _closed = if json {
+        writeln!(out, "{}", table::json(report))
+    } else {
+        out.write_all(table::text(report).as_bytes())
+    };
+    drop(out);
+    let summary = &report.summary;
+    if let Some(reason) = &summary.cancelled {
+        say(format_args!("the gather was broken off: {reason}"));
+        let undecided = summary
+            .conflicts
+            .iter()
+            .any(|(.., winner)| winner.is_none());
+        if undecided {
+            say(format_args!(
+                "hint: --conflict newest or by-node decides for files; a file and a directory under one \
+                 path cannot both be had"
+            ));
+        }
+        return ExitCode::from(INCOMPLETE);
+    }
+    let came = |state: MemberState| state != MemberState::Absent;
+    if !summary.nodes.iter().any(|node| came(node.state)) {
+        say(format_args!("error: nobody joined"));
+        say(format_args!(
+            "It was announced on {interface}. Nodes take part that run `grappe receive --into DIR --share \
+             PART` and trust this node's key; `grappe send` says what else may be the cause"
+        ));
+        return ExitCode::from(NOBODY);
+    }
+    if summary.missing > 0 {
+        say(format_args!(
+            "{} expected node(s) did not join",
+            summary.missing
+        ));
+    }
+    if summary.skipped > 0 {
+        say(format_args!(
+            "{} file(s) could not be read or changed meanwhile; their nodes say which",
+            summary.skipped
+        ));
+    }
+    say(format_args!("{}", table::summary(report)));
+    let mut nodes = summary.nodes.iter();
+    let is_complete = nodes.all(|node| node.state == MemberState::Complete);
+    if is_complete && summary.missing == 0 && summary.skipped == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INCOMPLETE)
+    }
+}
