@@ -91,6 +91,14 @@ impl Grappe {
         command
     }
 
+    /// `grappe gather` on a node that takes no part itself, of so many nodes, with its report as JSON.
+    #[must_use]
+    pub fn gather(&self, node: &Node, nodes: u8) -> Command {
+        let mut command = self.command(node, "gather");
+        command.args(["--expect", &nodes.to_string(), "--json"]);
+        command
+    }
+
     fn command(&self, node: &Node, verb: &str) -> Command {
         let mut command = node.command(&self.binary.to_string_lossy());
         command

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod content;
+pub mod gather;
 pub mod grappe;
 pub mod inject;
 pub mod leftovers;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use lab::bench::{self, Case, Settings};
 use lab::net::Cluster;
-use lab::{inject, leftovers, limit, tree};
+use lab::{gather, inject, leftovers, limit, tree};
 
 /// A cluster of network namespaces on this machine, to test and measure copying on. Needs root.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Bench(BenchArguments),
     /// Measure what copies of trees cost that are mostly there, sparse, or very many files.
     Tree(TreeArguments),
+    /// Measure gathers, in which every node has a part and needs all, in the same way.
+    Gather(GatherArguments),
     /// List the cases of the catalog; `*` marks those measured when none is given.
     Cases,
     /// Say whether a cluster can be built here, and if not, why (exit code 1).
@@ -100,10 +102,30 @@ struct BenchArguments {
     chart: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct GatherArguments {
+    /// 4x256m, 8x128m, unequal, common or smoke; may be given several times [default: the first four]
+    #[arg(long = "case", value_name = "NAME")]
+    cases: Vec<gather::Case>,
+    /// Rounds for grappe; the table has their median.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Rounds for the other tools.
+    #[arg(long, default_value_t = 1)]
+    peer_runs: usize,
+    /// ours, uftp, rsync, bittorrent, separated by commas [default: all].
+    #[arg(long, value_delimiter = ',')]
+    tools: Vec<String>,
+    /// Write every single run as JSON to FILE, beside the tables.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Bench(arguments) => bench(arguments)?,
         Command::Tree(arguments) => tree(arguments)?,
+        Command::Gather(arguments) => gathers(arguments)?,
         Command::Cases => list_cases(),
         Command::Ready => return Ok(ready()),
         Command::Clean => {
@@ -187,6 +209,28 @@ fn bench(arguments: BenchArguments) -> Result<()> {
     }
     if let Some(path) = &arguments.chart {
         write(path, &bench::svg(&results))?;
+    }
+    Ok(())
+}
+
+fn gathers(arguments: GatherArguments) -> Result<()> {
+    let mut cases = arguments.cases;
+    if cases.is_empty() {
+        let published = gather::names().iter().take(4);
+        cases = published.map(|name| name.parse()).collect::<Result<_>>()?;
+    }
+    let settings = gather::Settings {
+        cases,
+        runs: arguments.runs,
+        peer_runs: arguments.peer_runs.min(arguments.runs),
+        tools: arguments.tools,
+    };
+    let results = gather::measure(&settings, |line| eprintln!("{line}"))?;
+    let command: Vec<_> = env::args().skip(1).collect();
+    let page = gather::markdown(&results);
+    println!("`lab {}`\n\n{page}", command.join(" "));
+    if let Some(path) = &arguments.json {
+        write(path, &serde_json::to_string_pretty(&results)?)?;
     }
     Ok(())
 }

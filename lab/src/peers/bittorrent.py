@@ -2,6 +2,8 @@
 #
 #   bittorrent.py create FILE TORRENT
 #   bittorrent.py seed|get NUMBER NODES TORRENT FOLDER     prints `done` when complete, runs until killed
+#   bittorrent.py share NUMBER NODES OWN INTO TORRENT...   the same for many torrents, of which that of
+#                                                          this number is seeded from the folder OWN
 #
 # Not a client for anything but the lab: addresses are those that the lab gives its nodes.
 import os
@@ -69,7 +71,34 @@ def run(is_seed, number, nodes, torrent, folder):
         time.sleep(POLL_SECONDS)
 
 
+def share(number, nodes, own, into, torrents):
+    here = session(number)
+    handles = []
+    for owner, torrent in enumerate(torrents, 1):
+        parameters = libtorrent.add_torrent_params()
+        parameters.ti = libtorrent.torrent_info(torrent)
+        parameters.save_path = own if owner == number else into
+        if owner == number:
+            parameters.flags |= libtorrent.torrent_flags.seed_mode
+        handles.append(here.add_torrent(parameters))
+    is_done = False
+    poll = 0
+    while True:
+        if poll % POLLS_PER_CONNECT == 0:
+            for handle in handles:
+                for other in range(1, nodes + 1):
+                    if other != number:
+                        handle.connect_peer((address(other), PORT))
+        if not is_done and all(handle.status().is_seeding for handle in handles):
+            print("done", flush=True)
+            is_done = True
+        poll += 1
+        time.sleep(POLL_SECONDS)
+
+
 if sys.argv[1] == "create":
     create(*sys.argv[2:4])
+elif sys.argv[1] == "share":
+    share(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5], sys.argv[6:])
 else:
     run(sys.argv[1] == "seed", int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:6])

@@ -5,6 +5,7 @@
 
 mod deaths;
 mod enemies;
+mod gathers;
 mod manners;
 mod networks;
 mod trees;

@@ -128,6 +128,33 @@ impl Trial {
         }
     }
 
+    /// The folder that a node shares in a gather.
+    pub(crate) fn part(&self, node: u8) -> PathBuf {
+        let part = self.store.path().join(format!("part-n{node}"));
+        fs::create_dir_all(&part).unwrap();
+        part
+    }
+
+    /// Starts `grappe receive` on a node that shares its part, without waiting.
+    pub(crate) fn member(&self, node: u8) -> Process {
+        let into = self.into(node);
+        fs::create_dir_all(&into).unwrap();
+        let mut command = self.grappe.receive(self.cluster.node(node), &into);
+        command.arg("--share").arg(self.part(node));
+        Process::start(command, self.store.path(), &format!("member-n{node}")).unwrap()
+    }
+
+    /// Starts `grappe gather` on a node, of so many.
+    pub(crate) fn gather(&self, node: u8, nodes: u8) -> Process {
+        let command = self.grappe.gather(self.cluster.node(node), nodes);
+        Process::start(command, self.store.path(), &format!("gather-n{node}")).unwrap()
+    }
+
+    /// What arrived at a node as `path`.
+    pub(crate) fn arrived(&self, node: u8, path: &str) -> PathBuf {
+        self.into(node).join(path)
+    }
+
     fn into(&self, node: u8) -> PathBuf {
         self.store.path().join(format!("n{node}"))
     }

@@ -17,6 +17,7 @@ fn file(path: &str, size: u64, mtime: i64) -> Entry {
         kind: Kind::File { size },
         mode: 0o644,
         mtime: (mtime, 0),
+        ..Entry::default()
     }
 }
 
@@ -26,6 +27,7 @@ fn directory(path: &str) -> Entry {
         kind: Kind::Directory,
         mode: 0o755,
         mtime: (0, 0),
+        ..Entry::default()
     }
 }
 

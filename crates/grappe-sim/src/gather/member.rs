@@ -102,7 +102,11 @@ impl Member {
         match message {
             ToMember::Welcome { .. } => {
                 let entries = self.entries.clone();
-                let bytes = Manifest { entries }.encode();
+                let manifest = Manifest {
+                    entries,
+                    ..Manifest::default()
+                };
+                let bytes = manifest.encode();
                 self.answer(now, ToCoordinator::Listing { bytes });
                 self.answer(now, ToCoordinator::Listed { skipped: 0 });
             }

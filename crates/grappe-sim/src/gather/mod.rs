@@ -270,6 +270,7 @@ fn entry(number: u8, size: u64) -> Entry {
         kind: Kind::File { size },
         mode: 0o644,
         mtime: (0, 0),
+        ..Entry::default()
     }
 }
 

@@ -74,6 +74,15 @@ pub(crate) fn of_receiver(notice: &receive::Notice) -> Value {
                 "reason": reason,
             })
         }
+        Notice::Gathered(gather, result) => json!({
+            "event": "gathered",
+            "gather": gather.to_string(),
+            "reason": result.as_ref().err().map(|failure| match failure {
+                Failure::Refused(reason) | Failure::Failed(reason) | Failure::SenderGone(reason) => {
+                    reason
+                }
+            }),
+        }),
         Notice::Untrusted(key, address) => json!({
             "event": "untrusted",
             "key": key.fingerprint().to_string(),
@@ -126,6 +135,8 @@ fn of_node(event: &send::Event) -> Value {
         Event::Apart(count) => json!({"event": "sending-rest", "receivers": count}),
         Event::Refused(node, reason) => json!({"event": "refused", "node": node, "reason": reason}),
         Event::Started(count) => json!({"event": "started", "receivers": count}),
+        Event::Prepared(count) => json!({"event": "prepared", "receivers": count}),
+        Event::SentOnce => json!({"event": "sent-once"}),
         Event::Complete(node) => json!({"event": "complete", "node": node}),
         Event::Gone(node, reason) => json!({"event": "gone", "node": node, "reason": reason}),
     }
