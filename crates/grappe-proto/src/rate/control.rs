@@ -84,6 +84,11 @@ const PRESSED_FAR: f64 = 1.04;
 const KNEE_WEIGHT: f64 = 0.25;
 const KNEE_SAME: f64 = 0.15;
 
+/// A wait up to here may be no queue at all, but processors that are busy with others: what arrives is then
+/// what was sent, and to take it for the knee would lead down and down. Such a wait hardly lowers the knee.
+const QUEUE_SURE: Duration = Duration::from_millis(6);
+const KNEE_KEPT: f64 = 0.9998;
+
 /// After so long with a queue it is drained once, to see how short the way is without.
 const DRAIN_EVERY: Duration = Duration::from_secs(5);
 const DRAIN_MOST: Duration = Duration::from_millis(800);
@@ -436,7 +441,12 @@ impl RateControl {
             Some(knee) if !self.starting && is_near(knee, arriving) => {
                 let (knee, arriving) = (knee.bytes_per_second(), arriving.bytes_per_second());
                 let mean = knee as f64 * (1.0 - KNEE_WEIGHT) + arriving as f64 * KNEE_WEIGHT;
-                Rate::from_bytes_per_second(mean as u64)
+                let least = if standing.wait > QUEUE_SURE {
+                    0.0
+                } else {
+                    knee as f64 * KNEE_KEPT
+                };
+                Rate::from_bytes_per_second(mean.max(least) as u64)
             }
             _ => arriving,
         };

@@ -21,6 +21,8 @@ struct Model {
     vanished: f64,
     /// Beats on the way: when they arrive, and when they left.
     beats: std::collections::VecDeque<(f64, Time)>,
+    /// Time that every beat takes longer, though no queue is there.
+    busy: f64,
     echo: Echo,
     noise: u64,
 }
@@ -91,6 +93,7 @@ impl Model {
             received: 0.0,
             vanished: 0.0,
             beats: std::collections::VecDeque::new(),
+            busy: 0.0,
             echo: Echo::default(),
             noise: 1,
         }
@@ -196,7 +199,7 @@ impl Model {
             // Every tenth thread is late.
             let late = if self.chance() < 0.1 { 0.008 } else { 0.0 };
             let wait = (self.queue[0] + self.queue[1]) / self.link + WAY + late;
-            self.beats.push_back((now + wait, time));
+            self.beats.push_back((now + wait + self.busy, time));
         }
         while self.beats.front().is_some_and(|(at, _)| *at <= now) {
             let Some((at, sent_at)) = self.beats.pop_front() else {
@@ -266,6 +269,17 @@ fn a_link_that_halves_or_doubles_is_followed_within_a_second() {
             doubled.ours > 0.9 && doubled.wait_mean < 5.0,
             "{link}: {doubled:?}"
         );
+    }
+}
+
+#[test]
+fn processors_that_are_busy_with_others_cost_a_few_percent() {
+    for busy in [0.001, 0.003, 0.005] {
+        let mut model = Model::new(125e6, 125e6 * 0.1);
+        model.play(2.0);
+        model.busy = busy;
+        let stretch = model.play(8.0);
+        assert!(stretch.ours > 0.8, "{busy}: {stretch:?}");
     }
 }
 
