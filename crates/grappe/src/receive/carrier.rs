@@ -60,6 +60,8 @@ pub(super) struct Setup {
 /// The running session.
 pub(super) struct Carrier {
     clock: MonotonicClock,
+    /// When the clock was zero.
+    started: Instant,
     machine: Machine,
     happenings: Receiver<Happening>,
     outbox: Option<mpsc::UnboundedSender<ToSender>>,
@@ -99,7 +101,7 @@ impl Carrier {
             notes,
             left_behind,
         } = setup;
-        let clock = MonotonicClock::new();
+        let (clock, started) = (MonotonicClock::new(), Instant::now());
         let now = Time::from_nanos(clock.now_nanos());
         let machine = Machine::new(&welcome, now).map_err(|error| error.to_string())?;
         let text = |error: io::Error| format!("cannot set the session up: {error}");
@@ -139,6 +141,7 @@ impl Carrier {
         );
         let carrier = Self {
             clock,
+            started,
             machine,
             happenings,
             outbox: Some(outbox),
@@ -267,8 +270,10 @@ impl Carrier {
         match self.machine.admit(&header) {
             Admission::Foreign => {}
             Admission::Beat => {
-                let arrived = now - arrived.elapsed();
-                let _forged = self.machine.open_beat(&header, packet, arrived, now);
+                let since = arrived.saturating_duration_since(self.started);
+                let _forged = self
+                    .machine
+                    .open_beat(&header, packet, Time::ZERO + since, now);
             }
             Admission::Surplus => {
                 if self
