@@ -99,6 +99,24 @@ impl Grappe {
         command
     }
 
+    /// `grappe send` on a node to receivers that it starts itself at `target`, with its report as JSON.
+    #[must_use]
+    pub fn send_launching(&self, node: &Node, path: &Path, target: &str) -> Command {
+        let mut command = node.command(&self.binary.to_string_lossy());
+        command
+            .arg("send")
+            .arg(path)
+            .arg(target)
+            .args(["--json", "--interface", INTERFACE]);
+        command
+    }
+
+    /// Where the binary is: the same on all nodes.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     fn command(&self, node: &Node, verb: &str) -> Command {
         let mut command = node.command(&self.binary.to_string_lossy());
         command
@@ -131,6 +149,9 @@ pub struct NodeReport {
     /// Seconds from the start of the copy to its end there.
     #[serde(default)]
     pub seconds: f64,
+    /// Why it did not end well, where it did not.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// What kept it from being faster, where known.
     #[serde(default)]
     pub limited_by: Option<String>,
@@ -153,6 +174,14 @@ impl Report {
             .iter()
             .find(|node| node.name == name)
             .map_or("", |node| &node.state)
+    }
+
+    /// Why the copy did not end well at the node of this name; empty where it did.
+    #[must_use]
+    pub fn reason_of(&self, name: &str) -> &str {
+        let node = self.nodes.iter().find(|node| node.name == name);
+        node.and_then(|node| node.reason.as_deref())
+            .unwrap_or_default()
     }
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use lab::bench::{self, Case, Settings};
 use lab::net::Cluster;
-use lab::{gather, inject, leftovers, limit, tree};
+use lab::{gather, inject, leftovers, limit, start, tree};
 
 /// A cluster of network namespaces on this machine, to test and measure copying on. Needs root.
 #[derive(Debug, Parser)]
@@ -29,6 +29,15 @@ enum Command {
     Tree(TreeArguments),
     /// Measure gathers, in which every node has a part and needs all, in the same way.
     Gather(GatherArguments),
+    /// Measure how long `grappe send NODESET:DIR` takes over ssh until data arrives.
+    Start {
+        /// Receivers to be started.
+        #[arg(long, default_value_t = 31)]
+        receivers: u8,
+        /// Rounds; the line has their median.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
     /// List the cases of the catalog; `*` marks those measured when none is given.
     Cases,
     /// Say whether a cluster can be built here, and if not, why (exit code 1).
@@ -126,6 +135,7 @@ fn main() -> Result<ExitCode> {
         Command::Bench(arguments) => bench(arguments)?,
         Command::Tree(arguments) => tree(arguments)?,
         Command::Gather(arguments) => gathers(arguments)?,
+        Command::Start { receivers, runs } => println!("{}", start::measure(receivers, runs)?),
         Command::Cases => list_cases(),
         Command::Ready => return Ok(ready()),
         Command::Clean => {

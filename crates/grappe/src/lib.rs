@@ -16,6 +16,7 @@ mod copy_hash;
 pub mod files;
 pub mod gather;
 mod gf_kernel;
+pub mod launch;
 pub mod network;
 pub mod nodeset;
 pub mod receive;

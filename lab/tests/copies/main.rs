@@ -3,9 +3,11 @@
 //! Needs root, otherwise every test prints why and returns. Only the command line is used. The binary is
 //! that of this build, or `GRAPPE_BIN`; it must have been built before (`./setup test` does).
 
+mod allocation;
 mod deaths;
 mod enemies;
 mod gathers;
+mod launching;
 mod manners;
 mod networks;
 mod trees;

@@ -7,7 +7,8 @@
     reason = "steps of tests: to panic is to fail the test"
 )]
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ const STORE_BYTES: u64 = 1 << 30;
 pub(crate) struct Trial {
     pub(crate) cluster: Cluster,
     pub(crate) store: Store,
-    grappe: Grappe,
+    pub(crate) grappe: Grappe,
     _turn: File,
 }
 
@@ -40,7 +41,7 @@ impl Trial {
     /// Builds the cluster of `plan`; `None`, with the reason printed, where that is not possible.
     pub(crate) fn new(plan: &Plan) -> Option<Self> {
         if let Some(reason) = Cluster::unavailable() {
-            println!("skipped: {reason}");
+            println!("skipped: {reason}"); // `setup` lists it once for all of these
             return None;
         }
         // Shaped links and time limits mean little when several tests share two processors.
@@ -69,7 +70,7 @@ impl Trial {
     pub(crate) fn receivers(&self, nodes: &[u8]) -> Vec<Process> {
         let receivers = nodes
             .iter()
-            .map(|&node| self.receiver(node, &self.into(node)))
+            .map(|&node| self.receiver(node, &self.disk_of(node)))
             .collect();
         thread::sleep(RECEIVER_START);
         receivers
@@ -110,7 +111,7 @@ impl Trial {
 
     /// Where a node's copy of the file belongs.
     pub(crate) fn copy_of(&self, node: u8, file: &Path) -> PathBuf {
-        self.into(node).join(file.file_name().unwrap())
+        self.disk_of(node).join(file.file_name().unwrap())
     }
 
     /// Waits until a node has received this many bytes more than it had at first sight.
@@ -137,7 +138,7 @@ impl Trial {
 
     /// Starts `grappe receive` on a node that shares its part, without waiting.
     pub(crate) fn member(&self, node: u8) -> Process {
-        let into = self.into(node);
+        let into = self.disk_of(node);
         fs::create_dir_all(&into).unwrap();
         let mut command = self.grappe.receive(self.cluster.node(node), &into);
         command.arg("--share").arg(self.part(node));
@@ -152,12 +153,29 @@ impl Trial {
 
     /// What arrived at a node as `path`.
     pub(crate) fn arrived(&self, node: u8, path: &str) -> PathBuf {
-        self.into(node).join(path)
+        self.disk_of(node).join(path)
     }
 
-    fn into(&self, node: u8) -> PathBuf {
+    /// The folder that stands for a node's own disk.
+    pub(crate) fn disk_of(&self, node: u8) -> PathBuf {
         self.store.path().join(format!("n{node}"))
     }
+}
+
+/// Says that the running test is skipped and why, also in the file that `GRAPPE_SKIPPED` names.
+pub(crate) fn skip(reason: &str) {
+    let thread = thread::current();
+    let line = format!("{}: {reason}", thread.name().unwrap_or("a test"));
+    println!("skipped: {line}");
+    let Some(list) = std::env::var_os("GRAPPE_SKIPPED") else {
+        return;
+    };
+    let mut list = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(list)
+        .unwrap();
+    list.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Ends a copy that is expected to fail in part: exit code 1, and a report all the same.

@@ -88,6 +88,14 @@ pub enum Input<'a> {
     /// What is sent is known by now: the stream with its content. See [`Sender::await_layout`]. It comes
     /// again when the end of a stream from a pipe was read, and blocks beyond it are not to be.
     Laid(Stream),
+    /// A node that is expected by name will not come, for this reason: it is not waited for any longer.
+    /// Of no effect while it is there, or on a name that nobody expects.
+    Absent {
+        /// The name.
+        name: String,
+        /// Why, for a human.
+        reason: String,
+    },
     /// This process stood still for so long: the receivers' silence in that time was its own deafness.
     Stalled(Duration),
     /// Content may flow, at this rate if one is known to be right.
@@ -210,6 +218,8 @@ pub struct Sender {
     setup: SenderSetup,
     phase: Phase,
     peers: Vec<Peer>,
+    /// Expected nodes that will not come, and why.
+    absent: BTreeMap<String, String>,
     outputs: VecDeque<Output>,
     started_at: Time,
     cancelled: Option<String>,
@@ -292,6 +302,7 @@ impl Sender {
         Self {
             phase: Phase::Joining(now + setup.wait),
             peers: Vec::new(),
+            absent: BTreeMap::new(),
             outputs: VecDeque::new(),
             started_at: now,
             cancelled: None,
@@ -360,6 +371,7 @@ impl Sender {
                 self.close_plan();
                 self.refresh_floor();
             }
+            Input::Absent { name, reason } => self.absent(name, reason),
             Input::Stalled(gap) => {
                 for peer in &mut self.peers {
                     peer.excuse(gap);

@@ -34,6 +34,7 @@ impl Sender {
             self.supersede(&name, now);
         }
         let name = if declined.is_none() {
+            self.absent.remove(&name);
             self.unique(name)
         } else {
             name
@@ -78,6 +79,23 @@ impl Sender {
         }
     }
 
+    /// Stops waiting for an expected node that is not there.
+    pub(super) fn absent(&mut self, name: String, reason: String) {
+        let is_expected =
+            matches!(&self.setup.expectation, Expectation::Names(names) if names.contains(&name));
+        let namesakes = || self.peers.iter().filter(|peer| peer.name == name);
+        let is_there = namesakes().any(|peer| !peer.has_ended());
+        if !is_expected || is_there || self.absent.contains_key(&name) {
+            return;
+        }
+        // Of one that came and went, the user knows.
+        if namesakes().next().is_none() {
+            let event = Event::Gone(name.clone(), reason.clone());
+            self.outputs.push_back(Output::Event(event));
+        }
+        self.absent.insert(name, reason);
+    }
+
     pub(super) fn left(&mut self, id: PeerId, reason: String, now: Time) {
         if self.peer_mut(id).is_some_and(|peer| !peer.has_ended()) {
             self.ended(id, NodeState::Lost, reason, now);
@@ -104,10 +122,7 @@ impl Sender {
         if let Some(reason) = self.cancelled.clone() {
             return self.abort(&reason, now);
         }
-        let complete = self
-            .setup
-            .expectation
-            .is_met(self.live().map(|peer| &*peer.name));
+        let complete = self.setup.expectation.is_met(self.awaited_no_more());
         if !complete && now < deadline {
             if now >= self.beat_at && self.live().next().is_some() {
                 // Those who came early must not take the wait for silence.
@@ -137,6 +152,12 @@ impl Sender {
             .push_back(Output::Event(Event::Started(receivers)));
         self.started_at = now;
         self.begin_pass(now);
+    }
+
+    /// The names of those that are there, and of those that will not come.
+    fn awaited_no_more(&self) -> impl Iterator<Item = &str> {
+        let present = self.live().map(|peer| &*peer.name);
+        present.chain(self.absent.keys().map(|name| &**name))
     }
 
     /// Tells every receiver that the copy is broken off, and ends.
@@ -170,7 +191,9 @@ impl Sender {
                 let absent = names
                     .iter()
                     .filter(|name| nodes.iter().all(|node| node.name != **name));
-                let absent: Vec<NodeOutcome> = absent.map(|name| never_came(name)).collect();
+                let absent: Vec<NodeOutcome> = absent
+                    .map(|name| never_came(name, self.absent.get(name)))
+                    .collect();
                 nodes.extend(absent);
             }
         }
@@ -407,12 +430,12 @@ impl Sender {
     }
 }
 
-fn never_came(name: &str) -> NodeOutcome {
+fn never_came(name: &str, reason: Option<&String>) -> NodeOutcome {
     NodeOutcome {
         name: name.to_owned(),
         state: NodeState::Lost,
         joined: false,
-        reason: Some("did not join".into()),
+        reason: Some(reason.map_or_else(|| "did not join".into(), String::clone)),
         bytes: 0,
         elapsed: Duration::ZERO,
         repaired: 0,

@@ -54,6 +54,7 @@ impl Display {
                 session,
                 bytes,
                 files,
+                ..
             } => self.line(format_args!(
                 "session {session}: {} in {files} file(s) {}",
                 show_bytes(*bytes),

@@ -51,6 +51,14 @@ impl CommandError {
         self
     }
 
+    /// What went wrong and what to do, for a line of another's.
+    pub(crate) fn in_one_line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{} ({hint})", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// Says it on standard error and answers the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         say(format_args!("error: {}", self.message));

@@ -100,6 +100,7 @@ pub(crate) fn of_sender(notice: &send::Notice<'_>) -> Value {
             session,
             bytes,
             files,
+            ..
         } => json!({
             "event": "announced",
             "session": session.to_string(),

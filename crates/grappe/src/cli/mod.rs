@@ -9,6 +9,8 @@ mod events;
 mod gather;
 mod hook;
 mod key;
+mod launch;
+mod launched;
 mod network;
 mod plan;
 mod receive;
@@ -41,6 +43,9 @@ enum Command {
     Send(send::Arguments),
     Receive(receive::Arguments),
     Gather(gather::Arguments),
+    /// Be a receiver that another node has launched.
+    #[command(hide = true)]
+    Launched,
     Demo(demo::Arguments),
     /// Make the keys by which nodes know each other.
     #[command(subcommand)]
@@ -66,6 +71,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Send(arguments) => send::run(arguments),
         Command::Receive(arguments) => receive::run(arguments),
         Command::Gather(arguments) => gather::run(arguments),
+        Command::Launched => launched::run(),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Key(command) => key::run(command),
     };

@@ -52,6 +52,11 @@ impl NodeArguments {
         Ok((identity, trust))
     }
 
+    /// Whether a key or a trust file was named.
+    pub(crate) const fn names_keys(&self) -> bool {
+        self.key.is_some() || self.trust.is_some()
+    }
+
     /// The network to use.
     pub(crate) fn network(&self) -> Result<Network, CommandError> {
         if self.group.octets()[0] != 239 {

@@ -90,6 +90,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         once,
         share: arguments.share,
         only: None,
+        called: None,
     };
     let last = receive(options, stopped, &mut |notice| {
         show(&notice, &place);
@@ -216,7 +217,7 @@ pub(super) fn show(notice: &Notice, place: &str) {
     }
 }
 
-fn describe(failure: &Failure) -> String {
+pub(crate) fn describe(failure: &Failure) -> String {
     match failure {
         Failure::Refused(reason) => format!("not taken: {reason}"),
         Failure::Failed(reason) => format!("failed: {reason}"),

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use grappe::launch::Target;
+use grappe::network::Network;
 use grappe::nodeset::NodeSet;
 use grappe::send::{self, Notice, SendOptions, SendReport, send};
 use grappe_proto::limits::PEERS_MAX;
@@ -15,11 +17,15 @@ use grappe_proto::units::Rate;
 
 use super::display::Display;
 use super::error::{CommandError, INCOMPLETE, NOBODY, say};
+use super::launch::{LaunchArguments, Launched};
 use super::network::NodeArguments;
 use super::size::{parse_duration, parse_rate};
 use super::tree::TreeArguments;
 use super::turned_away::TurnedAway;
 use super::{events, plan, signals, table};
+
+/// Without `--wait`, for receivers that run already.
+const WAIT_DEFAULT: Duration = Duration::from_secs(2);
 
 /// Reasons that are repeated when nobody joined; each was told when it came up.
 const REASONS_SHOWN: usize = 10;
@@ -37,9 +43,13 @@ or why the copy was broken off). It is printed with exit codes 0, 1 and 3; with 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// Files and directories; `a/b` arrives as `DIR/b`. `-` alone is standard input
+    /// Files and directories; `a/b` arrives as `DIR/b`. `-` alone is standard input. A last word
+    /// NODESET:DIR, as in node[01-16]:/data, starts receivers there for this copy; without it, those that
+    /// listen get it
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    launch: LaunchArguments,
     #[command(flatten)]
     node: NodeArguments,
     #[command(flatten)]
@@ -53,9 +63,10 @@ pub(crate) struct Arguments {
     /// Send to these nodes and wait for all of them: node[01-16,20]
     #[arg(long, value_name = "NODESET")]
     to: Option<String>,
-    /// How long to wait for receivers; all being there, it starts at once
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
-    wait: Duration,
+    /// How long to wait for receivers; all being there, it starts at once [default: 2s; 20s for each
+    /// that is started at NODESET:DIR]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    wait: Option<Duration>,
     /// Send at most this much: 900mbit, 80MB/s [default: as much as network and nodes take]
     #[arg(long, value_parser = parse_rate)]
     rate: Option<Rate>,
@@ -94,23 +105,34 @@ impl From<Straggler> for send::Straggler {
 }
 
 /// Runs `grappe send`.
-pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
-    let expectation = expectation(&arguments)?;
+pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
+    let target = arguments.launch.target(&mut arguments.paths)?;
     let source = arguments.tree.options()?;
-    let is_dry_run = arguments.tree.is_dry_run();
-    let shown = match (is_dry_run, arguments.json || arguments.events) {
-        (false, false) => table::text,
-        (false, true) => table::json,
-        (true, false) => plan::text,
-        (true, true) => plan::json,
+    let (shown, is_dry_run) = (arguments.shown(), arguments.tree.is_dry_run());
+    let own = match target {
+        Some(_) => None,
+        None => Some(arguments.node.identity()?),
     };
-    let (identity, trust) = arguments.node.identity()?;
     let network = arguments.node.network()?;
     let interface = format!("{} ({})", network.interface.name, network.interface.address);
     let (cancel, cancelled) = crossbeam_channel::bounded(1);
     signals::watch(arguments.node.until_eof, move |signal| {
         let _told_already = cancel.try_send(format!("stopped by {signal}"));
     })?;
+    let start = |target| arguments.start(target, &network);
+    let launched = target.map(start).transpose()?;
+    let (expectation, wait) = match &launched {
+        Some(launched) => launched.expectation(),
+        None => (
+            expectation(&arguments)?,
+            arguments.wait.unwrap_or(WAIT_DEFAULT),
+        ),
+    };
+    let (identity, trust) = match (&launched, own) {
+        (None, Some(own)) => own,
+        (Some(launched), _) => (launched.identity.clone(), launched.trust.clone()),
+        (None, None) => arguments.node.identity()?,
+    };
     let options = SendOptions {
         stream: stream_name(
             &arguments.paths,
@@ -123,14 +145,19 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         trust,
         network,
         expectation: expectation.clone(),
-        wait: arguments.wait,
+        wait,
         straggler: arguments.straggler.into(),
         rate: arguments.rate,
         control_port: arguments.control_port.unwrap_or(0),
+        announce: launched.is_none(),
+        absences: launched.as_ref().map(Launched::absences).transpose()?,
     };
     let mut progress = events::Seconds::default();
-    let mut display = Display::new(&interface, &expectation, arguments.wait, arguments.rate);
+    let mut display = Display::new(&interface, &expectation, wait, arguments.rate);
     let report = send(options, &cancelled, &mut |notice| {
+        if let Some(launched) = &launched {
+            launched.hear(&notice);
+        }
         display.show(&notice);
         let is_told = match notice {
             Notice::Progress(_) => progress.is_due(),
@@ -141,13 +168,44 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         }
     })?;
     let turned_away = display.finish();
+    let was_announced = launched.is_none();
+    if let Some(launched) = launched {
+        launched.launcher.end();
+    }
+    let interface = was_announced.then_some(&*interface);
     Ok(conclude(
         &report,
         &turned_away,
-        &interface,
+        interface,
         shown,
         is_dry_run,
     ))
+}
+
+impl Arguments {
+    /// How the result is shown.
+    fn shown(&self) -> fn(&SendReport) -> String {
+        match (self.tree.is_dry_run(), self.json || self.events) {
+            (false, false) => table::text,
+            (false, true) => table::json,
+            (true, false) => plan::text,
+            (true, true) => plan::json,
+        }
+    }
+
+    fn start(&self, target: Target, network: &Network) -> Result<Launched, CommandError> {
+        if self.to.is_some() || self.expect.is_some() {
+            return Err(CommandError::usage(
+                "NODESET:DIR says who is waited for: --to and --expect have no meaning with it",
+            ));
+        }
+        if self.node.names_keys() {
+            return Err(CommandError::usage(
+                "receivers at NODESET:DIR get keys of their own: --key and --trust have no meaning",
+            ));
+        }
+        self.launch.start(target, network, self.wait)
+    }
 }
 
 /// The name of what comes from standard input, when that is what is sent.
@@ -190,11 +248,11 @@ fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
     }
 }
 
-/// Prints the result and chooses the exit code.
+/// Prints the result and chooses the exit code. `announced_on` is where anybody could have heard of it.
 fn conclude(
     report: &SendReport,
     turned_away: &TurnedAway,
-    interface: &str,
+    announced_on: Option<&str>,
     shown: fn(&SendReport) -> String,
     is_dry_run: bool,
 ) -> ExitCode {
@@ -218,7 +276,7 @@ fn conclude(
         return ExitCode::from(INCOMPLETE);
     }
     if report.nodes.iter().all(|node| !node.joined) {
-        say_nobody_joined(interface, turned_away);
+        say_nobody_joined(announced_on, turned_away);
         return ExitCode::from(NOBODY);
     }
     if report.missing > 0 {
@@ -245,7 +303,7 @@ fn conclude(
     }
 }
 
-fn say_nobody_joined(interface: &str, turned_away: &TurnedAway) {
+fn say_nobody_joined(announced_on: Option<&str>, turned_away: &TurnedAway) {
     say(format_args!("error: nobody joined"));
     let came = turned_away.told();
     if came.len() > 0 {
@@ -254,6 +312,9 @@ fn say_nobody_joined(interface: &str, turned_away: &TurnedAway) {
             say(format_args!("  {who}: {reason}"));
         }
     }
+    let Some(interface) = announced_on else {
+        return;
+    };
     say(format_args!(
         "It was announced on {interface}. If receivers run, one of these is the cause:"
     ));

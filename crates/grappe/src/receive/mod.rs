@@ -70,6 +70,8 @@ pub struct ReceiveOptions {
     pub share: Option<PathBuf>,
     /// Take part in this gather alone, and end with it.
     pub only: Option<SessionId>,
+    /// Sessions that this node is called to by other means than announcements.
+    pub called: Option<mpsc::Receiver<Heard>>,
 }
 
 /// What the user is told while it happens.
@@ -147,6 +149,7 @@ pub fn receive(
         once,
         share,
         only,
+        called,
     } = options;
     let system = |action| move |source| ReceiveError::System { action, source };
     let destination = Arc::new(Destination::open(&into, allowed)?);
@@ -162,6 +165,9 @@ pub fn receive(
         .map_err(system("start the control plane"))?;
     let wanted = Arc::new(AtomicBool::new(true));
     let (hearing, heard) = mpsc::channel(HEARD_MAX);
+    if let Some(called) = called {
+        runtime.spawn(follow(called, hearing.clone()));
+    }
     let (notes, told) = notes::channel();
     let thread = listen::start(listener, Arc::clone(&wanted), hearing, notes.clone())
         .map_err(system("start a thread"))?;
@@ -202,6 +208,15 @@ fn check_share(into: &Path, share: &Path) -> Result<(), ReceiveError> {
             into.display()
         ))),
         Err(error) => Err(refused(error.to_string())),
+    }
+}
+
+/// Takes a call for an announcement.
+async fn follow(mut called: mpsc::Receiver<Heard>, hearing: mpsc::Sender<Heard>) {
+    while let Some(heard) = called.recv().await {
+        if hearing.send(heard).await.is_err() {
+            return;
+        }
     }
 }
 

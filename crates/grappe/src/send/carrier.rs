@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -29,7 +29,9 @@ use super::reports::listen;
 use super::survey::{Heard, Surveys};
 use super::threads::join_in_time;
 use super::transmit::{Blocks, TRAIN_PACKETS_MAX, Transmitter};
-use super::{Happening, Notice, SendError, SendOptions, SendReport, Steer, limits, random};
+use super::{
+    Absence, Happening, Notice, SendError, SendOptions, SendReport, Steer, limits, random,
+};
 use crate::announce::{Announcer, Call};
 use crate::control::Endpoint;
 
@@ -78,7 +80,9 @@ pub(super) struct Carrier {
     spare: Vec<Vec<u8>>,
     peers: Vec<Peer>,
     numbers: BTreeMap<Connection, PeerId>,
-    own_address: IpAddr,
+    own_address: Ipv4Addr,
+    control_port: u16,
+    absences: Option<Receiver<Absence>>,
     hash: Option<Digest>,
     /// What receivers tell of what they have, where that is asked for.
     surveys: Option<Surveys>,
@@ -151,14 +155,14 @@ impl Carrier {
             .map_err(SendError::system("open the control port"))?
             .port();
         let network = &options.network;
-        let announcer = Announcer::new(
-            network,
-            &options.identity,
-            Call::Copy,
-            session,
-            control_port,
-        )
-        .map_err(SendError::system("open the announcement socket"))?;
+        let announcer = options
+            .announce
+            .then(|| {
+                let (key, call) = (&options.identity, Call::Copy);
+                Announcer::new(network, key, call, session, control_port)
+            })
+            .transpose()
+            .map_err(SendError::system("open the announcement socket"))?;
         let is_led = leader.is_some();
         let nodes = match (leader, &options.expectation) {
             // Their names need not resolve.
@@ -229,7 +233,9 @@ impl Carrier {
             names: BTreeMap::new(),
             transmitter: Transmitter::new(Arc::clone(&socket), SealKey::new(&data_key), tag),
             outage: Outage::new("cannot send to the group"),
-            own_address: network.interface.address.into(),
+            own_address: network.interface.address,
+            control_port,
+            absences: options.absences,
             clock,
             content,
             session,
@@ -261,6 +267,7 @@ impl Carrier {
         let manifest = self.content.source.manifest();
         notice(Notice::Announced {
             session: self.session,
+            control: SocketAddrV4::new(self.own_address, self.control_port),
             bytes: manifest.total_bytes(),
             files: manifest.file_count().into(),
         });
@@ -283,6 +290,7 @@ impl Carrier {
                 self.machine.handle(Input::Cancel(reason), now);
             }
             self.select_when_due();
+            self.note_absences();
             let now = self.now();
             self.tell_progress(now, notice);
             match self.machine.poll(now) {
@@ -348,6 +356,16 @@ impl Carrier {
         }
     }
 
+    fn note_absences(&mut self) {
+        let Some(absences) = &self.absences else {
+            return;
+        };
+        let now = self.now();
+        for Absence { name, reason } in absences.try_iter() {
+            self.machine.handle(Input::Absent { name, reason }, now);
+        }
+    }
+
     fn hello(
         &mut self,
         connection: Connection,
@@ -369,7 +387,7 @@ impl Carrier {
         let peer = PeerId(number);
         self.numbers.insert(connection, peer);
         self.names.insert(peer, name.clone());
-        let is_local = address.ip() == self.own_address || address.ip().is_loopback();
+        let is_local = address.ip() == IpAddr::from(self.own_address) || address.ip().is_loopback();
         self.peers.push(Peer {
             outbox: Some(outbox),
             report_key,

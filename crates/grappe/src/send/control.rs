@@ -56,7 +56,8 @@ pub(super) struct Setup {
     pub(super) endpoint: Endpoint,
     pub(super) trust: TrustFile,
     pub(super) session: [u8; 16],
-    pub(super) announcer: Announcer,
+    /// None when receivers are called by other means.
+    pub(super) announcer: Option<Announcer>,
     /// Names to announce to by unicast besides the group.
     pub(super) nodes: Vec<String>,
     pub(super) port: u16,
@@ -134,7 +135,11 @@ async fn serve(
         next: AtomicU64::new(0),
         closed,
     });
-    let mut announcing = tokio::spawn(announce(announcer, nodes, port, happenings, flow_began));
+    let mut announcing = tokio::spawn(async move {
+        if let Some(announcer) = announcer {
+            announce(announcer, nodes, port, happenings, flow_began).await;
+        }
+    });
     let mut connections = JoinSet::new();
     let connections_max = connections_max();
     loop {

@@ -16,7 +16,7 @@ mod transmit;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +69,19 @@ pub struct SendOptions {
     /// Port of this node for control connections (TCP) and for reports (UDP); 0 leaves both to the
     /// kernel.
     pub control_port: u16,
+    /// Whether to announce the session; receivers that are called by other means need no announcement.
+    pub announce: bool,
+    /// Who of those expected by name will not come, as it becomes known to whoever called them.
+    pub absences: Option<Receiver<Absence>>,
+}
+
+/// An expected node that will not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absence {
+    /// Its name.
+    pub name: String,
+    /// Why, for a human.
+    pub reason: String,
 }
 
 /// A copy that is led while it runs, as it shares the links with others: a turn of a gather.
@@ -100,6 +113,8 @@ pub enum Notice<'a> {
     Announced {
         /// Its name.
         session: SessionId,
+        /// Where receivers connect.
+        control: SocketAddrV4,
         /// Bytes of files.
         bytes: u64,
         /// Number of files.

@@ -48,6 +48,22 @@ impl Identity {
         key_file::load(path)
     }
 
+    /// Reads the text of a key file that was handed over by other means than a file.
+    ///
+    /// # Errors
+    /// Those of [`Identity::load`] that are about the text; the path in them is `-`.
+    pub fn from_openssh(text: &str) -> Result<Self, TrustError> {
+        key_file::read(text.as_bytes(), Path::new("-"))
+    }
+
+    /// The private key as the text of a key file, to be handed over on a channel that is safe.
+    ///
+    /// # Errors
+    /// [`TrustError::NotAKey`], which a key that was generated or loaded never is.
+    pub fn to_openssh(&self) -> Result<impl std::ops::Deref<Target = String>, TrustError> {
+        key_file::openssh_text(self, Path::new("-"))
+    }
+
     /// Loads the first of `candidates` that exists (see [`key_candidates`](super::key_candidates)).
     ///
     /// # Errors
@@ -152,6 +168,15 @@ mod tests {
         let signature = identity.sign(b"announcement");
         assert!(identity.public().verify(b"announcement", &signature));
         assert!(!other.public().verify(b"announcement", &signature));
+    }
+
+    #[test]
+    fn a_key_that_is_handed_over_stays_the_same() {
+        let identity = Identity::generate("one session").unwrap();
+        let text = identity.to_openssh().unwrap();
+        let handed = Identity::from_openssh(&text).unwrap();
+        assert_eq!(handed.public(), identity.public());
+        assert!(Identity::from_openssh("no key").is_err());
     }
 
     #[test]

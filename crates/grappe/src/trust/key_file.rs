@@ -30,11 +30,16 @@ pub(super) fn load(path: &Path) -> Result<Identity, TrustError> {
             });
         }
     };
+    read(&pem, path)
+}
+
+/// The key in the text of a key file; `path` only serves the messages.
+pub(super) fn read(pem: &[u8], path: &Path) -> Result<Identity, TrustError> {
     let not_a_key = |cause: String| TrustError::NotAKey {
         path: path.to_owned(),
         cause,
     };
-    let key = PrivateKey::from_openssh(&pem).map_err(|cause| not_a_key(cause.to_string()))?;
+    let key = PrivateKey::from_openssh(pem).map_err(|cause| not_a_key(cause.to_string()))?;
     if key.is_encrypted() {
         return Err(TrustError::Encrypted {
             path: path.to_owned(),
@@ -92,7 +97,8 @@ fn public_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn openssh_text(
+/// The text of a key file, which wipes itself when dropped.
+pub(super) fn openssh_text(
     identity: &Identity,
     path: &Path,
 ) -> Result<impl std::ops::Deref<Target = String>, TrustError> {

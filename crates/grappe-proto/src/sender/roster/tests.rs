@@ -147,3 +147,65 @@ fn content_that_is_to_wait_flows_when_told_and_nobody_is_given_up_meanwhile() {
     session.machine.handle(Input::Cap(cap), now);
     assert_eq!(session.machine.progress().allowed, 1_000_000);
 }
+
+#[test]
+fn a_node_that_is_known_not_to_come_is_not_waited_for() {
+    let names = ["here".to_owned(), "away".to_owned()].into();
+    let mut session = Session::new(Expectation::Names(names));
+    let here = session.greet("here");
+    session.say(here, ToSender::Joined { buffer_bytes: 0 });
+    let polled = |session: &mut Session| {
+        std::iter::from_fn(|| match session.machine.poll(Time::ZERO) {
+            Output::Wait(_) => None,
+            output => Some(output),
+        })
+        .collect::<Vec<_>>()
+    };
+    let started = Output::Event(Event::Started(1));
+    assert!(!polled(&mut session).contains(&started));
+    let absent = |name: &str, reason: &str| Input::Absent {
+        name: name.into(),
+        reason: reason.into(),
+    };
+    // Nobody expects the first, and the second is there.
+    for input in [absent("other", "x"), absent("here", "x")] {
+        session.machine.handle(input, Time::ZERO);
+    }
+    assert!(!polled(&mut session).contains(&started));
+    session
+        .machine
+        .handle(absent("away", "no grappe there"), Time::ZERO);
+    let outputs = polled(&mut session);
+    assert!(outputs.contains(&started));
+    let gone = Event::Gone("away".into(), "no grappe there".into());
+    assert!(outputs.contains(&Output::Event(gone)));
+    session
+        .machine
+        .handle(Input::Cancel("enough".into()), Time::ZERO);
+    let summary = session.end();
+    assert_eq!(summary.nodes.len(), 2);
+    let away = line(&summary, "away");
+    assert_eq!(away.state, NodeState::Lost);
+    assert_eq!(away.reason.as_deref(), Some("no grappe there"));
+    assert!(!away.joined && line(&summary, "here").joined);
+}
+
+#[test]
+fn a_node_that_comes_after_all_is_waited_for_again() {
+    let names = ["late".to_owned(), "other".to_owned()].into();
+    let mut session = Session::new(Expectation::Names(names));
+    let absent = Input::Absent {
+        name: "late".into(),
+        reason: "silent".into(),
+    };
+    session.machine.handle(absent, Time::ZERO);
+    let late = session.greet("late");
+    session.say(late, ToSender::Joined { buffer_bytes: 0 });
+    loop {
+        match session.machine.poll(Time::ZERO) {
+            Output::Wait(_) => break,
+            Output::Event(Event::Started(_)) => panic!("`other` is still expected"),
+            _ => {}
+        }
+    }
+}

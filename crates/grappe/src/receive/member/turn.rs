@@ -111,6 +111,8 @@ fn run(
         straggler: Straggler::Demote,
         rate: None,
         control_port: 0,
+        announce: true,
+        absences: None,
     };
     let mut notice = |notice: Notice<'_>| match notice {
         Notice::Event(Event::Prepared(_)) => tell(ToCoordinator::Prepared { turn }),

@@ -1,0 +1,226 @@
+//! Starting receivers for a command: flags and the environment in, a running launcher out.
+//!
+//! Shared by the commands that can launch. How it is done is in the library's `launch`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use crossbeam_channel::{Receiver, unbounded};
+use grappe::launch::{Call, LaunchOptions, Launcher, Session, Target, Told, Way};
+use grappe::network::Network;
+use grappe::nodeset::NodeSet;
+use grappe::send::{Absence, Notice};
+use grappe::trust::{Identity, TrustFile};
+use grappe_proto::limits::PEERS_MAX;
+use grappe_proto::session::Expectation;
+
+use super::error::CommandError;
+
+/// The nodes of the allocation that this process is in.
+const SLURM_NODES: &str = "SLURM_JOB_NODELIST";
+
+/// How long a node may take, when the user does not say.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Flags of commands that can start receivers.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LaunchArguments {
+    /// How receivers are started at NODESET:DIR: through ssh, or with srun inside an allocation, where
+    /// `:DIR` means all its nodes [default: ssh]
+    #[arg(long, value_enum, value_name = "HOW")]
+    launch: Option<How>,
+    /// The program that logs in, with its options [default: $GRAPPE_SSH, ssh]
+    #[arg(long, value_name = "CMD")]
+    ssh: Option<String>,
+    /// `grappe` on the nodes, as the shell there finds it
+    #[arg(long, value_name = "CMD", default_value = "grappe")]
+    remote_path: String,
+    /// How many receivers are started at one time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    fanout: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum How {
+    Ssh,
+    Slurm,
+}
+
+/// Receivers that are being started, and the sender's side of their one session.
+pub(crate) struct Launched {
+    pub(crate) launcher: Launcher,
+    /// The sender's key.
+    pub(crate) identity: Identity,
+    /// The receivers' key.
+    pub(crate) trust: TrustFile,
+    nodes: Vec<String>,
+    /// The longest that all starts together can take.
+    wait: Duration,
+}
+
+impl LaunchArguments {
+    /// Takes the last of `paths` where it is a target.
+    pub(crate) fn target(&self, paths: &mut Vec<PathBuf>) -> Result<Option<Target>, CommandError> {
+        let parsed = |path: &PathBuf| {
+            let word = path.to_str().unwrap_or_default();
+            Target::parse(word).map_err(|error| {
+                CommandError::usage(format_args!("{word}: {error}")).with_hint(format_args!(
+                    "NODESET:DIR names nodes; write ./{word} for a file"
+                ))
+            })
+        };
+        let last = paths.last().map(parsed).transpose()?.flatten();
+        if last.is_some() {
+            paths.pop();
+        } else if self.launch.is_some() {
+            return Err(CommandError::usage(
+                "--launch needs NODESET:DIR as the last word",
+            ));
+        }
+        if let Some(path) = paths.iter().find(|path| !matches!(parsed(path), Ok(None))) {
+            let path = path.display();
+            return Err(
+                CommandError::usage(format_args!("{path}: nodes, where a file is meant"))
+                    .with_hint(format_args!(
+                        "NODESET:DIR stands last, once; write ./{path} for a file"
+                    )),
+            );
+        }
+        if last.is_some() && paths.is_empty() {
+            return Err(CommandError::usage(
+                "nothing to send: only a target was given",
+            ));
+        }
+        Ok(last)
+    }
+
+    /// Starts receivers at `target` for one session of this node.
+    pub(crate) fn start(
+        &self,
+        target: Target,
+        network: &Network,
+        wait: Option<Duration>,
+    ) -> Result<Launched, CommandError> {
+        let (way, nodes) = self.way(&target)?;
+        if nodes.len() > PEERS_MAX {
+            return Err(CommandError::usage(format_args!(
+                "{} nodes are named; a copy goes to {PEERS_MAX} at most",
+                nodes.len()
+            )));
+        }
+        // One key each: a receiver cannot speak as the sender.
+        let (sender, receiver) = (
+            Identity::generate("sender of one session")?,
+            Identity::generate("receiver of one session")?,
+        );
+        let trust = format!("send {}\n", sender.public());
+        let patience = wait.unwrap_or(PATIENCE);
+        let fanout = usize::from(self.fanout);
+        let rounds = u32::try_from(nodes.len().div_ceil(fanout)).unwrap_or(u32::MAX);
+        let options = LaunchOptions {
+            way,
+            call: Call::new(&receiver, trust, target.directory, network)?,
+            nodes: nodes.clone(),
+            remote: self.remote_path.clone(),
+            fanout,
+            patience,
+        };
+        let launcher = Launcher::start(options).map_err(|error| {
+            CommandError::failed(format_args!("cannot start receivers: {error}"))
+        })?;
+        Ok(Launched {
+            launcher,
+            identity: sender,
+            trust: TrustFile::only(receiver.public()),
+            nodes,
+            // To start, to be called, and to take part.
+            wait: patience.saturating_mul(rounds.saturating_add(2)),
+        })
+    }
+
+    fn way(&self, target: &Target) -> Result<(Way, Vec<String>), CommandError> {
+        let named = target.nodes.as_ref();
+        let names = |nodes: &NodeSet| nodes.iter().map(String::from).collect::<Vec<_>>();
+        match (self.launch.unwrap_or(How::Ssh), named) {
+            (How::Ssh, Some(nodes)) => Ok((self.ssh_way(target)?, names(nodes))),
+            (How::Ssh, None) => Err(CommandError::usage(format_args!(
+                ":{} names no nodes",
+                target.directory
+            ))
+            .with_hint("write NODESET:DIR, or --launch slurm for all nodes of an allocation")),
+            (How::Slurm, nodes) => {
+                let allocated = allocation()?;
+                let nodes = nodes.unwrap_or(&allocated);
+                if let Some(stranger) = nodes.iter().find(|node| !allocated.contains(node)) {
+                    return Err(CommandError::usage(format_args!(
+                        "{stranger} is not in this allocation, which has {allocated}"
+                    )));
+                }
+                let program = vec!["srun".into()];
+                Ok((Way::Slurm { program }, names(nodes)))
+            }
+        }
+    }
+
+    fn ssh_way(&self, target: &Target) -> Result<Way, CommandError> {
+        let from_environment = std::env::var("GRAPPE_SSH").ok();
+        let command = self.ssh.clone().or(from_environment);
+        let command = command.filter(|text| !text.trim().is_empty());
+        let command = command.unwrap_or_else(|| "ssh".into());
+        let program: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
+        Ok(Way::Ssh {
+            program,
+            user: target.user.clone(),
+        })
+    }
+}
+
+impl Launched {
+    /// Whom the sender waits for, and how long at most.
+    pub(crate) fn expectation(&self) -> (Expectation, Duration) {
+        let names = self.nodes.iter().cloned().collect();
+        (Expectation::Names(names), self.wait)
+    }
+
+    /// Those that will not come, for the sender; ends when all receivers have.
+    pub(crate) fn absences(&self) -> Result<Receiver<Absence>, CommandError> {
+        let told = self.launcher.told().clone();
+        let (absent, absences) = unbounded();
+        let pass_on = move || {
+            for told in told {
+                if let Told::Lost(name, reason) = told {
+                    let _over = absent.send(Absence { name, reason });
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("absences".into())
+            .spawn(pass_on)
+            .map_err(CommandError::failed)?;
+        Ok(absences)
+    }
+
+    /// Calls the receivers to the session, once it is there.
+    pub(crate) fn hear(&self, notice: &Notice<'_>) {
+        if let Notice::Announced {
+            session, control, ..
+        } = notice
+        {
+            let session = Session::new(*session, self.identity.public(), *control);
+            self.launcher.call_to(session);
+        }
+    }
+}
+
+fn allocation() -> Result<NodeSet, CommandError> {
+    let list = std::env::var(SLURM_NODES).map_err(|_| {
+        CommandError::usage(format_args!(
+            "{SLURM_NODES} is not set: this is no allocation of Slurm"
+        ))
+        .with_hint("run it inside `salloc`, or in a script for `sbatch`")
+    })?;
+    NodeSet::parse(&list)
+        .map_err(|error| CommandError::usage(format_args!("{SLURM_NODES}={list}: {error}")))
+}
