@@ -111,6 +111,23 @@ impl Grappe {
         command
     }
 
+    /// `grappe doctor` on a node, with its report as JSON.
+    #[must_use]
+    pub fn doctor(&self, node: &Node) -> Command {
+        let words = self.doctor_words();
+        let mut command = node.command(&words[0]);
+        command.args(&words[1..]);
+        command
+    }
+
+    /// The words of `grappe doctor`, for a command that has something in front.
+    #[must_use]
+    pub fn doctor_words(&self) -> Vec<String> {
+        let (binary, key) = (self.binary.display(), self.key.display());
+        let words = format!("{binary} doctor --json --interface {INTERFACE} --key {key}");
+        words.split(' ').map(String::from).collect()
+    }
+
     /// Where the binary is: the same on all nodes.
     #[must_use]
     pub fn binary(&self) -> &Path {

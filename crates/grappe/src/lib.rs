@@ -13,6 +13,7 @@
 pub mod announce;
 pub mod control;
 mod copy_hash;
+pub mod doctor;
 pub mod files;
 pub mod gather;
 mod gf_kernel;

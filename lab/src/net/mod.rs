@@ -30,6 +30,7 @@ done"#;
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
+    switch: String,
     _watchdog: Watchdog,
 }
 
@@ -61,6 +62,7 @@ impl Cluster {
         thread::sleep(plan.settling());
         Ok(Self {
             nodes,
+            switch,
             _watchdog: watchdog,
         })
     }
@@ -101,6 +103,15 @@ impl Cluster {
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// Runs a command on the switch, as its administrator would; see `shell::run`.
+    ///
+    /// # Errors
+    ///
+    /// When it fails.
+    pub fn on_switch(&self, line: &str) -> Result<String> {
+        shell::run(&format!("ip netns exec {} {line}", self.switch))
     }
 
     /// Kills whatever still runs on the nodes, so that the next tool finds quiet machines.

@@ -5,6 +5,7 @@
 
 mod allocation;
 mod deaths;
+mod doctor;
 mod enemies;
 mod gathers;
 mod launching;

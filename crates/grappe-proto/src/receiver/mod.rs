@@ -475,7 +475,9 @@ impl Receiver {
             ToReceiver::Welcome(_)
             | ToReceiver::Manifest { .. }
             | ToReceiver::Part { .. }
-            | ToReceiver::Ended { .. } => {
+            | ToReceiver::Ended { .. }
+            | ToReceiver::Examine(_)
+            | ToReceiver::Measure => {
                 self.fail("the sender broke the protocol: it said again what was said".into());
             }
         }

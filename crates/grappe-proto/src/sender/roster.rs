@@ -453,5 +453,6 @@ fn kind(message: &ToSender) -> &'static str {
         ToSender::Done(_) => "`done`",
         ToSender::Failed { .. } => "`failed`",
         ToSender::Part { .. } => "survey",
+        ToSender::Here(_) | ToSender::Measured(_) => "answer to an examination",
     }
 }

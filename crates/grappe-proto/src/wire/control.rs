@@ -9,6 +9,7 @@
 use minicbor::{Decode, Encode};
 
 use super::WireError;
+use super::examine::{Examine, Here, Measured};
 use crate::content::block_set::BlockSet;
 use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
 use crate::units::BlockIndex;
@@ -79,6 +80,12 @@ pub enum ToSender {
         #[n(1)]
         is_last: bool,
     },
+    /// An answer to [`ToReceiver::Examine`]: the group is joined.
+    #[n(20)]
+    Here(#[n(0)] Here),
+    /// An answer to [`ToReceiver::Measure`].
+    #[n(21)]
+    Measured(#[n(0)] Measured),
 }
 
 /// What a receiver says at the end.
@@ -175,6 +182,12 @@ pub enum ToReceiver {
         #[n(0)]
         bytes: u64,
     },
+    /// Instead of a welcome: there is no copy, the network is to be looked at.
+    #[n(20)]
+    Examine(#[n(0)] Examine),
+    /// What has arrived by now?
+    #[n(21)]
+    Measure,
 }
 
 /// Bytes of the longest manifest that travels on the control channel; longer ones are multicast.

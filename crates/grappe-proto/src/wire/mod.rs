@@ -6,6 +6,7 @@
 pub mod announce;
 pub mod control;
 pub mod data;
+pub mod examine;
 pub mod gather;
 pub mod report;
 

@@ -59,6 +59,16 @@ impl CommandError {
         }
     }
 
+    /// What went wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do, where that is known.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Says it on standard error and answers the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         say(format_args!("error: {}", self.message));

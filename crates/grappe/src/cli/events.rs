@@ -83,6 +83,11 @@ pub(crate) fn of_receiver(notice: &receive::Notice) -> Value {
                 }
             }),
         }),
+        Notice::Examined(heard, reason) => json!({
+            "event": "examined",
+            "sender": heard.control.ip().to_string(),
+            "reason": reason,
+        }),
         Notice::Untrusted(key, address) => json!({
             "event": "untrusted",
             "key": key.fingerprint().to_string(),

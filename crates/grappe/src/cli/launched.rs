@@ -124,7 +124,11 @@ fn show(notice: Notice) {
         }),
         Notice::Note(text) => say(format_args!("note: {text}")),
         // Others' copies go to others' receivers.
-        Notice::Untrusted(..) | Notice::Ended(_, Ok(_)) => {}
+        Notice::Untrusted(..)
+        | Notice::Examined(..)
+        | Notice::Placed(..)
+        | Notice::Gathered(..)
+        | Notice::Ended(_, Ok(_)) => {}
     }
 }
 

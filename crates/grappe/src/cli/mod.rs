@@ -4,6 +4,7 @@
 
 mod demo;
 mod display;
+mod doctor;
 mod error;
 mod events;
 mod gather;
@@ -46,6 +47,7 @@ enum Command {
     /// Be a receiver that another node has launched.
     #[command(hide = true)]
     Launched,
+    Doctor(doctor::Arguments),
     Demo(demo::Arguments),
     /// Make the keys by which nodes know each other.
     #[command(subcommand)]
@@ -72,6 +74,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Receive(arguments) => receive::run(arguments),
         Command::Gather(arguments) => gather::run(arguments),
         Command::Launched => launched::run(),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Key(command) => key::run(command),
     };

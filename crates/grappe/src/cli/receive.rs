@@ -208,6 +208,16 @@ pub(super) fn show(notice: &Notice, place: &str) {
         Notice::Gathered(gather, Err(failure)) => {
             say(format_args!("gather {gather}: {}", describe(failure)));
         }
+        Notice::Examined(heard, None) => {
+            say(format_args!(
+                "the way here was examined by {}",
+                heard.control.ip()
+            ));
+        }
+        Notice::Examined(heard, Some(reason)) => say(format_args!(
+            "an examination by {} came to nothing: {reason}",
+            heard.control.ip()
+        )),
         Notice::Untrusted(key, address) => say(format_args!(
             "ignored: {address} announces a copy with the key {}, which is not trusted to send",
             key.fingerprint()

@@ -53,6 +53,7 @@ impl OwnMember {
             once: false,
             share: Some(own.share.clone()),
             only: Some(gather),
+            called: None,
         };
         let running = move || {
             let mut failure = None;

@@ -152,9 +152,11 @@ impl<'a> Daemon<'a> {
             result,
             was_proved,
             was_welcome,
+            was_examination,
         } = ended;
         // A connection that failed says little: the next announcement is followed again, a few times.
-        let is_over = was_welcome || !matches!(result, Err(Failure::SenderGone(_)));
+        let is_over =
+            was_welcome || was_examination || !matches!(result, Err(Failure::SenderGone(_)));
         self.copies.end(heard, is_over);
         // What the session told comes before its end.
         self.pass_on();
@@ -163,6 +165,10 @@ impl<'a> Daemon<'a> {
             Call::Gather => Notice::Gathered(heard.session, result.clone().map(drop)),
         };
         match &result {
+            Err(Failure::SenderGone(reason)) if was_examination => {
+                let reason = Some(reason.clone()).filter(|reason| !reason.is_empty());
+                (self.notice)(Notice::Examined(*heard, reason));
+            }
             Err(Failure::SenderGone(reason)) if !was_proved => {
                 let matter = format!("{} {reason}", heard.session);
                 self.tell_of_stranger(*heard.control.ip(), matter, notice);

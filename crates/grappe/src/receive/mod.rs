@@ -7,6 +7,7 @@ mod agreement;
 mod carrier;
 mod daemon;
 mod destination;
+mod examined;
 mod listen;
 mod member;
 mod memory;
@@ -42,6 +43,9 @@ use crate::trust::{Identity, PublicKey, TrustFile};
 
 /// How often memberships are renewed: switches forget after 260 s without a querier (RFC 3376).
 const REJOIN: Duration = Duration::from_secs(60);
+
+/// Asked of the kernel for the data socket: a quarter of a second at 1 Gbit/s.
+pub(crate) const RECEIVE_BUFFER: usize = 32 << 20;
 
 /// Announcements that wait to be looked at; each comes again.
 const HEARD_MAX: usize = 64;
@@ -87,6 +91,8 @@ pub enum Notice {
     Ended(SessionId, Result<Done, Failure>),
     /// A gather ended for this node.
     Gathered(SessionId, Result<(), Failure>),
+    /// A trusted node has looked at the way to this one; what went wrong, if anything did.
+    Examined(Heard, Option<String>),
     /// A sender that is not trusted announces.
     Untrusted(PublicKey, std::net::Ipv4Addr),
     /// Something that does not stop the daemon.

@@ -12,10 +12,13 @@ use grappe_proto::receiver::Failure;
 use grappe_proto::wire::control::{
     Done, ToReceiver, ToSender, Welcome, decode_to_receiver, encode,
 };
+use grappe_proto::wire::examine::Examine;
 use tokio::sync::{mpsc, watch};
 
+use super::RECEIVE_BUFFER;
 use super::carrier::{Carrier, Happening, Setup};
 use super::destination::Destination;
+use super::examined::be_examined;
 use super::memory::Claim;
 use super::notes::Notes;
 use super::threads::LeftBehind;
@@ -26,9 +29,6 @@ use crate::trust::{Identity, TrustFile};
 
 /// The sender must welcome within this time.
 const WELCOME_MAX: Duration = Duration::from_secs(5);
-
-/// Asked of the kernel for the data socket: a quarter of a second at 1 Gbit/s.
-const RECEIVE_BUFFER: usize = 32 << 20;
 
 /// Threads of earlier sessions that may hang before no further copy is taken.
 const LEFT_BEHIND_MAX: usize = 16;
@@ -55,6 +55,8 @@ pub(super) struct Ended {
     pub(super) was_proved: bool,
     /// Whether the sender took this node in at all.
     pub(super) was_welcome: bool,
+    /// Whether it was no copy, but an examination, and all of it was played.
+    pub(super) was_examination: bool,
 }
 
 /// Takes part in the session that was heard of, from beginning to end, unless another attempt has
@@ -72,11 +74,25 @@ pub(super) async fn take_part(
         Ok(reason) = stop.wait_for(Option::is_some) => Err(Failure::Failed(reason.clone().unwrap_or_default())),
     };
     match greeted {
-        Ok(greeted) => Ended {
+        Ok(Greeted::Welcome(greeted)) => Ended {
             result: play(&node, &heard, greeted, stop).await,
             was_proved,
             was_welcome: true,
+            was_examination: false,
         },
+        Ok(Greeted::Examine(examine, reader, writer)) => {
+            let examined = be_examined(&node.network, &examine, reader, writer);
+            let result = tokio::select! {
+                result = examined => result,
+                Ok(_) = stop.wait_for(Option::is_some) => Ok(()),
+            };
+            Ended {
+                result: Err(Failure::SenderGone(result.err().unwrap_or_default())),
+                was_proved,
+                was_welcome: false,
+                was_examination: true,
+            }
+        }
         Err(failure) => {
             if was_proved {
                 claim.release();
@@ -85,13 +101,22 @@ pub(super) async fn take_part(
                 result: Err(failure),
                 was_proved,
                 was_welcome: false,
+                was_examination: false,
             }
         }
     }
 }
 
+/// The answer to a greeting.
+enum Greeted {
+    /// The copy begins.
+    Welcome(Joined),
+    /// There is no copy: the network is looked at.
+    Examine(Examine, ChannelReader, ChannelWriter),
+}
+
 /// The control connection of a node that the sender welcomed.
-struct Greeted {
+struct Joined {
     reader: ChannelReader,
     writer: ChannelWriter,
     welcome: Welcome,
@@ -131,11 +156,12 @@ async fn greet(
         .map_err(|_| gone("the sender did not welcome this node".into()))?
         .map_err(gone)?
     {
-        Some(ToReceiver::Welcome(welcome)) => Ok(Greeted {
+        Some(ToReceiver::Welcome(welcome)) => Ok(Greeted::Welcome(Joined {
             reader,
             writer,
             welcome,
-        }),
+        })),
+        Some(ToReceiver::Examine(examine)) => Ok(Greeted::Examine(examine, reader, writer)),
         Some(ToReceiver::Refused { reason }) => Err(Failure::Refused(reason)),
         Some(_) => Err(gone("the sender broke the protocol: no welcome".into())),
         None => Err(gone("the sender closed the connection".into())),
@@ -145,10 +171,10 @@ async fn greet(
 async fn play(
     node: &Node,
     heard: &Heard,
-    greeted: Greeted,
+    greeted: Joined,
     mut stop: watch::Receiver<Option<String>>,
 ) -> Result<Done, Failure> {
-    let Greeted {
+    let Joined {
         mut reader,
         mut writer,
         welcome,
@@ -249,7 +275,7 @@ fn start(
     })
 }
 
-async fn read(reader: &mut ChannelReader) -> Result<Option<ToReceiver>, String> {
+pub(super) async fn read(reader: &mut ChannelReader) -> Result<Option<ToReceiver>, String> {
     match reader
         .read_frame()
         .await

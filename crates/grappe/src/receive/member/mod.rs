@@ -63,6 +63,7 @@ pub(super) async fn take_part(
                 result: Err(failure),
                 was_proved,
                 was_welcome: false,
+                was_examination: false,
             };
         }
     };
@@ -75,6 +76,7 @@ pub(super) async fn take_part(
         result: result.map(|()| Done::default()),
         was_proved,
         was_welcome: true,
+        was_examination: false,
     }
 }
 

@@ -1,0 +1,247 @@
+//! Each finding from the facts that make it.
+
+use grappe_os::udp::Interface;
+use grappe_proto::wire::examine::{Here, Measured, Phase};
+
+use super::*;
+use crate::network::{ANNOUNCE_GROUP, Network, PORT, TTL};
+
+fn local() -> LocalFacts {
+    let interface = Interface {
+        name: "e0".into(),
+        index: 2,
+        address: [10, 0, 0, 1].into(),
+        mtu: 1500,
+        is_loopback: false,
+    };
+    LocalFacts {
+        network: Network {
+            interface,
+            group: ANNOUNCE_GROUP,
+            port: PORT,
+            ttl: TTL,
+        },
+        is_multicast: Some(true),
+        is_wireless: false,
+        speed_mbit: Some(1000),
+        route: Ok("e0".into()),
+        qdisc: Some("fq_codel".into()),
+        receive_buffer: Some((64 << 20, 64 << 20)),
+        echo: Ok(true),
+        querier: Querier::Heard([10, 0, 0, 254].into()),
+    }
+}
+
+const SENT: [(Purpose, u32); 4] = [
+    (Purpose::Small, 20),
+    (Purpose::Full, 20),
+    (Purpose::Calm, 400),
+    (Purpose::Rate(1_000_000_000), 5_000),
+];
+
+/// A node to which everything came but for what `change` does to the counts.
+fn node(name: &str, change: impl FnOnce(&mut Measured)) -> NodeFacts {
+    let phases = SENT.iter().map(|(_, packets)| Phase {
+        packets: *packets,
+        bytes: u64::from(*packets) * 1469,
+        span_us: 60_000,
+    });
+    let mut last = Measured {
+        phases: phases.collect(),
+        dropped: 0,
+        interface_bytes: Some(900_000),
+    };
+    change(&mut last);
+    let bytes = |bytes| Measured {
+        interface_bytes: Some(bytes),
+        ..Measured::default()
+    };
+    NodeFacts {
+        name: name.into(),
+        here: Here {
+            interface: "eth0".into(),
+            mtu: 1500,
+            receive_buffer: (64 << 20, 64 << 20),
+            ..Here::default()
+        },
+        clock_ahead_us: 30,
+        measured: vec![bytes(0), bytes(2_000), bytes(700_000), bytes(702_000), last],
+    }
+}
+
+fn examination(nodes: Vec<NodeFacts>) -> Examination {
+    let phases = SENT.iter().map(|(purpose, packets)| SentPhase {
+        purpose: *purpose,
+        packet_bytes: if *purpose == Purpose::Small { 92 } else { 1497 },
+        packets: *packets,
+    });
+    Examination {
+        nodes,
+        phases: phases.collect(),
+        flood_bytes: 1 << 20,
+        ..Examination::default()
+    }
+}
+
+/// What is told beyond what is as it should be.
+fn told(local: &LocalFacts, examination: Option<&Examination>) -> Vec<(&'static str, Level)> {
+    let findings = judge(local, examination).into_iter();
+    let remarkable = findings.filter(|finding| finding.level > Level::Good);
+    remarkable
+        .map(|finding| (finding.check, finding.level))
+        .collect()
+}
+
+#[test]
+fn a_healthy_cluster_has_nothing_to_be_told() {
+    let all = examination(vec![node("n1", |_| {}), node("n2", |_| {})]);
+    assert_eq!(told(&local(), Some(&all)), []);
+    let ways = judge(&local(), Some(&all));
+    let ways: Vec<_> = ways
+        .iter()
+        .filter(|finding| finding.check == "way")
+        .collect();
+    assert_eq!(ways.len(), 2);
+    assert!(ways[0].text.contains("998 Mbit/s"), "{}", ways[0].text);
+}
+
+#[test]
+fn each_fault_of_this_node_is_found_alone_and_has_its_command() {
+    type Change = fn(&mut LocalFacts);
+    let faults: [(Change, &str, Level, &str); 8] = [
+        (
+            |facts| facts.network.interface.mtu = 1400,
+            "mtu",
+            Level::Bad,
+            "ip link set dev e0 mtu",
+        ),
+        (
+            |facts| facts.is_multicast = Some(false),
+            "interface",
+            Level::Bad,
+            "multicast on",
+        ),
+        (
+            |facts| facts.is_wireless = true,
+            "interface",
+            Level::Bad,
+            "--interface",
+        ),
+        (
+            |facts| facts.route = Ok("eth9".into()),
+            "route",
+            Level::Note,
+            "ip route add",
+        ),
+        (
+            |facts| facts.qdisc = Some("tbf".into()),
+            "qdisc",
+            Level::Note,
+            "tc -s qdisc",
+        ),
+        (
+            |facts| facts.receive_buffer = Some((425_984, 64 << 20)),
+            "buffers",
+            Level::Bad,
+            "net.core.rmem_max=33554432",
+        ),
+        (
+            |facts| facts.echo = Ok(false),
+            "firewall",
+            Level::Bad,
+            "239.255.0.0/16",
+        ),
+        (
+            |facts| facts.querier = Querier::Silent,
+            "querier",
+            Level::Note,
+            "mcast_querier 1",
+        ),
+    ];
+    for (change, check, level, command) in faults {
+        let mut facts = local();
+        change(&mut facts);
+        assert_eq!(told(&facts, None), [(check, level)]);
+        let findings = judge(&facts, None);
+        let advice = findings.iter().find_map(|finding| finding.advice.clone());
+        assert!(advice.unwrap().contains(command), "{check}");
+    }
+}
+
+#[test]
+fn a_missing_querier_is_bad_only_where_the_switch_snoops() {
+    let mut facts = local();
+    facts.querier = Querier::Silent;
+    let quiet = examination(vec![node("n1", |_| {})]);
+    assert_eq!(told(&facts, Some(&quiet)), [("querier", Level::Bad)]);
+    let mut flooded = node("n1", |_| {});
+    flooded.measured[3].interface_bytes = Some(700_000 + (1 << 20));
+    let flooded = examination(vec![flooded]);
+    let expected = [("querier", Level::Note), ("flooding", Level::Note)];
+    assert_eq!(told(&facts, Some(&flooded)), expected);
+}
+
+#[test]
+fn a_deaf_node_is_told_from_a_network_that_drops() {
+    let deaf = |measured: &mut Measured| measured.phases.clear();
+    // 630 kB were sent, and 698 kB came to the interface.
+    let behind_a_firewall = examination(vec![node("n1", deaf)]);
+    assert_eq!(
+        told(&local(), Some(&behind_a_firewall)),
+        [("firewall", Level::Bad)]
+    );
+    let mut cut_off = node("n1", deaf);
+    cut_off.measured[2].interface_bytes = Some(4_000);
+    cut_off.measured[3].interface_bytes = Some(4_000);
+    assert_eq!(
+        told(&local(), Some(&examination(vec![cut_off]))),
+        [("multicast", Level::Bad)]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_node_is_told_with_its_name() {
+    let lossy = node("n1", |measured| measured.phases[2].packets = 390);
+    let slow = node("n2", |measured| measured.phases[3].span_us = 600_000);
+    let small = node("n3", |measured| {
+        measured.phases[1..].fill(Phase::default());
+    });
+    let mut late = node("n4", |_| {});
+    late.clock_ahead_us = -3_000_000;
+    late.here.receive_buffer = (425_984, 64 << 20);
+    let all = examination(vec![lossy, slow, small, late]);
+    let findings = judge(&local(), Some(&all));
+    let of = |name: &str| {
+        let findings = findings
+            .iter()
+            .filter(|finding| finding.level > Level::Good);
+        let own = findings.filter(|finding| finding.node.as_deref() == Some(name));
+        own.map(|finding| finding.check).collect::<Vec<_>>()
+    };
+    assert_eq!(of("n1"), ["way"]);
+    assert_eq!(of("n2"), ["way"]);
+    assert_eq!(of("n3"), ["mtu"]);
+    assert_eq!(of("n4"), ["clock", "buffers"]);
+}
+
+#[test]
+fn nodes_that_do_not_answer_say_what_is_known() {
+    let absent = |why| Absent {
+        name: "n9".into(),
+        why,
+    };
+    let mut all = examination(Vec::new());
+    all.absent = vec![
+        absent(Why::Nameless),
+        absent(Why::NotListening),
+        absent(Why::Silent),
+    ];
+    all.untrusted = vec![([10, 0, 0, 7].into(), "SHA256:abc".into())];
+    let findings = judge(&local(), Some(&all));
+    let bad = findings
+        .iter()
+        .filter(|finding| finding.level == Level::Bad);
+    let advice: Vec<_> = bad.map(|finding| finding.advice.clone().unwrap()).collect();
+    assert_eq!(advice.len(), 4);
+    assert!(advice[0].contains("--trust") && advice[2].contains("grappe receive --into"));
+}
