@@ -183,11 +183,9 @@ impl Backup {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let same = Self::read(path)
                     .is_ok_and(|there| there.sector == self.sector && there.serial == self.serial);
-                return if same {
-                    Ok(())
-                } else {
-                    Err(BackupError::Exists(path.to_owned()))
-                };
+                if !same {
+                    return Err(BackupError::Exists(path.to_owned()));
+                }
             }
             other => other.map_err(failed("write"))?,
         }

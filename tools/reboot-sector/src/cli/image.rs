@@ -1,5 +1,5 @@
-//! `image`: a disk image with the sector, written beside its name and renamed when it is whole. What goes
-//! into it is laid out in the library's `image`.
+//! `image`: a disk image with the sector, in a file that was not there; it is removed when it cannot be made
+//! whole. What goes into it is laid out in the library's `image`.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,13 +1,15 @@
 //! `install`: everything is checked, then the backup is written, then the EFI part, and last the sector.
 //! The decisions are in `plan`, the writing in `device` and `uefi.rs`.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use reboot_sector::backup::Backup;
-use reboot_sector::device::Disk;
+use reboot_sector::device::{DeviceError, Disk};
 use reboot_sector::plan::{self, Expectation, Facts, Kind, Request};
+use rustix::io::Errno;
 
 use super::choices::Choices;
 use super::uefi::{self, Uefi};
@@ -108,7 +110,11 @@ impl Install {
             Some(plan) if plan.is_done() => show::out("this very sector was there already\n"),
             Some(plan) => {
                 if let Err(error) = disk.write(&plan) {
-                    undo.map(uefi::Undo::run).transpose()?;
+                    // Somebody else wrote behind the sector, which is well: both parts are there.
+                    let is_there = matches!(error, DeviceError::Neighbours(_));
+                    undo.filter(|_| !is_there)
+                        .map(uefi::Undo::run)
+                        .transpose()?;
                     return Err(error.into());
                 }
                 show::out("installed: only code bytes changed, read back and compared\n");
@@ -121,10 +127,18 @@ impl Install {
 }
 
 /// Writes the backup and says where.
-fn keep(wanted: Option<&Path>, backup: &Backup, facts: &Facts) -> Result<String, Failure> {
+pub(super) fn keep(
+    wanted: Option<&Path>,
+    backup: &Backup,
+    facts: &Facts,
+) -> Result<String, Failure> {
     match wanted {
         Some(path) if path == Path::new("-") => {
-            show::out(&backup.text());
+            print_synced(&backup.text()).map_err(|error| {
+                Failure::Failed(format!(
+                    "cannot print the backup: {error}; nothing was written to the disk"
+                ))
+            })?;
             Ok("standard output".to_owned())
         }
         Some(path) => {
@@ -147,6 +161,18 @@ fn keep(wanted: Option<&Path>, backup: &Backup, facts: &Facts) -> Result<String,
             let stem: String = format!("{base}{serial}").chars().map(safe).collect();
             keep_numbered(backup, &stem)
         }
+    }
+}
+
+/// Unlike other output the backup must have arrived, and be on its disk when it went to a file.
+fn print_synced(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    match rustix::fs::fsync(&out) {
+        // A pipe or a terminal.
+        Err(Errno::INVAL | Errno::ROFS | Errno::NOTSUP) => Ok(()),
+        other => Ok(other?),
     }
 }
 

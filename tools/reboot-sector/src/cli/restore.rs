@@ -10,7 +10,7 @@ use reboot_sector::device::Disk;
 use reboot_sector::firmware::live;
 use reboot_sector::plan;
 
-use super::install::Expect;
+use super::install::{Expect, keep};
 use super::{Failure, show, uefi};
 
 #[derive(Debug, Args)]
@@ -73,6 +73,11 @@ impl Restore {
         if plan.is_done() {
             show::out("this very sector was there already\n");
         } else {
+            if self.whole {
+                // The table of today is gone otherwise.
+                let kept = keep(None, &Backup::new(facts, &plan.old), facts)?;
+                show::note(&format!("backup of the sector as it was: {kept}"));
+            }
             disk.write(&plan)?;
             show::out("restored, read back and compared\n");
         }

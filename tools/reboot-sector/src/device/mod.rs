@@ -6,6 +6,7 @@ mod users;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -136,11 +137,12 @@ impl Disk {
                 error,
             }
         };
+        // The open file once more: its name may lead to another disk by now.
         let direct = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(OFlags::DIRECT.bits().cast_signed())
-            .open(&path)
+            .open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
             .ok();
         let mut now = [0; RECORD_LEN];
         self.file
@@ -157,6 +159,10 @@ impl Disk {
         let written = direct.as_ref().map(|direct| direct.write_at(sector, 0));
         match written {
             Some(Ok(RECORD_LEN)) => {}
+            // A medium that fails: through the cache its neighbours would be written as well.
+            Some(Err(error)) if error.raw_os_error() != Some(Errno::INVAL.raw_os_error()) => {
+                return Err(failed("write")(error));
+            }
             // Some file systems know no O_DIRECT, or only for larger blocks.
             _ => match self.file.write_at(&plan.new, 0) {
                 Ok(RECORD_LEN) => {}

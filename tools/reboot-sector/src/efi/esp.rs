@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
 
+/// More than is ever read to find and read one small file. A directory whose clusters make a ring, in a
+/// damaged or hostile file system, would be read for ever.
+const SEARCH_BYTES_MAX: u64 = 16 << 20;
+
 /// A part of a file or disk, as something to seek in.
 #[derive(Debug)]
 pub struct Slice {
@@ -14,6 +18,8 @@ pub struct Slice {
     start: u64,
     len: u64,
     at: u64,
+    /// Bytes that may still be read.
+    left: u64,
 }
 
 impl Slice {
@@ -24,6 +30,7 @@ impl Slice {
             start,
             len,
             at: 0,
+            left: u64::MAX,
         }
     }
 
@@ -37,7 +44,11 @@ impl Slice {
 impl Read for Slice {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = self.room(buffer.len())?;
+        if self.left == 0 {
+            return Err(io::Error::other("its file system goes round in a circle"));
+        }
         let read = self.file.read(&mut buffer[..room])?;
+        self.left = self.left.saturating_sub(read as u64);
         self.at += read as u64;
         Ok(read)
     }
@@ -115,8 +126,12 @@ pub fn remove_from_slice(slice: Slice, place: &[&str; 3]) -> io::Result<()> {
 /// Reads the file at `place`, at most a mebibyte.
 ///
 /// # Errors
-/// When it is not there.
+/// When it is not there, or the file system is damaged.
 pub fn read_from_slice(slice: Slice, place: &[&str; 3]) -> io::Result<Vec<u8>> {
+    let slice = Slice {
+        left: SEARCH_BYTES_MAX,
+        ..slice
+    };
     let volume = FileSystem::new(slice, FsOptions::new())?;
     let mut bytes = Vec::new();
     volume
@@ -185,6 +200,39 @@ mod tests {
                 .chain(&bytes[4 << 20..])
                 .all(|byte| *byte == 0xaa)
         );
+    }
+
+    #[test]
+    fn a_directory_whose_clusters_make_a_ring_is_not_read_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("disk");
+        fs::write(&path, vec![0; 3 << 20]).unwrap();
+        let slice = || {
+            let file = File::options().read(true).write(true).open(&path).unwrap();
+            Slice::new(file, 0, 3 << 20)
+        };
+        format(&mut slice()).unwrap();
+        let place = super::super::PLACE;
+        put_in_slice(slice(), &place, b"there").unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let word = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+        let (reserved, copies, root, fat) = (word(14), usize::from(bytes[16]), word(17), word(22));
+        // The first directory has cluster 2; FAT12 has its next cluster in 12 bits from byte 3.
+        let start = (reserved + copies * fat) * 512 + root * 32;
+        let len = usize::from(bytes[13]) * 512;
+        for copy in 0..copies {
+            let at = (reserved + copy * fat) * 512 + 3;
+            assert_eq!((bytes[at], bytes[at + 1] & 0x0f), (0xff, 0x0f));
+            bytes[at] = 2;
+            bytes[at + 1] &= 0xf0;
+        }
+        for entry in bytes[start..start + len].chunks_mut(32) {
+            entry.fill(0);
+            entry[..11].copy_from_slice(b"OTHER   TXT");
+        }
+        fs::write(&path, bytes).unwrap();
+        let error = read_from_slice(slice(), &place).unwrap_err();
+        assert!(error.to_string().contains("circle"), "{error}");
     }
 
     #[test]

@@ -113,17 +113,20 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
         .ok_or(Refusal::TooSmall(head.len() as u64))?;
     let table = mbr::read(&old);
     let scheme = table.scheme();
-    let has_table = matches!(scheme, Scheme::Mbr | Scheme::Gpt | Scheme::Hybrid);
-    if let Some(sign) = filesystem::sign(head)
-        && (sign.is_firm() || !has_table)
-    {
-        return Err(Refusal::FileSystem(sign.name));
-    }
+    is_no_file_system(head, scheme)?;
     if !table.is_plausible() {
         return Err(Refusal::Implausible);
     }
     if scheme == Scheme::Unmarked {
         return Err(Refusal::Unmarked);
+    }
+    let old_code = old
+        .first_chunk()
+        .map(loader::identify)
+        .unwrap_or(Loader::Unknown);
+    // An archive or a database may begin so: no mark, no partitions, and bytes that are no known code.
+    if scheme == Scheme::None && old_code == Loader::Unknown {
+        return Err(Refusal::Implausible);
     }
     let mut notes = Vec::new();
     let mut new = old;
@@ -155,10 +158,6 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
             ),
         }
     }
-    let old_code = old
-        .first_chunk()
-        .map(loader::identify)
-        .unwrap_or(Loader::Unknown);
     if !matches!(old_code, Loader::None | Loader::Ours(Ours::Current(_))) {
         notes.push(format!("replaces: {}", old_code.describe()));
     }
@@ -175,11 +174,13 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
 /// nothing else changed: an active flag, and the mark 55 AA of a blank disk.
 ///
 /// # Errors
-/// When the disk has no first sector.
+/// When the disk has no first sector, or it belongs to something else by now.
 pub fn restore(head: &[u8], backup: &Record, whole: bool) -> Result<Plan, Refusal> {
     let old: Record = *head
         .first_chunk()
         .ok_or(Refusal::TooSmall(head.len() as u64))?;
+    // One that was made since lost our code already, and would lose its own first bytes.
+    is_no_file_system(head, mbr::read(&old).scheme())?;
     let mut notes = Vec::new();
     let mut new = old;
     new[..CODE_LEN].copy_from_slice(&backup[..CODE_LEN]);
@@ -197,6 +198,15 @@ pub fn restore(head: &[u8], backup: &Record, whole: bool) -> Result<Plan, Refusa
         }
     }
     Ok(Plan { old, new, notes })
+}
+
+/// The first sector belongs to no file system, swap or volume on the whole disk.
+fn is_no_file_system(head: &[u8], scheme: Scheme) -> Result<(), Refusal> {
+    let has_table = matches!(scheme, Scheme::Mbr | Scheme::Gpt | Scheme::Hybrid);
+    match filesystem::sign(head) {
+        Some(sign) if sign.is_firm() || !has_table => Err(Refusal::FileSystem(sign.name)),
+        _ => Ok(()),
+    }
 }
 
 /// Everything behind the code differs by no more than what [`install`] sets there.

@@ -204,6 +204,25 @@ fn restoring_takes_back_the_active_flag_and_the_mark_that_were_set() {
 }
 
 #[test]
+fn restoring_spares_a_file_system_made_since() {
+    let backup: Record = *head().first_chunk().unwrap();
+    let mut xfs = vec![0; filesystem::HEAD_LEN];
+    xfs[..4].copy_from_slice(b"XFSB");
+    for whole in [false, true] {
+        let refused = Err(Refusal::FileSystem("XFS"));
+        assert_eq!(restore(&xfs, &backup, whole), refused);
+    }
+}
+
+#[test]
+fn unknown_bytes_without_a_mark_are_not_taken_for_a_blank_disk() {
+    let mut archive = vec![0; 1024];
+    archive[..9].copy_from_slice(b"etc/fstab");
+    let refused = Err(Refusal::Implausible);
+    assert_eq!(install(&archive, &request(false)), refused);
+}
+
+#[test]
 fn an_active_flag_on_a_gpt_disk_is_warned_of() {
     let mut gpt = head();
     gpt[450] = mbr::PROTECTIVE;

@@ -15,7 +15,7 @@ const MD: &str = "an MD member";
 const MD_MAGIC: [u8; 4] = [0xfc, 0x4e, 0x2b, 0xa9];
 
 /// Where, what, and its name. Places are those of util-linux, libblkid/src/superblocks.
-const SIGNS: [(usize, &[u8], &str); 22] = [
+const SIGNS: [(usize, &[u8], &str); 29] = [
     (0, b"XFSB", "XFS"),
     (0, b"LUKS\xba\xbe", "LUKS"),
     (0, b"hsqs", "squashfs"),
@@ -32,10 +32,17 @@ const SIGNS: [(usize, &[u8], &str); 22] = [
     (1024, &[0xe2, 0xe1, 0xf5, 0xe0], "EROFS"),
     (1080, &[0x53, 0xef], "ext2, ext3 or ext4"),
     (4096, &MD_MAGIC, MD),
-    (4096 + 24, &[0xf6, 0x73, 0x85, 0xc6], "bcache"),
+    (1024, b"H+\0\x04", "HFS+"),
+    (1030, &[0x34, 0x34], "NILFS2"),
+    (4096 + 24, &[0xc6, 0x85, 0x73, 0xf6], "bcache or bcachefs"),
     (4086, b"SWAPSPACE2", "swap"),
+    (4086, b"S1SUSPEND\0", "a hibernated system"),
+    (4086, b"LINHIB0001", "a hibernated system"),
+    (16374, b"SWAPSPACE2", "swap"),
     (65526, b"SWAPSPACE2", "swap"),
+    (32768, b"JFS1", "JFS"),
     (32769, b"CD001", "ISO 9660"),
+    (65536, &[0x01, 0x16, 0x19, 0x70], "GFS2"),
     (65600, b"_BHRfS_M", "Btrfs"),
     (65588, b"ReIsEr2Fs", "ReiserFS"),
 ];

@@ -311,6 +311,22 @@ fn restoring_gives_back_every_byte() {
 }
 
 #[test]
+fn a_backup_that_does_not_arrive_stops_the_installation() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    let before = fs::read(&image).unwrap();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let out = program()
+        .args(["install", "--backup", "-"])
+        .arg(&image)
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    assert!(fs::read(&image).unwrap() == before);
+}
+
+#[test]
 fn a_dry_run_shows_the_difference_and_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let image = blank(directory.path());
