@@ -108,6 +108,8 @@ impl From<Straggler> for send::Straggler {
 pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     let target = arguments.launch.target(&mut arguments.paths)?;
     let source = arguments.tree.options()?;
+    // What is wrong with the command comes before what is missing on the machine.
+    let wanted = expectation(&arguments)?;
     let (shown, is_dry_run) = (arguments.shown(), arguments.tree.is_dry_run());
     let own = match target {
         Some(_) => None,
@@ -123,10 +125,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     let launched = target.map(start).transpose()?;
     let (expectation, wait) = match &launched {
         Some(launched) => launched.expectation(),
-        None => (
-            expectation(&arguments)?,
-            arguments.wait.unwrap_or(WAIT_DEFAULT),
-        ),
+        None => (wanted, arguments.wait.unwrap_or(WAIT_DEFAULT)),
     };
     let (identity, trust) = match (&launched, own) {
         (None, Some(own)) => own,
