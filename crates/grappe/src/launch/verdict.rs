@@ -11,6 +11,9 @@ use crate::nodeset::NodeSet;
 /// Characters of somebody's last words that are repeated.
 const WORDS_MAX: usize = 300;
 
+/// What Slurm answers for a program that is not there: the error number of `execve`.
+const SLURM_NOT_FOUND: i32 = 2;
+
 /// The exit code by which `ssh` says that it failed itself (ssh(1)).
 const SSH_FAILED: i32 = 255;
 /// Exit codes of a shell, and of `srun`, for a command that is not there or cannot run (POSIX).
@@ -50,7 +53,10 @@ pub(super) fn reason(end: End<'_>) -> String {
     if matches!(end.way, Way::Ssh { .. }) && end.code == Some(SSH_FAILED) {
         return refused(end, &lower);
     }
+    // Slurm says it in words too, but sometimes another warning is all that comes through.
+    let by_slurm = matches!(end.way, Way::Slurm { .. }) && end.code == Some(SLURM_NOT_FOUND);
     let not_found = end.code == Some(NOT_FOUND)
+        || (by_slurm && lacks("unrecognized subcommand"))
         || !lacks("command not found")
         || !lacks("no such file or directory");
     if not_found {
