@@ -52,7 +52,20 @@ impl Node {
     ///
     /// When the kernel's counter cannot be read.
     pub fn received_bytes(&self) -> Result<u64> {
-        let file = format!("/sys/class/net/{INTERFACE}/statistics/rx_bytes");
+        self.counter("rx_bytes")
+    }
+
+    /// Bytes that left by its interface, as the kernel counts them.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's counter cannot be read.
+    pub fn sent_bytes(&self) -> Result<u64> {
+        self.counter("tx_bytes")
+    }
+
+    fn counter(&self, name: &str) -> Result<u64> {
+        let file = format!("/sys/class/net/{INTERFACE}/statistics/{name}");
         let counter = shell::run(&format!("ip netns exec {} cat {file}", self.namespace))?;
         counter.trim().parse().context("the counter is no number")
     }

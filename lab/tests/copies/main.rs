@@ -11,5 +11,6 @@ mod gathers;
 mod launching;
 mod manners;
 mod networks;
+mod pipeline;
 mod trees;
 mod trial;

@@ -4,12 +4,16 @@
 //! Payload stays with the driver, which opens each packet where [`Receiver::admit`] says and then
 //! calls [`Receiver::accept`]; hashing, storing and placing are jobs.
 
+mod pull;
 mod report;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::pull::Source;
 use self::window::Window;
 use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, StreamError, symbols_in};
@@ -23,6 +27,9 @@ use crate::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, Header, Kind, TAG_LEN};
 
 /// How often blocks whose hash differs are fetched again before the copy is given up.
 const REFETCHES_MAX: u32 = 3;
+
+/// Bytes of IPv4 and UDP headers.
+const IP_UDP_HEADERS: usize = 28;
 
 /// Between reports while nothing arrives.
 const REPORT_QUIET: Duration = Duration::from_millis(200);
@@ -55,6 +62,15 @@ pub enum Input {
     Placed(Done),
     /// A job failed, or the node cannot go on.
     Failed(String),
+    /// Others' connections are taken at this TCP port.
+    Serving(u16),
+    /// What [`Output::Pull`] asked for cannot be had there.
+    Unfed {
+        /// The source's number.
+        number: u32,
+        /// Why, for a human.
+        reason: String,
+    },
     /// The state of socket and ring, for the next report.
     Facts {
         /// How full the receive ring is, in thousandths.
@@ -105,6 +121,15 @@ pub enum Output {
     Hear(bool),
     /// Forget what came of blocks that are not whole.
     Discard,
+    /// Give other receivers blocks: take their connections, and answer with [`Input::Serving`].
+    Serve,
+    /// Fetch these blocks from this source, in their order, instead of what was asked for before.
+    Pull {
+        /// Where from; the connection stays as long as its number does.
+        source: Source,
+        /// Which.
+        blocks: BlockSet,
+    },
     /// Do some work.
     Job(Job),
     /// Nothing to do before this instant or the next input.
@@ -133,6 +158,8 @@ pub enum Admission {
     Surplus,
     /// Open it with [`Receiver::open_beat`].
     Beat,
+    /// Open it with [`Receiver::open_sounding`].
+    Sounding,
     /// It is not for this session or cannot be; drop it.
     Foreign,
 }
@@ -194,6 +221,10 @@ pub struct Receiver {
     joined: bool,
     ring_permille: u16,
     dropped: u32,
+    /// Where blocks are fetched from, in the pipeline.
+    source: Option<Source>,
+    /// Bytes of the largest sounding that was heard.
+    sounded: u16,
 }
 
 impl Receiver {
@@ -232,6 +263,8 @@ impl Receiver {
             joined: false,
             ring_permille: 0,
             dropped: 0,
+            source: None,
+            sounded: 0,
         })
     }
 
@@ -242,7 +275,8 @@ impl Receiver {
         }
         match header.kind {
             Kind::Beat => Admission::Beat,
-            Kind::Data if self.wants(header.block, header.symbol) => {
+            Kind::Sounding => Admission::Sounding,
+            Kind::Data if !self.is_piped() && self.wants(header.block, header.symbol) => {
                 Admission::Place(header.block, header.symbol)
             }
             Kind::Data => Admission::Surplus,
@@ -305,6 +339,33 @@ impl Receiver {
         Ok(())
     }
 
+    /// Opens a sounding, and tells the sender when it is the largest so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsealed`] when it was not sealed by the session's sender key.
+    pub fn open_sounding(
+        &mut self,
+        header: &Header,
+        packet: &[u8],
+        now: Time,
+    ) -> Result<(), Unsealed> {
+        let len = packet.len().checked_sub(HEADER_LEN + TAG_LEN);
+        self.open(header, packet, &mut vec![0; len.ok_or(Unsealed)?])?;
+        self.accept_sounding(header, packet.len(), now);
+        Ok(())
+    }
+
+    /// Takes an opened sounding of so many bytes into account.
+    pub fn accept_sounding(&mut self, header: &Header, packet_len: usize, now: Time) {
+        let bytes = u16::try_from(packet_len.saturating_add(IP_UDP_HEADERS)).unwrap_or(u16::MAX);
+        if self.count(header.sequence, now) && bytes > self.sounded {
+            self.sounded = bytes;
+            self.outputs
+                .push_back(Output::Control(ToSender::Heard { bytes }));
+        }
+    }
+
     /// Takes an opened beat into account, which reached the socket at `arrived`.
     pub fn accept_beat(&mut self, header: &Header, beat: Beat, arrived: Time, now: Time) {
         if self.count(header.sequence, now) {
@@ -350,6 +411,7 @@ impl Receiver {
                 self.phase = Phase::Content;
                 self.window.stored_before(&have);
                 self.say_ready();
+                self.fetch();
             }
             Input::Prepared(Err(reason)) => {
                 self.outputs.push_back(Output::Control(ToSender::Refused {
@@ -387,6 +449,8 @@ impl Receiver {
                 self.phase = Phase::Telling;
             }
             Input::Failed(reason) => self.fail(reason),
+            Input::Serving(port) => self.serving(port),
+            Input::Unfed { number, reason } => self.unfed(number, reason),
             Input::Facts {
                 ring_permille,
                 dropped,
@@ -472,6 +536,16 @@ impl Receiver {
                 self.outputs.push_back(Output::Hear(false));
             }
             ToReceiver::Alive => {}
+            ToReceiver::Serve => self.outputs.push_back(Output::Serve),
+            ToReceiver::Pull {
+                number,
+                address,
+                port,
+            } => self.pull(Source {
+                number,
+                address,
+                port,
+            }),
             ToReceiver::Welcome(_)
             | ToReceiver::Manifest { .. }
             | ToReceiver::Part { .. }
@@ -555,6 +629,14 @@ impl Receiver {
         self.window.reopen(wrong);
         self.phase = Phase::Content;
         self.news = true;
+        if let Some(source) = self.source {
+            // The source may have the same wrong blocks.
+            let blocks = wrong.len();
+            self.unfed(
+                source.number,
+                format!("{blocks} blocks differ from the sender's"),
+            );
+        }
     }
 
     fn fail(&mut self, reason: String) {

@@ -71,7 +71,7 @@ impl ReceiverNode {
             });
         }
         match (admission, train.sealed.get(index)) {
-            (Admission::Foreign, _) => {}
+            (Admission::Foreign | Admission::Sounding, _) => {}
             (Admission::Beat, None) => {
                 if let Some(beat) = train.beat() {
                     machine.accept_beat(&header, beat, now, now);
@@ -120,6 +120,7 @@ impl ReceiverNode {
         };
         let opened = match machine.admit(&header) {
             Admission::Foreign => false,
+            Admission::Sounding => machine.open_sounding(&header, &packet, now).is_ok(),
             Admission::Beat => machine.open_beat(&header, &packet, now, now).is_ok(),
             Admission::Place(..) | Admission::Surplus => machine
                 .open(&header, &packet, &mut [0; SYMBOL_SIZE as usize])

@@ -269,6 +269,7 @@ fn start(
         sender: SocketAddr::V4(heard.control),
         local: SocketAddrV4::new(interface.address, 0),
         destination: Arc::clone(&node.destination),
+        link_port: node.network.port,
         outbox,
         notes: node.notes.of(heard.session),
         left_behind: Arc::clone(&node.left_behind),

@@ -138,6 +138,32 @@ impl Transmitter {
         self.send(len, len)
     }
 
+    /// Sends zeros that make an IP packet of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, when it is more than a full queue. The packet has not left then.
+    pub(super) fn sounding(
+        &mut self,
+        sequence: Sequence,
+        block: BlockIndex,
+        bytes: u16,
+    ) -> io::Result<SendOutcome> {
+        let header = Header {
+            kind: Kind::Sounding,
+            symbol: SymbolIndex(0),
+            tag: self.tag,
+            block,
+            sequence,
+        };
+        let len = usize::from(bytes).saturating_sub(grappe_os::udp::HEADER_BYTES);
+        let body = vec![0; len.saturating_sub(HEADER_LEN + TAG_LEN)];
+        let len = HEADER_LEN + body.len() + TAG_LEN;
+        self.key
+            .seal(&header.emit(), sequence, &body, &mut self.train[..len]);
+        self.send(len, len)
+    }
+
     fn send(&mut self, len: usize, segment: usize) -> io::Result<SendOutcome> {
         let outcome = self.socket.send_train(&self.train[..len], segment);
         self.refused += match &outcome {
