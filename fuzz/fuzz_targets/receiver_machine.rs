@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use grappe_fuzz::{Jobs, Script, tree, until_at_rest, whole_stream};
 use grappe_proto::content::block_set::BlockSet;
+use grappe_proto::content::stream::Stream;
 use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE, WINDOW_BLOCKS};
 use grappe_proto::receiver::{Admission, Input, Job, Output, Prepared, Receiver};
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex, Time};
@@ -77,6 +78,9 @@ impl Driver<'_> {
                         base: self.script.near().into(),
                     },
                     60..90 => ToReceiver::Pause,
+                    90..100 => ToReceiver::Ended {
+                        bytes: self.script.u32().into(),
+                    },
                     1 => ToReceiver::Abort {
                         reason: "asked".into(),
                     },
@@ -172,6 +176,15 @@ impl Driver<'_> {
                 Input::Prepared(prepared.ok_or("too large".into()))
             }
             Job::Store { block, .. } => Input::Stored(block),
+            Job::EndStream { bytes } => {
+                let blocks = u32::try_from(bytes / 4096).unwrap_or(u32::MAX);
+                match Stream::of_manifest_only(self.manifest_len)
+                    .and_then(|stream| stream.with_full_blocks(blocks, 0))
+                {
+                    Ok(stream) => Input::Laid(stream),
+                    Err(_) => Input::Failed("too large".into()),
+                }
+            }
             Job::Verify { .. } => {
                 let blocks = self.machine.stream().block_count();
                 let count = self.script.u8() % 4;
@@ -201,7 +214,7 @@ impl Driver<'_> {
                 Output::Control(_) | Output::Hear(_) | Output::Discard | Output::Wait(_) => {}
             }
             assert!(
-                self.jobs.count() <= WINDOW_BLOCKS as usize + 1,
+                self.jobs.count() <= WINDOW_BLOCKS as usize + 2,
                 "more work than the window holds"
             );
             false

@@ -45,7 +45,7 @@ pub enum Input {
     Prepared(Result<Prepared, String>),
     /// The job [`Job::Prepare`] is done, and nothing more is wanted than to know what it found.
     Rehearsed,
-    /// The end of a stream from a pipe is known: the blocks that there are.
+    /// The job [`Job::EndStream`] is done: the blocks that there are.
     Laid(Stream),
     /// The job [`Job::Store`] is done.
     Stored(BlockIndex),
@@ -84,6 +84,11 @@ pub enum Job {
         block: BlockIndex,
         /// The symbols that are there, parity included.
         present: SymbolSet,
+    },
+    /// The sender read its pipe to the end: write what was kept back of the last block, lay the blocks out.
+    EndStream {
+        /// Bytes in the stream.
+        bytes: u64,
     },
     /// Every block is stored: compare the digests object with this hash, and all hashes with it.
     Verify {
@@ -184,6 +189,8 @@ pub struct Receiver {
     repaired: u64,
     refetches: u32,
     digests_hash: Option<Digest>,
+    /// Where the sender's pipe ended, until the driver is told. A short one ends before all is prepared.
+    stream_end: Option<u64>,
     result: Option<Done>,
     beat: Option<HeardBeat>,
     heard_at: Time,
@@ -223,6 +230,7 @@ impl Receiver {
             repaired: 0,
             refetches: 0,
             digests_hash: None,
+            stream_end: None,
             result: None,
             beat: None,
             heard_at: now,
@@ -361,6 +369,7 @@ impl Receiver {
                 if self.phase == Phase::Content {
                     self.stream = stream;
                     self.news = true;
+                    self.outputs.push_back(Output::Control(ToSender::EndKnown));
                 }
             }
             Input::Rehearsed => {
@@ -471,11 +480,11 @@ impl Receiver {
                 self.hears = false;
                 self.outputs.push_back(Output::Hear(false));
             }
+            ToReceiver::Ended { bytes } => self.stream_end = Some(bytes),
             ToReceiver::Alive => {}
             ToReceiver::Welcome(_)
             | ToReceiver::Manifest { .. }
             | ToReceiver::Part { .. }
-            | ToReceiver::Ended { .. }
             | ToReceiver::Examine(_)
             | ToReceiver::Measure => {
                 self.fail("the sender broke the protocol: it said again what was said".into());
@@ -489,6 +498,12 @@ impl Receiver {
             Phase::Manifest if self.window.covers(self.stream.manifest_blocks()) => {
                 self.phase = Phase::Preparing;
                 self.outputs.push_back(Output::Job(Job::Prepare));
+            }
+            Phase::Content if self.stream_end.is_some() => {
+                if let Some(bytes) = self.stream_end.take() {
+                    self.outputs
+                        .push_back(Output::Job(Job::EndStream { bytes }));
+                }
             }
             Phase::Content if self.window.covers(self.all_blocks()) => {
                 if let Some(digests_hash) = self.digests_hash {
@@ -569,5 +584,79 @@ impl Receiver {
         let result = self.result.take().map_or(result, Ok);
         self.phase = Phase::Over;
         self.outputs.push_back(Output::Finished(result));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
+
+    fn welcome() -> Welcome {
+        Welcome {
+            version: PROTOCOL_VERSION,
+            peer: 1,
+            tag: 7,
+            group: [239, 255, 0, 1],
+            port: 7,
+            report_port: 8,
+            data_key: [1; 16],
+            report_key: [2; 16],
+            symbol_size: SYMBOL_SIZE,
+            manifest_hash: [0; 32],
+            manifest_len: 100,
+            content_bytes: 0,
+        }
+    }
+
+    /// A pipe may end before this node is ready for what comes out of it.
+    #[test]
+    fn a_stream_that_ends_early_is_ended_once_all_is_prepared() {
+        let now = Time::ZERO;
+        let manifest = Stream::of_manifest_only(100).unwrap();
+        let open = manifest.with_full_blocks(1000, 0).unwrap();
+        let whole = manifest.with_full_blocks(0, 0).unwrap();
+        let job = |machine: &mut Receiver| {
+            for _ in 0..20 {
+                match machine.poll(now) {
+                    Output::Job(job) => return Some(job),
+                    Output::Wait(_) => return None,
+                    _ => {}
+                }
+            }
+            panic!("the machine does not come to rest");
+        };
+        let mut machine = Receiver::new(&welcome(), now).unwrap();
+        machine.handle(
+            Input::Joined {
+                buffer_bytes: 1 << 20,
+            },
+            now,
+        );
+        machine.handle(Input::ManifestKnown, now);
+        assert_eq!(job(&mut machine), Some(Job::Prepare));
+        machine.handle(Input::Control(ToReceiver::Ended { bytes: 0 }), now);
+        machine.handle(
+            Input::Control(ToReceiver::Finish {
+                digests_hash: [3; 32],
+            }),
+            now,
+        );
+        assert_eq!(job(&mut machine), None, "nothing is ready for it");
+        let prepared = Prepared {
+            stream: open,
+            have: BlockSet::new(),
+        };
+        machine.handle(Input::Prepared(Ok(prepared)), now);
+        assert_eq!(job(&mut machine), Some(Job::EndStream { bytes: 0 }));
+        assert_eq!(job(&mut machine), None, "it is ended once");
+        machine.handle(Input::Laid(whole), now);
+        assert_eq!(
+            machine.poll(now),
+            Output::Control(ToSender::EndKnown),
+            "only now the blocks of hashes may come"
+        );
+        let digests_hash = Digest([3; 32]);
+        assert_eq!(job(&mut machine), Some(Job::Verify { digests_hash }));
     }
 }

@@ -443,6 +443,14 @@ impl Sender {
         joined.map(|peer| peer.id)
     }
 
+    /// Those of the present pass who have joined and have not ended.
+    pub fn members(&self) -> impl Iterator<Item = PeerId> {
+        let joined = self
+            .live()
+            .filter(|peer| matches!(peer.stage, Stage::Joined | Stage::Ready));
+        joined.map(|peer| peer.id)
+    }
+
     /// Packets sent so far.
     pub const fn packets_sent(&self) -> u64 {
         self.sequence - 1

@@ -453,6 +453,7 @@ fn kind(message: &ToSender) -> &'static str {
         ToSender::Done(_) => "`done`",
         ToSender::Failed { .. } => "`failed`",
         ToSender::Part { .. } => "survey",
+        ToSender::EndKnown => "end of a stream",
         ToSender::Here(_) | ToSender::Measured(_) => "answer to an examination",
     }
 }

@@ -80,6 +80,9 @@ pub enum ToSender {
         #[n(1)]
         is_last: bool,
     },
+    /// An answer to [`ToReceiver::Ended`]: from here on, the blocks of the hashes are told from content.
+    #[n(31)]
+    EndKnown,
     /// An answer to [`ToReceiver::Examine`]: the group is joined.
     #[n(20)]
     Here(#[n(0)] Here),
@@ -175,7 +178,8 @@ pub enum ToReceiver {
         #[n(1)]
         is_last: bool,
     },
-    /// The end of a stream from a pipe was read.
+    /// The end of a stream from a pipe was read. The blocks of its hashes, which follow its last, are sent
+    /// once every receiver said [`ToSender::EndKnown`]: before, they would be taken for content.
     #[n(31)]
     Ended {
         /// Bytes in it.

@@ -24,7 +24,9 @@ impl ReceiverNode {
                 self.check_store(now, block, len, present, outside);
                 self.disk.work(now, u64::from(len))
             }
-            Job::Prepare | Job::Verify { .. } | Job::Place => now + JOB_TIME,
+            Job::Prepare | Job::EndStream { .. } | Job::Verify { .. } | Job::Place => {
+                now + JOB_TIME
+            }
         };
         outside.agenda.plan(
             done_at,
@@ -53,6 +55,7 @@ impl ReceiverNode {
                 self.maybe_spoil(block, outside);
                 Input::Stored(block)
             }
+            Job::EndStream { .. } => Input::Failed("nothing here comes from a pipe".into()),
             Job::Verify { digests_hash } => Input::Verified(match &self.store {
                 Some(store) => store.wrong_blocks(&stream, digests_hash),
                 None => std::mem::take(&mut self.spoilt).into_iter().collect(),

@@ -237,10 +237,6 @@ impl Carrier {
                     Err(reason) => Input::Failed(reason),
                 }
             }
-            Happening::Control(ToReceiver::Ended { bytes }) => match self.store.end_stream(bytes) {
-                Ok(stream) => Input::Laid(stream),
-                Err(reason) => Input::Failed(reason),
-            },
             Happening::Control(message) => Input::Control(message),
             Happening::Closed(reason) => Input::Closed(reason),
             Happening::Stop(reason) => {
@@ -255,6 +251,7 @@ impl Carrier {
                 }
                 Input::Stored(block)
             }
+            Happening::Worked(Worked::StreamEnded(stream)) => Input::Laid(stream),
             Happening::Worked(Worked::Verified(wrong)) => Input::Verified(wrong),
             Happening::Worked(Worked::Placed(done)) => Input::Placed(done),
             Happening::Worked(Worked::Failed(reason)) => Input::Failed(reason),
@@ -362,6 +359,7 @@ impl Carrier {
                 let work = match job {
                     Job::Prepare => Work::Prepare,
                     Job::Verify { digests_hash } => Work::Verify(digests_hash),
+                    Job::EndStream { bytes } => Work::EndStream(bytes),
                     Job::Place => Work::Place,
                     Job::Store { block, present } => {
                         let buffer = self.blocks.remove(&block).unwrap_or_default();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
+use grappe_proto::content::stream::Stream;
 use grappe_proto::fec::SymbolSet;
 use grappe_proto::receiver::Prepared;
 use grappe_proto::units::{BlockIndex, Digest};
@@ -28,6 +29,7 @@ pub(super) enum Work {
         present: SymbolSet,
         buffer: BlockBuffer,
     },
+    EndStream(u64),
     Verify(Digest),
     Place,
 }
@@ -38,6 +40,7 @@ pub(super) enum Worked {
     Prepared(Result<Prepared, String>),
     Rehearsed,
     Stored(BlockIndex, BlockBuffer),
+    StreamEnded(Stream),
     Verified(Vec<BlockIndex>),
     Placed(Done),
     Failed(String),
@@ -89,6 +92,7 @@ fn run_guarded(doer: &Doer, job: Work) -> Worked {
     let action = match &job {
         Work::Prepare => "preparing",
         Work::Store { .. } => "storing a block",
+        Work::EndStream(_) => "ending a stream",
         Work::Verify(_) => "verifying",
         Work::Place => "placing",
     };
@@ -123,6 +127,7 @@ fn run(store: &Store, job: Work) -> Worked {
         } => store
             .store(block, &present, &mut buffer)
             .map(|()| Worked::Stored(block, buffer)),
+        Work::EndStream(bytes) => store.end_stream(bytes).map(Worked::StreamEnded),
         Work::Verify(digests_hash) => store.verify(digests_hash).map(Worked::Verified),
         Work::Place => store.place().map(Worked::Placed),
     };

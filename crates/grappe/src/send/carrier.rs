@@ -1,7 +1,7 @@
 //! Drives the sender's machine: carries what happens to it and what it decides to sockets, readers and
 //! the control plane. One thread; the copy's pace is its pace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
@@ -86,6 +86,8 @@ pub(super) struct Carrier {
     hash: Option<Digest>,
     /// What receivers tell of what they have, where that is asked for.
     surveys: Option<Surveys>,
+    /// The end of a pipe that not all receivers know yet.
+    stream_end: Option<StreamEnd>,
     told: Vec<(PeerId, Survey)>,
     names: BTreeMap<PeerId, String>,
     /// When something last moved, and what it looked like.
@@ -125,6 +127,13 @@ struct Peer {
     outbox: Option<Outbox>,
     report_key: [u8; 16],
     is_local: bool,
+}
+
+/// The end of a pipe, which receivers are told of before the blocks of the hashes follow.
+struct StreamEnd {
+    stream: Stream,
+    /// Who knows it.
+    known: BTreeSet<PeerId>,
 }
 
 impl Carrier {
@@ -229,6 +238,7 @@ impl Carrier {
         Ok(Self {
             machine,
             surveys: is_surveyed.then(Surveys::default),
+            stream_end: None,
             told: Vec::new(),
             names: BTreeMap::new(),
             transmitter: Transmitter::new(Arc::clone(&socket), SealKey::new(&data_key), tag),
@@ -290,6 +300,7 @@ impl Carrier {
                 self.machine.handle(Input::Cancel(reason), now);
             }
             self.select_when_due();
+            self.lay_end_when_due();
             self.note_absences();
             let now = self.now();
             self.tell_progress(now, notice);
@@ -333,11 +344,18 @@ impl Carrier {
             } => {
                 self.hello(connection, name, address, outbox, now);
             }
-            Happening::StreamEnded(bytes) => self.stream_ended(bytes, now),
+            Happening::StreamEnded(bytes) => self.stream_ended(bytes),
             Happening::Compared(digests) => self.selected(digests, now),
             Happening::Message(connection, message) if self.is_for_survey(&message) => {
                 if let Some(peer) = self.numbers.get(&connection) {
                     self.survey(*peer, message, now);
+                }
+            }
+            Happening::Message(connection, ToSender::EndKnown) if self.stream_end.is_some() => {
+                if let (Some(peer), Some(end)) =
+                    (self.numbers.get(&connection), &mut self.stream_end)
+                {
+                    end.known.insert(*peer);
                 }
             }
             Happening::Message(connection, message) => {
@@ -403,16 +421,32 @@ impl Carrier {
         );
     }
 
-    /// The end of the input is known: tells the machine what follows it, and everybody where it is.
-    fn stream_ended(&mut self, bytes: u64, now: Time) {
+    /// The end of the input is known: tells everybody where it is.
+    fn stream_ended(&mut self, bytes: u64) {
         match self.content.end_stream(bytes) {
-            Ok(laid) => self.machine.handle(Input::Laid(laid.stream.clone()), now),
+            Ok(laid) => {
+                self.stream_end = Some(StreamEnd {
+                    stream: laid.stream.clone(),
+                    known: BTreeSet::new(),
+                });
+            }
             Err(error) => return self.break_off(error.to_string()),
         }
         for number in 0..self.peers.len() {
             if let Ok(number) = u16::try_from(number) {
                 self.tell(PeerId(number), ToReceiver::Ended { bytes });
             }
+        }
+    }
+
+    /// Once all receivers know where the stream ends, tells the machine what follows it.
+    fn lay_end_when_due(&mut self) {
+        let is_due =
+            |end: &mut StreamEnd| self.machine.members().all(|peer| end.known.contains(&peer));
+        if let Some(end) = self.stream_end.take_if(is_due) {
+            let now = self.now();
+            self.moved.0 = now;
+            self.machine.handle(Input::Laid(end.stream), now);
         }
     }
 
