@@ -142,6 +142,8 @@ pub struct Observation {
 #[derive(Clone, Debug)]
 pub struct RateControl {
     limits: RateLimits,
+    /// Somebody who knows all senders divides the links among them.
+    is_led: bool,
     packet_bytes: u64,
     rate: Rate,
     starting: bool,
@@ -215,6 +217,7 @@ impl RateControl {
         let start = limits.cap.map_or(limits.start, |cap| cap.min(limits.start));
         Self {
             limits,
+            is_led: false,
             packet_bytes,
             rate: start,
             starting: true,
@@ -301,7 +304,8 @@ impl RateControl {
         };
         let standing = known.queue.note(now, seen.echo, self.packet_bytes, pace);
         known.last = seen;
-        if let Some(standing) = standing {
+        // A queue that all senders fill together tells nothing of what this one may send.
+        if let Some(standing) = standing.filter(|_| !self.is_led) {
             self.steer(now, peer, standing, lost, next);
         }
         self.count(now, peer, seen, next);
@@ -373,12 +377,14 @@ impl RateControl {
         self.knee
     }
 
-    /// Sets the most to send; packets from `next` on tell of it where it lowers the rate.
+    /// Sets the share of the links that this sender has; packets from `next` on tell of it where it lowers
+    /// the rate. From now on only losses hold it below.
     ///
     /// A rate that stood at the old cap had not found its own bound, and follows the new one.
     pub fn set_cap(&mut self, cap: Rate, next: Sequence) {
         let follows = self.is_capped() || self.rate > cap;
         self.limits.cap = Some(cap);
+        self.is_led = true;
         if follows {
             self.set_rate(cap, next);
         }

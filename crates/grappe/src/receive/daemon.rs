@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use grappe_proto::receiver::Failure;
@@ -106,7 +106,7 @@ impl<'a> Daemon<'a> {
                     let is_other = heard.call == Call::Gather
                         && self.only.is_some_and(|only| only != heard.session);
                     let is_early = heard.call == Call::Copy && self.only.is_some() && !gathers;
-                    if is_other || is_early || !self.is_trusted(&heard) {
+                    if is_other || is_early || self.is_own(&heard) || !self.is_trusted(&heard) {
                         continue;
                     }
                     if let Some(claim) = self.copies.begin(&heard) {
@@ -129,6 +129,13 @@ impl<'a> Daemon<'a> {
         }
         self.pass_on();
         last
+    }
+
+    /// Whether it is a copy that this very node sends.
+    fn is_own(&self, heard: &Heard) -> bool {
+        let own = self.node.own_copies.lock();
+        let own = own.unwrap_or_else(PoisonError::into_inner);
+        own.contains(&heard.session.0)
     }
 
     fn is_trusted(&mut self, heard: &Heard) -> bool {

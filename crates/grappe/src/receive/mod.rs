@@ -22,8 +22,8 @@ mod workers;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grappe_proto::receiver::Failure;
@@ -185,6 +185,7 @@ pub fn receive(
         identity,
         trust: trust.clone(),
         share,
+        own_copies: Mutex::default(),
         destination,
         notes,
         left_behind: Arc::default(),

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grappe_os::udp::{MulticastReceiver, ReceiverOptions};
@@ -44,6 +44,8 @@ pub(super) struct Node {
     pub(super) trust: TrustFile,
     /// What it shares in a gather.
     pub(super) share: Option<PathBuf>,
+    /// The copies that it sends in one, which it hears announced as well.
+    pub(super) own_copies: Mutex<Vec<[u8; 16]>>,
     pub(super) notes: Notes,
     pub(super) left_behind: Arc<LeftBehind>,
 }

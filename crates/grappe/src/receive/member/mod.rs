@@ -8,7 +8,7 @@ mod turn;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use grappe_proto::gather::plan::EntrySet;
@@ -217,6 +217,8 @@ impl Member {
             }
         };
         let turns = std::mem::take(&mut self.turns);
+        let own_copies = self.node.own_copies.lock();
+        own_copies.unwrap_or_else(PoisonError::into_inner).clear();
         turn::end_all(turns.into_values(), "the gather is over for this node").await;
         result
     }
@@ -329,6 +331,10 @@ impl Member {
             return;
         };
         let turn = prepare.turn;
+        let own_copies = self.node.own_copies.lock();
+        own_copies
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(prepare.session);
         match Turn::begin(&self.node, &part, prepare, self.outbox.clone()) {
             Ok(running) => {
                 self.turns.insert(turn, running);
