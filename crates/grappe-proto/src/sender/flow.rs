@@ -354,6 +354,7 @@ impl Sender {
         let (block, _) = self.cursor;
         let sequence = Sequence(self.sequence);
         self.sequence += 1;
+        self.beats += 1;
         let report_interval_us =
             u32::try_from(self.report_interval().as_micros()).unwrap_or(u32::MAX);
         let beat = Beat {

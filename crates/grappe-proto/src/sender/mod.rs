@@ -245,6 +245,7 @@ pub struct Sender {
     /// Number of the last packet of each block's first sending in this pass.
     ends: BTreeMap<BlockIndex, Sequence>,
     sequence: u64,
+    beats: u64,
     packets_repair: u64,
     repairs: VecDeque<(BlockIndex, SymbolIndex)>,
     ledger: RepairLedger,
@@ -320,6 +321,7 @@ impl Sender {
             ends: BTreeMap::new(),
             // Zero in a report means that nothing was heard yet.
             sequence: 1,
+            beats: 0,
             packets_repair: 0,
             repairs: VecDeque::new(),
             ledger: RepairLedger::default(),
@@ -418,6 +420,17 @@ impl Sender {
             receivers: self.present().count(),
             rate: self.rate.leaving().bytes_per_second(),
         }
+    }
+
+    /// What reached each receiver so far, as its reports tell, in the order of their coming; those that
+    /// ended stay.
+    pub fn receptions(&self) -> impl Iterator<Item = Reception<'_>> {
+        let bytes = u64::from(self.setup.symbol_size);
+        self.peers.iter().map(move |peer| Reception {
+            name: &peer.name,
+            heard_at: peer.heard_at,
+            bytes: peer.carried * bytes,
+        })
     }
 
     /// Whether receivers may still join.
@@ -558,6 +571,17 @@ pub struct Progress {
     pub receivers: usize,
     /// The rate at which packets leave at present, in bytes per second.
     pub rate: u64,
+}
+
+/// What reached a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reception<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// When it reported last, or came.
+    pub heard_at: Time,
+    /// Bytes of symbols, repairs and repetitions included.
+    pub bytes: u64,
 }
 
 /// Bytes of a data packet as IP payload of a link counts them: UDP and IPv4 headers included.

@@ -43,6 +43,9 @@ pub(super) struct Peer {
     pub(super) heard_at: Time,
     pub(super) highest: Sequence,
     pub(super) received: u64,
+    /// Those among them that carried content, and the beats that were sent when that was counted last.
+    pub(super) carried: u64,
+    beats_seen: u64,
     /// The rate at which packets reach it, over the last second or so, and the count that it began with.
     pub(super) delivered: Option<Rate>,
     delivered_from: (Time, u64),
@@ -116,6 +119,8 @@ impl Peer {
             heard_at: now,
             highest: Sequence(0),
             received: 0,
+            carried: 0,
+            beats_seen: 0,
             delivered: None,
             delivered_from: (now, 0),
             hearing_at: now,
@@ -128,8 +133,18 @@ impl Peer {
         }
     }
 
-    /// Takes note of how many packets it has received in all.
-    pub(super) fn note_delivery(&mut self, now: Time, received: u64, packet_bytes: u64) {
+    /// Takes note of how many packets it has received in all, and how many beats were sent until now.
+    pub(super) fn note_delivery(
+        &mut self,
+        now: Time,
+        received: u64,
+        beats: u64,
+        packet_bytes: u64,
+    ) {
+        // Who hears packets hears the beats among them.
+        let beats_between = beats - std::mem::replace(&mut self.beats_seen, beats);
+        let between = received - self.received;
+        self.carried += between.saturating_sub(beats_between);
         self.received = received;
         let (since, before) = self.delivered_from;
         let elapsed = now.since(since);

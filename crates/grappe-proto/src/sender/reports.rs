@@ -55,7 +55,7 @@ impl Sender {
             return self.ended(id, NodeState::Failed, reason, now);
         }
         let packet = super::packet_bytes(self.setup.symbol_size);
-        peer.note_delivery(now, report.received, packet);
+        peer.note_delivery(now, report.received, self.beats, packet);
         let before = Floor {
             stored_below: peer.stored_below,
             highest: peer.heard(),

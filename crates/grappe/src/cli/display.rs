@@ -69,6 +69,7 @@ impl Display {
             Notice::Waiting(what) => self.line(format_args!("waiting for {what}")),
             Notice::Note(text) => self.line(format_args!("note: {text}")),
             Notice::Progress(progress) => self.progress(progress),
+            Notice::Receptions(_) => {}
         }
     }
 

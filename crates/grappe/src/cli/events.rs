@@ -126,6 +126,11 @@ pub(crate) fn of_sender(notice: &send::Notice<'_>) -> Value {
             "receivers": progress.receivers,
             "rate": progress.rate,
         }),
+        Notice::Receptions(receptions) => json!({
+            "event": "received",
+            "nodes": receptions.iter().map(|it| json!({"node": it.name, "bytes": it.bytes}))
+                .collect::<Vec<_>>(),
+        }),
         Notice::Waiting(text) => json!({"event": "waiting", "text": text}),
         Notice::Note(text) => json!({"event": "note", "text": text}),
     }

@@ -19,6 +19,7 @@ mod send;
 mod signals;
 mod size;
 mod table;
+mod timeline;
 mod tree;
 mod turned_away;
 

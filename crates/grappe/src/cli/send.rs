@@ -20,6 +20,7 @@ use super::error::{CommandError, INCOMPLETE, NOBODY, say};
 use super::launch::{LaunchArguments, Launched};
 use super::network::NodeArguments;
 use super::size::{parse_duration, parse_rate};
+use super::timeline::{Picture, Timeline};
 use super::tree::TreeArguments;
 use super::turned_away::TurnedAway;
 use super::{events, plan, signals, table};
@@ -78,6 +79,9 @@ pub(crate) struct Arguments {
     /// [default: any free one]
     #[arg(long, value_name = "PORT")]
     control_port: Option<u16>,
+    /// Draw the rate at every node over the copy into FILE, an SVG image
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
     /// Print one JSON object on standard output at the end
     #[arg(long)]
     json: bool,
@@ -116,6 +120,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         None => Some(arguments.node.identity()?),
     };
     let network = arguments.node.network()?;
+    let picture = arguments.timeline.map(picture).transpose()?;
     let interface = format!("{} ({})", network.interface.name, network.interface.address);
     let (cancel, cancelled) = crossbeam_channel::bounded(1);
     signals::watch(arguments.node.until_eof, move |signal| {
@@ -153,13 +158,19 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     };
     let mut progress = events::Seconds::default();
     let mut display = Display::new(&interface, &expectation, wait, arguments.rate);
+    let mut timeline = Timeline::new();
     let report = send(options, &cancelled, &mut |notice| {
         if let Some(launched) = &launched {
             launched.hear(&notice);
         }
+        if picture.is_some() {
+            timeline.note(&notice);
+        }
         display.show(&notice);
         let is_told = match notice {
             Notice::Progress(_) => progress.is_due(),
+            // As many lines as nodes, several times a second, are for pictures.
+            Notice::Receptions(_) => false,
             _ => true,
         };
         if arguments.events && is_told {
@@ -167,6 +178,9 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         }
     })?;
     let turned_away = display.finish();
+    if let Some(picture) = picture {
+        draw(&picture, &timeline);
+    }
     let was_announced = launched.is_none();
     if let Some(launched) = launched {
         launched.launcher.end();
@@ -223,6 +237,24 @@ fn stream_name(
             "`-`, standard input, is sent alone; for a file of that name say ./-",
         )),
         _ => Ok(None),
+    }
+}
+
+fn picture(path: PathBuf) -> Result<Picture, CommandError> {
+    let cannot = format!("--timeline {}: ", path.display());
+    Picture::at(path).map_err(|error| {
+        CommandError::usage(format_args!("{cannot}{error}"))
+            .with_hint("name a file in a folder that is there and can be written")
+    })
+}
+
+/// A picture that fails does not fail the copy.
+fn draw(picture: &Picture, timeline: &Timeline) {
+    if let Err(error) = picture.write(&timeline.svg()) {
+        say(format_args!(
+            "no timeline in {}: {error}",
+            picture.path().display()
+        ));
     }
 }
 

@@ -30,7 +30,8 @@ use super::survey::{Heard, Surveys};
 use super::threads::join_in_time;
 use super::transmit::{Blocks, TRAIN_PACKETS_MAX, Transmitter};
 use super::{
-    Absence, Happening, Notice, SendError, SendOptions, SendReport, Steer, limits, random,
+    Absence, Happening, Notice, Receptions, SendError, SendOptions, SendReport, Steer, limits,
+    random,
 };
 use crate::announce::{Announcer, Call};
 use crate::control::Endpoint;
@@ -647,6 +648,7 @@ impl Carrier {
         self.noticed_at = now;
         let progress = self.machine.progress();
         notice(Notice::Progress(progress));
+        notice(Notice::Receptions(Receptions(&self.machine)));
         let state = (
             progress.stored_blocks,
             progress.sent_blocks,
@@ -670,6 +672,7 @@ impl Carrier {
     }
 
     fn wind_up(mut self, summary: Summary, notice: &mut dyn FnMut(Notice<'_>)) -> SendReport {
+        notice(Notice::Receptions(Receptions(&self.machine)));
         self.peers.clear();
         self.requests = None;
         self.listening.store(false, Ordering::Relaxed);

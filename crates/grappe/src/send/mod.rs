@@ -26,7 +26,8 @@ use grappe_os::udp::{InterfaceError, MulticastSender, SenderOptions};
 use grappe_proto::content::stream::StreamError;
 use grappe_proto::content::survey::Survey;
 use grappe_proto::rate::RateLimits;
-pub use grappe_proto::sender::{Event, Progress};
+use grappe_proto::sender::Sender as Machine;
+pub use grappe_proto::sender::{Event, Progress, Reception};
 pub use grappe_proto::session::Straggler;
 use grappe_proto::session::{Expectation, NodeOutcome};
 use grappe_proto::units::{BlockIndex, Digest, Rate, SessionId};
@@ -126,10 +127,23 @@ pub enum Notice<'a> {
     Stranger(SocketAddr, &'a str),
     /// How far the copy is; several times a second.
     Progress(Progress),
+    /// What reached each node; with each [`Notice::Progress`].
+    Receptions(Receptions<'a>),
     /// What is waited for; when nothing has moved for some seconds.
     Waiting(&'a str),
     /// Something that does not stop the copy.
     Note(&'a str),
+}
+
+/// What reached each node so far: formed only when it is asked for.
+#[derive(Debug)]
+pub struct Receptions<'a>(&'a Machine);
+
+impl<'a> Receptions<'a> {
+    /// One for each node that came, in that order. Times are those of the sender's clock.
+    pub fn iter(&self) -> impl Iterator<Item = Reception<'a>> {
+        self.0.receptions()
+    }
 }
 
 /// The result of a copy.
