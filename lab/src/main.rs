@@ -1,4 +1,4 @@
-//! Command line of the lab: `bench`, `cases`, `ready` and `clean` for people, the rest for its nodes.
+//! Command line of the lab: `bench`, `chart`, `cases`, `ready` and `clean` for people, the rest for its nodes.
 //!
 //! Only parses and prints; the work is in the library.
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use lab::bench::{self, Case, Settings};
+use lab::bench::{self, Case, Group, Settings};
 use lab::net::Cluster;
 use lab::{gather, inject, leftovers, limit, start, tree};
 
@@ -37,6 +37,14 @@ enum Command {
         /// Rounds; the line has their median.
         #[arg(long, default_value_t = 5)]
         runs: usize,
+    },
+    /// Draw the tables of a page, such as docs/performance.md, as bars into an SVG image.
+    Chart {
+        /// The page.
+        page: PathBuf,
+        /// Where to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// List the cases of the catalog; `*` marks those measured when none is given.
     Cases,
@@ -136,6 +144,7 @@ fn main() -> Result<ExitCode> {
         Command::Tree(arguments) => tree(arguments)?,
         Command::Gather(arguments) => gathers(arguments)?,
         Command::Start { receivers, runs } => println!("{}", start::measure(receivers, runs)?),
+        Command::Chart { page, out } => chart(&page, &out)?,
         Command::Cases => list_cases(),
         Command::Ready => return Ok(ready()),
         Command::Clean => {
@@ -218,7 +227,8 @@ fn bench(arguments: BenchArguments) -> Result<()> {
         write(path, &serde_json::to_string_pretty(&results)?)?;
     }
     if let Some(path) = &arguments.chart {
-        write(path, &bench::svg(&results))?;
+        let groups: Vec<_> = results.iter().map(Group::from).collect();
+        write(path, &bench::svg(&groups))?;
     }
     Ok(())
 }
@@ -243,6 +253,16 @@ fn gathers(arguments: GatherArguments) -> Result<()> {
         write(path, &serde_json::to_string_pretty(&results)?)?;
     }
     Ok(())
+}
+
+fn chart(page: &Path, out: &Path) -> Result<()> {
+    let text =
+        fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+    let groups = bench::groups(&text);
+    if groups.is_empty() {
+        bail!("{} has no table of `lab bench`", page.display());
+    }
+    write(out, &bench::svg(&groups))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

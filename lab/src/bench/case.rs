@@ -70,6 +70,13 @@ impl Case {
         (self.spec.kills_one).then_some(self.cluster.receivers + 1)
     }
 
+    /// The node that the case is about, killed or slow; what comes of the others is another question.
+    #[must_use]
+    pub fn odd(&self) -> Option<u8> {
+        let is_odd = self.spec.kills_one || self.spec.slow_mbit.is_some();
+        is_odd.then_some(self.cluster.receivers + 1)
+    }
+
     /// The case that this one is held against.
     #[must_use]
     pub fn beside(&self) -> Option<&'static str> {

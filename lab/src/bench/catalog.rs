@@ -2,7 +2,7 @@
 //!
 //! How a name becomes a cluster is in `case`, how a goal is judged in `goal`.
 
-use super::goal::{AtLeast, Goal};
+use super::goal::Goal;
 
 /// What a case copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,63 +64,86 @@ pub(super) const PLAIN: Spec = Spec {
     goals: &[],
 };
 
-const SMALL_FILES: Content = Content::Files {
-    count: 5000,
-    bytes_each: 4096,
-};
+/// Small files, and as many bytes in one.
+const FILE_BYTES: u64 = 4096;
+const FEW: u64 = 5_000;
+const MANY: u64 = 100_000;
+
+const fn files(count: u64) -> Option<Content> {
+    Some(Content::Files {
+        count,
+        bytes_each: FILE_BYTES,
+    })
+}
+
+const fn one_file(count: u64) -> Option<Content> {
+    Some(Content::File {
+        bytes: count * FILE_BYTES,
+    })
+}
+
+/// What a receiver may take, whatever the size of the copy.
+const MEMORY: Goal = Goal::Memory(300.0);
 
 const CATALOG: &[Spec] = &[
     Spec {
         name: "3x1g",
         is_default: true,
-        goals: &[
-            Goal::megabytes(105.0),
-            Goal::against("limit", AtLeast::Percent(90.0)),
-        ],
+        goals: &[Goal::Rate(110.0), Goal::Share("limit", 94.0), MEMORY],
         ..PLAIN
     },
     Spec {
         name: "7x1g",
         is_default: true,
         goals: &[
-            Goal::megabytes(80.0),
-            Goal::against("uftp", AtLeast::Times(3.0)),
-            Goal::against("udpcast", AtLeast::Times(3.0)),
-            Goal::against("chain", AtLeast::More),
+            Goal::Share("limit", 85.0),
+            Goal::Times("uftp", 4.0),
+            Goal::Times("udpcast", 4.0),
+            Goal::Beyond("chain"),
+            MEMORY,
         ],
         ..PLAIN
     },
     Spec {
         name: "7x200m-1%",
         is_default: true,
-        goals: &[Goal::megabytes(20.0)],
+        goals: &[Goal::Rate(22.0), MEMORY],
         ..PLAIN
     },
     Spec {
         name: "7xfree",
         is_default: true,
-        goals: &[Goal::megabytes(120.0)],
+        goals: &[
+            Goal::Share("limit", 45.0),
+            Goal::Rate(180.0),
+            Goal::Processor("uftp", 20.0),
+            MEMORY,
+        ],
         ..PLAIN
     },
-    // What one receiver could have from rsync, socat and scp.
+    // What one receiver could have from rsync, scp, and from socat without any protocol.
     Spec {
         name: "1xfree",
+        goals: &[Goal::Times("rsync", 1.0), Goal::Times("scp", 1.0), MEMORY],
         ..PLAIN
     },
     Spec {
         name: "7x200m-5%",
         beside: Some("7x200m-1%"),
+        goals: &[Goal::Rate(20.0), MEMORY],
         ..PLAIN
     },
     // More receivers at a rate that two cores can carry to all of them; use a small --size.
     Spec {
         name: "31x100m",
         beside: Some("7x100m"),
+        goals: &[Goal::OfBeside(95.0)],
         ..PLAIN
     },
     Spec {
         name: "63x20m",
         beside: Some("7x20m"),
+        goals: &[Goal::OfBeside(95.0)],
         ..PLAIN
     },
     Spec {
@@ -128,21 +151,35 @@ const CATALOG: &[Spec] = &[
         cluster: "7x200m",
         slow_mbit: Some(20),
         beside: Some("7x200m"),
+        goals: &[Goal::OthersRate(21.0)],
         ..PLAIN
     },
     Spec {
         name: "small-files",
         cluster: "7x1g",
-        content: Some(SMALL_FILES),
+        content: files(FEW),
         beside: Some("one-file"),
+        goals: &[Goal::OfBeside(50.0)],
         ..PLAIN
     },
     Spec {
         name: "one-file",
         cluster: "7x1g",
-        content: Some(Content::File {
-            bytes: 5000 * 4096, // as many as `SMALL_FILES`
-        }),
+        content: one_file(FEW),
+        ..PLAIN
+    },
+    Spec {
+        name: "100k-files",
+        cluster: "7x1g",
+        content: files(MANY),
+        beside: Some("100k-in-one"),
+        goals: &[Goal::OfBeside(50.0), MEMORY],
+        ..PLAIN
+    },
+    Spec {
+        name: "100k-in-one",
+        cluster: "7x1g",
+        content: one_file(MANY),
         ..PLAIN
     },
     Spec {
@@ -150,6 +187,7 @@ const CATALOG: &[Spec] = &[
         cluster: "7x200m",
         kills_one: true,
         beside: Some("7x200m"),
+        goals: &[Goal::OthersDelay(1.0)],
         ..PLAIN
     },
 ];
@@ -194,7 +232,7 @@ mod tests {
         let tools: Vec<_> = crate::peers::all().iter().map(|peer| peer.name()).collect();
         for goal in CATALOG.iter().flat_map(|spec| spec.goals) {
             assert!(
-                goal.rival.is_none_or(|rival| tools.contains(&rival)),
+                goal.rival().is_none_or(|rival| tools.contains(&rival)),
                 "{goal:?}"
             );
         }

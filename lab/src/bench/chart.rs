@@ -1,6 +1,7 @@
 //! The benchmark's picture: horizontal bars of the medians, one group for each case, as an SVG file.
 //!
-//! Made of the same results as the table. Colours follow the reader's light or dark page.
+//! Made of the same results as the table, or of the table itself (`published`). Colours follow the reader's
+//! light or dark page.
 
 use std::fmt::Write;
 
@@ -22,13 +23,53 @@ text{font:13px sans-serif;fill:#222}.case{font-weight:bold}.ours{fill:#1a7f5a}.l
 @media(prefers-color-scheme:dark){text{fill:#ddd}.ours{fill:#3fbf8f}.limit{fill:#666}.peer{fill:#7ea1d6}
 .range{stroke:#ddd}}";
 
+/// The tools of one case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// What is above the bars.
+    pub title: String,
+    /// From the top down.
+    pub bars: Vec<Bar>,
+}
+
+/// One tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    /// Its name.
+    pub tool: String,
+    /// The median, in MB/s to each receiver.
+    pub rate: f64,
+    /// The slowest run.
+    pub low: f64,
+    /// The fastest run.
+    pub high: f64,
+}
+
+impl From<&CaseResult> for Group {
+    fn from(result: &CaseResult) -> Self {
+        let bar = |tool: &ToolResult| {
+            let (low, high) = tool.range()?;
+            Some(Bar {
+                tool: tool.tool.clone(),
+                rate: tool.rate()?,
+                low,
+                high,
+            })
+        };
+        Self {
+            title: result.case.clone(),
+            bars: result.tools.iter().filter_map(bar).collect(),
+        }
+    }
+}
+
 /// All cases as one SVG document. Each case has a scale of its own, as their rates are far apart.
 #[must_use]
-pub fn svg(results: &[CaseResult]) -> String {
+pub fn svg(groups: &[Group]) -> String {
     let mut body = String::new();
     let mut top = 0.0;
-    for result in results {
-        top = group(&mut body, result, top);
+    for group in groups {
+        top = draw(&mut body, group, top);
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {top}\" role=\"img\">\n\
@@ -38,31 +79,32 @@ pub fn svg(results: &[CaseResult]) -> String {
 }
 
 /// Draws a case at `top` and answers where the next begins.
-fn group(body: &mut String, result: &CaseResult, top: f64) -> f64 {
+fn draw(body: &mut String, group: &Group, top: f64) -> f64 {
     // Writing to a string cannot fail; so everywhere below.
     let _ = writeln!(
         body,
         "<text class=\"case\" x=\"0\" y=\"{}\">{}: MB/s to each receiver</text>",
         top + TITLE_HEIGHT - 12.0,
-        escaped(&result.case),
+        escaped(&group.title),
     );
-    let most = (result.tools.iter())
-        .filter_map(|tool| Some(tool.range()?.1))
-        .fold(1.0, f64::max);
+    let most = group.bars.iter().map(|bar| bar.high).fold(1.0, f64::max);
     let mut row_top = top + TITLE_HEIGHT;
-    for tool in result.tools.iter().filter(|tool| !tool.runs.is_empty()) {
-        row(body, tool, row_top, BARS_WIDTH / most);
+    for bar in &group.bars {
+        row(body, bar, row_top, BARS_WIDTH / most);
         row_top += ROW_HEIGHT;
     }
     row_top + GROUP_GAP
 }
 
 /// A bar for the median, a line from the slowest to the fastest run, and the figures.
-fn row(body: &mut String, tool: &ToolResult, top: f64, width_per_megabyte: f64) {
-    let (Some(rate), Some((low, high))) = (tool.rate(), tool.range()) else {
-        return;
-    };
-    let class = match tool.tool.as_str() {
+fn row(body: &mut String, bar: &Bar, top: f64, width_per_megabyte: f64) {
+    let Bar {
+        tool,
+        rate,
+        low,
+        high,
+    } = bar;
+    let class = match tool.as_str() {
         OURS => "ours",
         "limit" => "limit",
         _ => "peer",
@@ -75,11 +117,11 @@ fn row(body: &mut String, tool: &ToolResult, top: f64, width_per_megabyte: f64) 
          <rect class=\"{class}\" x=\"{LABELS_WIDTH}\" y=\"{top}\" width=\"{:.1}\" height=\"{BAR_HEIGHT}\"/>\
          <line class=\"range\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle}\" y2=\"{middle}\"/>\
          <text x=\"{:.1}\" y=\"{baseline}\">{rate:.1} ({low:.1}-{high:.1})</text>",
-        escaped(&tool.tool),
+        escaped(tool),
         rate * width_per_megabyte,
-        at(low),
-        at(high),
-        at(high) + 6.0,
+        at(*low),
+        at(*high),
+        at(*high) + 6.0,
     );
 }
 
@@ -99,7 +141,10 @@ mod tests {
             tool("limit", &[100.0]),
             tool("scp", &[]),
         ]);
-        let picture = svg(&[first, case(vec![tool("ours", &[1.0])])]);
+        let picture = svg(&[
+            Group::from(&first),
+            Group::from(&case(vec![tool("ours", &[1.0])])),
+        ]);
         let full = format!("width=\"{BARS_WIDTH:.1}\"");
         let three_quarters = format!("width=\"{:.1}\"", BARS_WIDTH * 0.75);
         assert!(picture.contains(&full) && picture.contains(&three_quarters));
@@ -112,7 +157,7 @@ mod tests {
 
     #[test]
     fn nothing_divides_by_zero() {
-        let picture = svg(&[case(vec![tool("ours", &[0.0])])]);
+        let picture = svg(&[Group::from(&case(vec![tool("ours", &[0.0])]))]);
         assert!(
             !picture.contains("NaN") && !picture.contains("inf"),
             "{picture}"

@@ -7,6 +7,7 @@ mod case;
 mod catalog;
 mod chart;
 mod goal;
+mod published;
 mod result;
 mod table;
 
@@ -18,8 +19,9 @@ use anyhow::{Context, Result, bail};
 
 pub use case::Case;
 pub use catalog::{Content, default_names, names};
-pub use chart::svg;
-pub use goal::{AtLeast, Goal, OURS, Verdict};
+pub use chart::{Bar, Group, svg};
+pub use goal::{Goal, OURS, Verdict};
+pub use published::groups;
 pub use result::{CaseResult, ToolResult};
 pub use table::markdown;
 
@@ -67,10 +69,17 @@ pub fn measure(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Ve
     for case in &cases {
         check_memory(case, settings.size)?;
     }
-    cases
-        .iter()
-        .map(|case| measure_case(settings, case, &mut progress))
-        .collect()
+    let mut results: Vec<CaseResult> = Vec::new();
+    for case in &cases {
+        let mut result = measure_case(settings, case, &mut progress)?;
+        let beside = results
+            .iter()
+            .find(|other| Some(&other.case) == result.beside.as_ref());
+        let verdicts = case.goals().iter().map(|goal| goal.judge(&result, beside));
+        result.goals = verdicts.collect();
+        results.push(result);
+    }
+    Ok(results)
 }
 
 fn check_tools(wanted: &[String]) -> Result<()> {
@@ -154,6 +163,7 @@ fn measure_case(
                 source: &source,
                 bytes: content.bytes(),
                 victim: case.victim(),
+                odd: case.odd(),
                 folder: &folder,
                 lab: &settings.lab,
                 time_max: Duration::from_secs(60 + copies_bytes / RATE_MIN),
@@ -169,28 +179,17 @@ fn measure_case(
     if content::fingerprint(&source)? != original {
         bail!("{}: a tool changed the original", case.name());
     }
-    let tools = entries.into_iter().map(|(_, result)| result).collect();
-    Ok(judged(case, content, tools))
-}
-
-fn judged(case: &Case, content: Content, tools: Vec<ToolResult>) -> CaseResult {
-    let mut result = CaseResult {
+    Ok(CaseResult {
         case: case.name().into(),
         bytes: content.bytes(),
         files: match content {
             Content::File { .. } => 1,
             Content::Files { count, .. } => count,
         },
-        beside: case.beside(),
-        tools,
+        beside: case.beside().map(String::from),
+        tools: entries.into_iter().map(|(_, result)| result).collect(),
         goals: Vec::new(),
-    };
-    result.goals = case
-        .goals()
-        .iter()
-        .map(|goal| goal.judge(&result))
-        .collect();
-    result
+    })
 }
 
 fn mount_store(content: Content, bytes_max: u64) -> Result<Store> {

@@ -17,7 +17,7 @@ pub struct CaseResult {
     /// In how many files.
     pub files: u64,
     /// The case that this one is held against, if that was measured as well.
-    pub beside: Option<&'static str>,
+    pub beside: Option<String>,
     /// One entry for each tool, in the order of `peers::all`.
     pub tools: Vec<ToolResult>,
     /// One entry for each goal of the case.
@@ -67,6 +67,21 @@ impl ToolResult {
     #[must_use]
     pub fn seconds(&self) -> Option<f64> {
         self.median_of(|run| (run.megabytes_per_second > 0.0).then_some(run.seconds))
+    }
+
+    /// How long all waited but the node that is killed or slow, in seconds, of the runs that count.
+    #[must_use]
+    pub fn others_seconds(&self) -> Option<f64> {
+        self.median_of(|run| {
+            run.others_seconds
+                .filter(|_| run.megabytes_per_second > 0.0)
+        })
+    }
+
+    /// MB/s to each receiver but the one that is killed or slow; `bytes` is what each receiver gets.
+    #[must_use]
+    pub fn others_rate(&self, bytes: u64) -> Option<f64> {
+        Some(bytes as f64 / 1e6 / self.others_seconds()?)
     }
 
     /// Seconds of processor for each GB (10^9 bytes) delivered, all receivers counted, of the runs that
@@ -143,6 +158,7 @@ pub(super) mod tests {
             of: 3,
             lossy: false,
             seconds: 1.0,
+            others_seconds: None,
             megabytes_per_second,
             cpu_seconds: 6.0,
             receiver_peak_bytes: Some(20_000_000),

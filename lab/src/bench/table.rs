@@ -18,12 +18,13 @@ const HEAD: &str = "\
 pub fn markdown(results: &[CaseResult]) -> String {
     let tables = results.iter().map(|result| {
         let mut text = table(result);
-        let beside = result.beside.and_then(|name| {
-            let other = results.iter().find(|other| other.case == name)?;
+        let beside = result.beside.as_ref().and_then(|name| {
+            let other = results.iter().find(|other| other.case == *name)?;
             held_against(result, other)
         });
+        let others = others(result);
         let goals = result.goals.iter().map(ToString::to_string);
-        for line in beside.into_iter().chain(goals) {
+        for line in beside.into_iter().chain(others).chain(goals) {
             text.push_str(&format!("\n{line}\n"));
         }
         text
@@ -92,6 +93,16 @@ fn row(tool: &ToolResult, result: &CaseResult) -> String {
         tool.notes().join("; ").replace('|', "/").replace('\n', " "),
     );
     row
+}
+
+/// What each tool brought to all but the node that is killed or slow.
+fn others(result: &CaseResult) -> Option<String> {
+    let figure = |tool: &ToolResult| {
+        let (rate, seconds) = (tool.others_rate(result.bytes)?, tool.others_seconds()?);
+        Some(format!("{} {rate:.1} MB/s, {seconds:.2} s", tool.tool))
+    };
+    let figures: Vec<_> = result.tools.iter().filter_map(figure).collect();
+    (!figures.is_empty()).then(|| format!("to the others: {}", figures.join("; ")))
 }
 
 /// How each tool did here compared with another case, as rates and as seconds that a user waits longer.
@@ -168,9 +179,9 @@ mod tests {
         let before = case(vec![tool("ours", &[100.0])]);
         let mut result = case(vec![tool("ours", &[90.0])]);
         result.case = "killed".into();
-        result.beside = Some("3x1g");
+        result.beside = Some("3x1g".into());
         result.tools[0].runs[0].seconds = 1.5;
-        result.goals = vec![Goal::megabytes(95.0).judge(&result)];
+        result.goals = vec![Goal::Rate(95.0).judge(&result, None)];
         let page = markdown(&[before, result]);
         let (_, after) = page.split_once("### killed").unwrap();
         assert!(

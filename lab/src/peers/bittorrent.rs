@@ -81,6 +81,7 @@ impl Peer for BitTorrent {
         }
         Ok(Copied {
             elapsed: start.elapsed(),
+            others_elapsed: None,
             copies: job.copies_by_name(),
             lossy: false,
             note: None,

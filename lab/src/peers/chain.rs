@@ -50,6 +50,7 @@ impl Peer for Chain {
         }
         Ok(Copied {
             elapsed: start.elapsed(),
+            others_elapsed: None,
             copies,
             lossy: false,
             note: Some("nothing is checked".into()),

@@ -109,6 +109,7 @@ impl Attempt {
             .collect();
         Copied {
             elapsed: self.elapsed,
+            others_elapsed: None,
             copies,
             lossy: false,
             note,

@@ -91,6 +91,8 @@ pub struct Job<'a> {
     pub bytes: u64,
     /// The node to kill when half of the bytes have come to it.
     pub victim: Option<u8>,
+    /// The node that is killed or slow.
+    pub odd: Option<u8>,
     /// An empty folder for copies, keys and logs.
     pub folder: &'a Path,
     /// The `lab` binary, for what it runs on the nodes itself.

@@ -1,7 +1,7 @@
 //! grappe, called as a user would call it: one key on all nodes, nothing tuned.
 
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -54,16 +54,12 @@ impl Peer for Ours {
             }
         }
         let report = Report::parse(&sender.output())?;
-        let notes: Vec<_> = [limits(&report), job.victim.and(last_completion(&report))]
-            .into_iter()
-            .flatten()
-            .collect();
-        let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(Copied {
             elapsed,
+            others_elapsed: others_elapsed(job, &report, elapsed),
             copies: job.copies_by_name(),
             lossy: false,
-            note,
+            note: limits(&report),
         })
     }
 }
@@ -93,9 +89,11 @@ fn limits(report: &Report) -> Option<String> {
     (!limits.is_empty()).then(|| format!("limited by {}", limits.join(", ")))
 }
 
-/// When the last of those that completed had done so, which is before a killed one is given up.
-fn last_completion(report: &Report) -> Option<String> {
-    let complete = report.nodes.iter().filter(|node| node.state == "complete");
-    let last = complete.map(|node| node.seconds).reduce(f64::max)?;
-    Some(format!("the others complete after {last:.2} s"))
+/// When the last of all but the odd one had completed: its report counts from the first data packet.
+fn others_elapsed(job: &Job, report: &Report, elapsed: Duration) -> Option<Duration> {
+    let odd = job.cluster.node(job.odd?).name();
+    let others = report.nodes.iter().filter(|node| node.name != odd);
+    let last = others.map(|node| node.seconds).reduce(f64::max)?;
+    let before = (elapsed.as_secs_f64() - report.seconds).max(0.0);
+    Some(Duration::from_secs_f64(before + last))
 }

@@ -58,6 +58,7 @@ impl Peer for Rsync {
         }
         Ok(Copied {
             elapsed: start.elapsed(),
+            others_elapsed: None,
             copies: job.copies_by_name(),
             lossy: false,
             note: Some("nothing is encrypted".into()),

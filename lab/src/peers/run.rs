@@ -19,6 +19,8 @@ use crate::process::children_cpu_seconds;
 pub struct Copied {
     /// How long the user waited.
     pub elapsed: Duration,
+    /// The same until all had it but the node that is killed or slow, where the tool tells.
+    pub others_elapsed: Option<Duration>,
     /// Where the copies should be, one for each receiver, in the order of `Job::receivers`.
     pub copies: Vec<PathBuf>,
     /// Losses are not repaired, by design: the copies need not be whole.
@@ -38,6 +40,9 @@ pub struct Run {
     pub lossy: bool,
     /// How long the user waited, in seconds; 0 when the copy failed.
     pub seconds: f64,
+    /// The same for all but the node that is killed or slow, where there is one; the whole time where the
+    /// tool does not tell.
+    pub others_seconds: Option<f64>,
     /// MB/s (10^6 bytes) delivered to each receiver; 0 unless every copy is whole or `lossy`.
     pub megabytes_per_second: f64,
     /// User and system time of all the tool's processes together, in seconds.
@@ -62,6 +67,7 @@ impl Run {
             of,
             lossy: false,
             seconds: 0.0,
+            others_seconds: None,
             megabytes_per_second: 0.0,
             cpu_seconds: 0.0,
             receiver_peak_bytes: None,
@@ -84,6 +90,7 @@ impl Run {
             of,
             lossy: copied.lossy,
             seconds,
+            others_seconds: None,
             megabytes_per_second: if counts {
                 bytes as f64 / 1e6 / seconds
             } else {
@@ -126,7 +133,10 @@ pub fn run(peer: &dyn Peer, job: &Job) -> Result<Run> {
             let whole = (copied.copies.iter().zip(&owed))
                 .filter(|(copy, is_owed)| **is_owed && content::identical(job.source, copy))
                 .count();
-            Run::of_copy(&copied, whole, of, job.bytes)
+            let mut run = Run::of_copy(&copied, whole, of, job.bytes);
+            let others = copied.others_elapsed.unwrap_or(copied.elapsed);
+            run.others_seconds = job.odd.map(|_| others.as_secs_f64());
+            run
         }
         Err(error) => Run::failed(of, format!("{error:#}")),
     };
@@ -145,6 +155,7 @@ mod tests {
     fn copied(lossy: bool) -> Copied {
         Copied {
             elapsed: Duration::from_secs(2),
+            others_elapsed: None,
             copies: Vec::new(),
             lossy,
             note: Some("a note".into()),

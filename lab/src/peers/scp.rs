@@ -85,6 +85,7 @@ impl Peer for Scp {
         }
         Ok(Copied {
             elapsed: start.elapsed(),
+            others_elapsed: None,
             copies: job.copies_by_name(),
             lossy: false,
             note: None,

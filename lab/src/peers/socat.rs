@@ -57,6 +57,7 @@ impl Peer for Socat {
         receiver.finish(job.time_max.saturating_sub(start.elapsed()))?;
         Ok(Copied {
             elapsed: start.elapsed(),
+            others_elapsed: None,
             copies: vec![copy],
             lossy: false,
             note: Some("nothing is checked".into()),

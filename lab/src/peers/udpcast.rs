@@ -66,6 +66,7 @@ impl Peer for Udpcast {
         }
         Ok(Copied {
             elapsed,
+            others_elapsed: None,
             copies,
             lossy: false,
             note: is_lossy.then(|| "with --fec 8x8/128".into()),

@@ -65,6 +65,7 @@ impl Peer for Uftp {
         job.finish_sender(&mut job.start(1, "uftp", &arguments, "send")?)?;
         Ok(Copied {
             elapsed: start.elapsed(),
+            others_elapsed: None,
             copies: job.copies_by_name(),
             lossy: false,
             note: None,
