@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
         version: PROTOCOL_VERSION,
         peer: script.u16(),
         tag: 7,
-        group: [239, 255, 71, 2],
+        group: [239, 255, 71, 2].into(),
         port: 7171,
         report_port: 4000,
         data_key: [1; 16],

@@ -10,12 +10,21 @@ pub const PROTOCOL_VERSION: u16 = 4;
 /// that a block of a file is a subtree of the file's ordinary hash.
 pub const BLOCK_SIZE: u32 = 256 * 1024;
 
-/// Data symbols in a full block at MTU 1500: 183 symbols of 1,433 bytes fill 262,239 bytes, which
-/// wastes 95 bytes for a block.
-pub const SYMBOLS_PER_BLOCK_MAX: u16 = 183;
+/// Data symbols in a full block of the smallest symbols.
+pub const SYMBOLS_PER_BLOCK_MAX: u16 = 186;
 
-/// Bytes in a symbol, at MTU 1500.
+/// Bytes in a symbol over IPv4 at MTU 1500: 183 symbols hold 262,239 bytes, which wastes 95 bytes for a
+/// block.
 pub const SYMBOL_SIZE: u16 = 1433;
+
+/// Bytes in a symbol over IPv6 at MTU 1500, where headers are 20 bytes longer: 186 symbols to a block.
+pub const SYMBOL_SIZE_V6: u16 = 1413;
+
+/// Bytes in the smallest symbol that a sender may choose.
+pub const SYMBOL_SIZE_MIN: u16 = SYMBOL_SIZE_V6;
+
+/// Bytes in the largest symbol, at MTU 9000 over IPv4.
+pub const SYMBOL_SIZE_MAX: u16 = 8936;
 
 /// Points of GF(2^8): data and parity symbols of a block together cannot be more.
 pub const SYMBOLS_WITH_PARITY_MAX: u16 = 256;
@@ -51,8 +60,9 @@ pub const SENDER_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 const _: () = {
     assert!(BLOCK_SIZE.is_power_of_two() && BLOCK_SIZE.is_multiple_of(1024));
-    assert!(SYMBOLS_PER_BLOCK_MAX as u32 * SYMBOL_SIZE as u32 >= BLOCK_SIZE);
-    assert!((SYMBOLS_PER_BLOCK_MAX as u32 - 1) * (SYMBOL_SIZE as u32) < BLOCK_SIZE);
+    assert!(SYMBOLS_PER_BLOCK_MAX as u32 == BLOCK_SIZE.div_ceil(SYMBOL_SIZE_MIN as u32));
+    assert!(SYMBOL_SIZE_MIN <= SYMBOL_SIZE_V6 && SYMBOL_SIZE_V6 < SYMBOL_SIZE);
+    assert!(SYMBOL_SIZE < SYMBOL_SIZE_MAX);
     assert!(SYMBOLS_PER_BLOCK_MAX < SYMBOLS_WITH_PARITY_MAX);
     assert!(MANIFEST_BYTES_MAX / (BLOCK_SIZE as u64) < BLOCKS_MAX as u64);
 };

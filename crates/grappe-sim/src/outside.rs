@@ -152,7 +152,7 @@ impl Outside {
             version: PROTOCOL_VERSION,
             peer: self.peers[node].0,
             tag: self.keys.tag,
-            group: [239, 255, 0, 1],
+            group: [239, 255, 0, 1].into(),
             port: 1,
             report_port: 2,
             data_key: self.keys.data,

@@ -3,11 +3,12 @@
 //! What follows an announcement, the control connection, is in `send` and `receive`.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use grappe_os::udp::{
-    MulticastReceiver, MulticastSender, ReceiverOptions, SendOutcome, SenderOptions, Wait,
+    Family, Interface, MulticastReceiver, MulticastSender, ReceiverOptions, SendOutcome,
+    SenderOptions, Wait,
 };
 use grappe_proto::units::SessionId;
 pub use grappe_proto::wire::announce::Call;
@@ -33,6 +34,7 @@ const UNICAST_PACKETS_AT_ONCE: usize = 64;
 pub struct Announcer {
     socket: MulticastSender,
     packet: Vec<u8>,
+    interface: Interface,
     port: u16,
 }
 
@@ -75,19 +77,21 @@ impl Announcer {
         Ok(Self {
             socket,
             packet,
+            interface: network.interface.clone(),
             port: network.port,
         })
     }
 
-    /// Sends the announcement to the group and to each of `nodes`.
+    /// Sends the announcement to the group and to each of `nodes` whose address is of the same version.
     ///
     /// # Errors
     ///
     /// What the kernel says of the group; a node that cannot be reached is passed over.
-    pub fn announce(&self, nodes: &[Ipv4Addr]) -> io::Result<SendOutcome> {
+    pub fn announce(&self, nodes: &[IpAddr]) -> io::Result<SendOutcome> {
         let outcome = self.socket.send_train(&self.packet, self.packet.len());
-        for node in nodes {
-            let address = SocketAddrV4::new(*node, self.port);
+        let family = self.interface.family();
+        for node in nodes.iter().filter(|node| Family::of(**node) == family) {
+            let address = self.interface.on_this_link(*node, self.port);
             // Each attempt at a full queue takes a while, and the others would fare no better.
             if let Ok(SendOutcome::Refused { .. }) = self.socket.send_to(&self.packet, address) {
                 break;
@@ -107,14 +111,15 @@ pub struct Heard {
     /// Who announces it.
     pub sender: PublicKey,
     /// Its control channel.
-    pub control: SocketAddrV4,
+    pub control: SocketAddr,
 }
 
 /// Hears announcements by multicast and by unicast.
 #[derive(Debug)]
 pub struct Listener {
     multicast: MulticastReceiver,
-    unicast: UdpSocket,
+    /// One for each address of the interface: with IPv6 there are several, and names may mean any.
+    unicast: Vec<UdpSocket>,
 }
 
 impl Listener {
@@ -129,14 +134,17 @@ impl Listener {
             group: network.announce_address(),
             receive_buffer: SOCKET_BUFFER,
         })?;
-        let unicast = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-        unicast.set_reuse_address(true)?;
-        unicast.bind(&SocketAddrV4::new(network.interface.address, network.port).into())?;
-        unicast.set_nonblocking(true)?;
-        Ok(Self {
-            multicast,
-            unicast: unicast.into(),
-        })
+        let unicast = (network.interface.siblings())
+            .map_err(io::Error::other)?
+            .into_iter()
+            .enumerate()
+            .filter_map(|(number, interface)| {
+                let socket = listen_at(interface.socket_address(network.port));
+                // An address that is not valid yet, or not any more, is not the one that matters.
+                (number == 0 || socket.is_ok()).then_some(socket)
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { multicast, unicast })
     }
 
     /// The next announcement that is well formed and truly signed, or `None` after `patience`.
@@ -148,10 +156,9 @@ impl Listener {
         if let Some(heard) = self.heard_by_unicast() {
             return Ok(Some(heard));
         }
-        let mut waiting = [
-            PollFd::new(&self.multicast, PollFlags::IN),
-            PollFd::new(&self.unicast, PollFlags::IN),
-        ];
+        let mut waiting = vec![PollFd::new(&self.multicast, PollFlags::IN)];
+        let unicast = self.unicast.iter();
+        waiting.extend(unicast.map(|socket| PollFd::new(socket, PollFlags::IN)));
         let timeout = Timespec::try_from(patience).ok();
         match rustix::event::poll(&mut waiting, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -167,25 +174,9 @@ impl Listener {
         Ok(self.heard_by_unicast())
     }
 
-    /// The first good announcement among the next few packets: whoever floods the port delays others
-    /// by little, and does not keep the caller here.
+    /// The first good announcement that came by unicast.
     fn heard_by_unicast(&self) -> Option<Heard> {
-        // Longer than an announcement, so that a longer packet is not mistaken for one.
-        let mut packet = [0; ANNOUNCEMENT_LEN + 1];
-        for _ in 0..UNICAST_PACKETS_AT_ONCE {
-            // Errors are of one packet, as an answer that a port is closed.
-            match self.unicast.recv_from(&mut packet) {
-                Ok((len, SocketAddr::V4(source))) => {
-                    if let Some(heard) = verify(&packet[..len], source) {
-                        return Some(heard);
-                    }
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => {}
-            }
-        }
-        None
+        self.unicast.iter().find_map(heard_at)
     }
 
     /// Tells the switches again that this node listens.
@@ -198,14 +189,44 @@ impl Listener {
     }
 }
 
-fn verify(packet: &[u8], source: SocketAddrV4) -> Option<Heard> {
+fn listen_at(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// The first good announcement among the next few packets: whoever floods the port delays others by
+/// little, and does not keep the caller here.
+fn heard_at(socket: &UdpSocket) -> Option<Heard> {
+    // Longer than an announcement, so that a longer packet is not mistaken for one.
+    let mut packet = [0; ANNOUNCEMENT_LEN + 1];
+    for _ in 0..UNICAST_PACKETS_AT_ONCE {
+        // Errors are of one packet, as an answer that a port is closed.
+        match socket.recv_from(&mut packet) {
+            Ok((len, source)) => {
+                if let Some(heard) = verify(&packet[..len], source) {
+                    return Some(heard);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(_) => {}
+        }
+    }
+    None
+}
+
+fn verify(packet: &[u8], mut source: SocketAddr) -> Option<Heard> {
     let (announcement, signed, signature) = Announcement::read(packet).ok()?;
     let sender = PublicKey::from_bytes(announcement.sender);
+    // Of an IPv6 address that is valid on one link, the link stays.
+    source.set_port(announcement.control_port);
     sender.verify(signed, &signature).then_some(Heard {
         call: announcement.call,
         session: announcement.session,
         sender,
-        control: SocketAddrV4::new(*source.ip(), announcement.control_port),
+        control: source,
     })
 }
 
@@ -213,14 +234,14 @@ fn verify(packet: &[u8], source: SocketAddrV4) -> Option<Heard> {
 mod tests {
     use super::*;
     use crate::network::{ANNOUNCE_GROUP, TTL};
-    use grappe_os::udp::Interface;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn an_announcement_is_heard_and_a_forged_one_is_not() {
         let interface = Interface::named("lo").unwrap();
         let network = Network {
             interface,
-            group: ANNOUNCE_GROUP,
+            group: ANNOUNCE_GROUP.into(),
             port: 17_171,
             ttl: TTL,
         };
@@ -239,10 +260,36 @@ mod tests {
     }
 
     #[test]
+    fn an_announcement_by_unicast_over_ipv6_needs_no_group() {
+        let Ok(interface) = Interface::named("::1") else {
+            return println!("skipped: no IPv6 on the loopback interface");
+        };
+        let network = |group: &str| Network {
+            interface: interface.clone(),
+            group: group.parse().unwrap(),
+            port: 17_173,
+            ttl: TTL,
+        };
+        let identity = Identity::generate("test").unwrap();
+        let listener = Listener::join(&network("ff15::1:1")).unwrap();
+        let elsewhere = network("ff15::1:2");
+        let announcer =
+            Announcer::new(&elsewhere, &identity, Call::Copy, SessionId([9; 16]), 4_000).unwrap();
+        let nodes = ["127.0.0.1", "::1"].map(|node| node.parse().unwrap());
+        // The loopback interface has no route for groups of IPv6; that does not keep the rest from leaving.
+        let _unreachable = announcer.announce(&nodes[..1]);
+        assert_eq!(listener.hear(Duration::from_millis(200)).unwrap(), None);
+        let _unreachable = announcer.announce(&nodes);
+        let heard = listener.hear(Duration::from_secs(2)).unwrap().unwrap();
+        assert_eq!(heard.session, SessionId([9; 16]));
+        assert_eq!(heard.control, "[::1]:4000".parse().unwrap());
+    }
+
+    #[test]
     fn an_announcement_by_unicast_is_heard_behind_a_flood_of_other_packets() {
         let network = Network {
             interface: Interface::named("lo").unwrap(),
-            group: ANNOUNCE_GROUP,
+            group: ANNOUNCE_GROUP.into(),
             port: 17_172,
             ttl: TTL,
         };
@@ -250,7 +297,7 @@ mod tests {
         let listener = Listener::join(&network).unwrap();
         let announcer =
             Announcer::new(&network, &identity, Call::Copy, SessionId([8; 16]), 4_000).unwrap();
-        let here = SocketAddrV4::new(Ipv4Addr::LOCALHOST, network.port);
+        let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), network.port);
         let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         for _ in 0..UNICAST_PACKETS_AT_ONCE + 9 {
             stranger.send_to(b"junk", here).unwrap();

@@ -6,7 +6,7 @@
 mod receive;
 mod send;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub use receive::receive;
 pub use send::send;
 
 /// Organization-local (RFC 2365), and different from what the tools under test use.
-const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 77, 0, 1), 7700);
+const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 77, 0, 1)), 7700);
 
 /// The largest datagram in an Ethernet frame of 1500 bytes.
 const SEGMENT_BYTES: usize = 1472;

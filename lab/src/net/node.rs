@@ -38,6 +38,12 @@ impl Node {
         plan::address(self.number)
     }
 
+    /// Its IPv6 address there, in a cluster of IPv6.
+    #[must_use]
+    pub fn address_v6(&self) -> String {
+        plan::address_v6(self.number)
+    }
+
     /// A command that will run on this node, not yet started.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
@@ -52,7 +58,20 @@ impl Node {
     ///
     /// When the kernel's counter cannot be read.
     pub fn received_bytes(&self) -> Result<u64> {
-        let file = format!("/sys/class/net/{INTERFACE}/statistics/rx_bytes");
+        self.counter("rx_bytes")
+    }
+
+    /// Packets that went out to the switch since the cluster was built; a train in one piece counts as one.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's counter cannot be read.
+    pub fn sent_packets(&self) -> Result<u64> {
+        self.counter("tx_packets")
+    }
+
+    fn counter(&self, name: &str) -> Result<u64> {
+        let file = format!("/sys/class/net/{INTERFACE}/statistics/{name}");
         let counter = shell::run(&format!("ip netns exec {} cat {file}", self.namespace))?;
         counter.trim().parse().context("the counter is no number")
     }

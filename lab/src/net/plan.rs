@@ -25,6 +25,8 @@ pub struct Plan {
     pub snooping: bool,
     /// Whether multicast arrives at all.
     pub multicast: bool,
+    /// Nodes have IPv6 addresses and no others: one of their own, and that of the link.
+    pub ipv6: bool,
     /// Packets travel, and are lost, one by one instead of in offloaded trains.
     pub split: bool,
 }
@@ -40,6 +42,7 @@ impl Plan {
             loss_percent: 0.0,
             snooping: false,
             multicast: true,
+            ipv6: false,
             split: false,
         }
     }
@@ -56,9 +59,43 @@ impl Plan {
         }
     }
 
+    fn filter(&self) -> &'static str {
+        if self.ipv6 { "ip6tables" } else { "iptables" }
+    }
+
     fn mbit_of(&self, number: u8) -> Option<u32> {
         let slow = (number == self.nodes).then_some(self.slow_mbit).flatten();
         slow.or(self.link_mbit)
+    }
+
+    /// The node's addresses, and its interfaces up.
+    fn address_commands(&self, node: &str, number: u8) -> Vec<String> {
+        let up = [
+            format!("ip -n {node} link set {INTERFACE} up"),
+            format!("ip -n {node} link set lo up"),
+        ];
+        let mut lines = Vec::new();
+        if self.ipv6 {
+            // Nobody else is on this switch: without a search for duplicates addresses are valid at once.
+            lines.push(format!(
+                "ip netns exec {node} sysctl -qw net.ipv6.conf.{INTERFACE}.accept_dad=0"
+            ));
+            lines.extend(up);
+            lines.push(format!(
+                "ip -n {node} addr add {}/64 dev {INTERFACE} nodad",
+                address_v6(number)
+            ));
+        } else {
+            lines.push(format!(
+                "ip -n {node} addr add {}/24 brd + dev {INTERFACE}",
+                address(number)
+            ));
+            lines.extend(up);
+            lines.push(format!(
+                "ip -n {node} route add 224.0.0.0/4 dev {INTERFACE}"
+            ));
+        }
+        lines
     }
 
     pub(super) fn switch_commands(&self, switch: &str) -> Vec<String> {
@@ -75,6 +112,12 @@ impl Plan {
             ));
             lines.push(format!("{set} mcast_querier 1"));
         }
+        if self.ipv6 {
+            // Who asks for members needs an address for that, and needs it at once.
+            lines.push(format!(
+                "ip netns exec {switch} sysctl -qw net.ipv6.conf.bridge0.accept_dad=0"
+            ));
+        }
         lines.push(format!("ip -n {switch} link set bridge0 up"));
         lines
     }
@@ -85,14 +128,8 @@ impl Plan {
             format!("ip netns add {node}"),
             format!("ip -n {switch} link add {port} type veth peer name {INTERFACE} netns {node}"),
             format!("ip -n {switch} link set {port} master bridge0 up"),
-            format!(
-                "ip -n {node} addr add {}/24 brd + dev {INTERFACE}",
-                address(number)
-            ),
-            format!("ip -n {node} link set {INTERFACE} up"),
-            format!("ip -n {node} link set lo up"),
-            format!("ip -n {node} route add 224.0.0.0/4 dev {INTERFACE}"),
         ];
+        lines.extend(self.address_commands(node, number));
         if let Some(mbit) = self.mbit_of(number) {
             // A host queues megabytes before its card, a switch port less than one.
             let shape = format!("root tbf rate {mbit}mbit burst 128k");
@@ -106,8 +143,9 @@ impl Plan {
         if self.loss_percent > 0.0 {
             let share = self.loss_percent / 100.0;
             lines.push(format!(
-                "ip netns exec {node} iptables -A INPUT -i {INTERFACE} \
-                 -m statistic --mode random --probability {share} -j DROP"
+                "ip netns exec {node} {} -A INPUT -i {INTERFACE} \
+                 -m statistic --mode random --probability {share} -j DROP",
+                self.filter()
             ));
         }
         if self.split {
@@ -117,7 +155,13 @@ impl Plan {
         }
         if !self.multicast {
             lines.push(format!(
-                "ip netns exec {node} iptables -A INPUT -i {INTERFACE} -d 224.0.0.0/4 -j DROP"
+                "ip netns exec {node} {} -A INPUT -i {INTERFACE} -d {} -j DROP",
+                self.filter(),
+                if self.ipv6 {
+                    "ff10::/12"
+                } else {
+                    "224.0.0.0/4"
+                }
             ));
         }
         lines
@@ -126,6 +170,11 @@ impl Plan {
 
 pub(super) fn address(number: u8) -> String {
     format!("10.77.0.{number}")
+}
+
+/// In a prefix for local use (RFC 4193).
+pub(super) fn address_v6(number: u8) -> String {
+    format!("fd77::{number:x}")
 }
 
 #[cfg(test)]
@@ -153,6 +202,21 @@ mod tests {
         });
         assert!(lines.contains("tc -n node qdisc add dev e0 root tbf rate 200mbit"));
         assert!(lines.contains("tc -n switch qdisc add dev port3 root tbf rate 200mbit"));
+    }
+
+    #[test]
+    fn a_node_has_addresses_of_one_version_only() {
+        let six = lines(&Plan {
+            ipv6: true,
+            loss_percent: 1.0,
+            ..Plan::of(3)
+        });
+        assert!(six.contains("fd77::3/64") && six.contains("ip6tables"));
+        assert!(
+            !six.contains("10.77") && !six.contains("224.0.0.0"),
+            "{six}"
+        );
+        assert!(!lines(&Plan::of(3)).contains("fd77"));
     }
 
     #[test]

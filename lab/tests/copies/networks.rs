@@ -1,6 +1,6 @@
 //! Copies across the networks that clusters have: snooping switches, lossy links, two senders at once.
 
-use lab::net::Plan;
+use lab::net::{INTERFACE, Plan};
 use lab::process::Process;
 
 use crate::trial::{COPY_MAX, Trial};
@@ -25,6 +25,67 @@ fn a_snooping_switch_delivers_to_members_only() {
     );
     assert_eq!(report.nodes.len(), 3);
     assert_eq!(report.bytes, 64 << 20);
+}
+
+#[test]
+fn nodes_without_ipv4_copy_over_ipv6() {
+    let plan = Plan {
+        link_mbit: Some(200),
+        loss_percent: 0.5,
+        split: true,
+        ipv6: true,
+        ..Plan::of(4)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let file = trial.file("content", 16 << 20);
+    let receivers = trial.receivers(&[2, 3, 4]);
+    let report = trial.copy(1, &file, &[2, 3, 4]);
+    assert_eq!(report.nodes.len(), 3);
+
+    // Without an address of their own, nodes have that of the link left, which means nothing without it.
+    drop(receivers);
+    for node in trial.cluster.nodes() {
+        let address = format!("{}/64", node.address_v6());
+        let mut command = node.command("ip");
+        command.args(["addr", "del", &address, "dev", INTERFACE]);
+        assert!(command.status().unwrap().success());
+    }
+    let file = trial.file("again", 16 << 20);
+    let receivers = trial.receivers(&[2, 3, 4]);
+    trial.copy(1, &file, &[2, 3, 4]);
+    assert!(
+        receivers[0].messages().contains("fe80::"),
+        "by the address of the link: {}",
+        receivers[0].messages()
+    );
+}
+
+#[test]
+fn trains_stay_whole_over_ipv6() {
+    let plan = Plan {
+        ipv6: true,
+        snooping: true,
+        ..Plan::of(4)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let bystander = trial.cluster.node(4);
+    let file = trial.file("content", 64 << 20);
+    let _receivers = trial.receivers(&[2, 3]);
+    let frames = trial.cluster.node(1).sent_packets().unwrap();
+    trial.copy(1, &file, &[2, 3]);
+    let frames = trial.cluster.node(1).sent_packets().unwrap() - frames;
+    assert!(
+        frames < (64 << 20) / 1413 / 2,
+        "packets left one by one: {frames}"
+    );
+    assert!(
+        bystander.received_bytes().unwrap() < 8 << 20,
+        "who joined no group hears no copy"
+    );
 }
 
 #[test]

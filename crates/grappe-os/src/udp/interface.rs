@@ -1,4 +1,5 @@
-//! Network interfaces that can carry IPv4: by name, by address, or as the routing table chooses.
+//! Network interfaces with their IPv4 and IPv6 addresses: by name, by address, or as the routing table
+//! chooses.
 //!
 //! Multicast on the interface of the default route is the classic silent failure, so every socket of
 //! this room is given an [`Interface`] by its caller. Nothing here changes an interface.
@@ -6,7 +7,7 @@
 use std::{
     ffi::CStr,
     io,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
     ptr,
 };
 
@@ -16,7 +17,35 @@ use thiserror::Error;
 
 use super::options;
 
-/// One IPv4 address of a network interface that is up.
+/// A version of the internet protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// That of an address.
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// Bytes of the IP and UDP headers in front of every payload; options and extension headers are never
+    /// sent.
+    pub const fn header_bytes(self) -> usize {
+        match self {
+            Self::V4 => 28,
+            Self::V6 => 48,
+        }
+    }
+}
+
+/// One address of a network interface that is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
     /// The kernel's name, such as `eth0`; the label where the address has one, such as `eth0:1`.
@@ -24,8 +53,8 @@ pub struct Interface {
     /// The kernel's index, never zero; unlike the name, it is what the sockets are tied to.
     pub index: u32,
     /// The address that packets leave with.
-    pub address: Ipv4Addr,
-    /// Largest IP packet in bytes, headers included: a payload is [`super::HEADER_BYTES`] smaller.
+    pub address: IpAddr,
+    /// Largest IP packet in bytes, headers included: a payload is [`Family::header_bytes`] smaller.
     pub mtu: u32,
     /// Whether packets never leave this host.
     pub is_loopback: bool,
@@ -36,7 +65,7 @@ pub struct Interface {
 #[non_exhaustive]
 pub enum InterfaceError {
     /// Nothing that is up has this name or address.
-    #[error("no interface that is up has the name or IPv4 address `{asked}`; there is {existing}")]
+    #[error("no interface that is up has the name or address `{asked}`; there is {existing}")]
     Unknown {
         /// What was asked for.
         asked: String,
@@ -47,7 +76,7 @@ pub enum InterfaceError {
     #[error("no route to {destination}, and no single interface to choose; there is {existing}")]
     NoRoute {
         /// Where the route should have led.
-        destination: Ipv4Addr,
+        destination: IpAddr,
         /// The interfaces to choose from by name.
         existing: String,
     },
@@ -57,7 +86,7 @@ pub enum InterfaceError {
 }
 
 impl Interface {
-    /// Every IPv4 address of every interface that is up, in the kernel's order.
+    /// Every address of every interface that is up, in the kernel's order.
     ///
     /// # Errors
     ///
@@ -68,66 +97,149 @@ impl Interface {
         })
     }
 
-    /// The interface with this name, or with this IPv4 address in dotted form.
+    /// The interface with this name, or with this address.
     ///
-    /// With several addresses on one interface, a name gives the first of them.
+    /// A name gives its first IPv4 address, or one of [`Self::named_in`] IPv6 where it has none.
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::Unknown`] when there is none, or it is down, or it has no IPv4 address.
+    /// [`InterfaceError::Unknown`] when there is none, or it is down, or it has no address.
     pub fn named(name_or_address: &str) -> Result<Self, InterfaceError> {
+        Self::named_in(name_or_address, Family::V4)
+            .or_else(|_| Self::named_in(name_or_address, Family::V6))
+    }
+
+    /// The interface with this name, or with this address, and its address of this family.
+    ///
+    /// With several addresses on one interface, a name gives the first of them; for IPv6, the first that
+    /// is not only valid on the link (RFC 4291, section 2.5.6), if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError::Unknown`] when there is none, or it is down, or it has no such address.
+    pub fn named_in(name_or_address: &str, family: Family) -> Result<Self, InterfaceError> {
         let all = Self::all()?;
-        let address: Option<Ipv4Addr> = name_or_address.parse().ok();
-        let found = all.iter().find(|interface| {
-            interface.name == name_or_address || Some(interface.address) == address
-        });
-        found.cloned().ok_or_else(|| InterfaceError::Unknown {
-            asked: name_or_address.to_owned(),
-            existing: describe(&all),
-        })
+        let address: Option<IpAddr> = name_or_address.parse().ok();
+        let mut found: Vec<&Self> = all
+            .iter()
+            .filter(|interface| interface.family() == family)
+            .filter(|interface| {
+                interface.name == name_or_address || Some(interface.address) == address
+            })
+            .collect();
+        found.sort_by_key(|interface| interface.is_link_local());
+        found
+            .first()
+            .map(|interface| (*interface).clone())
+            .ok_or_else(|| InterfaceError::Unknown {
+                asked: name_or_address.to_owned(),
+                existing: describe(&all),
+            })
     }
 
     /// The interface that the routing table uses towards `destination`, a group or a host.
     ///
     /// A host without a route there, as in a netboot environment, gets its only interface that is not
-    /// loopback, if it has exactly one. Sends nothing.
+    /// loopback and has an address of that family, if there is exactly one. Sends nothing.
     ///
     /// # Errors
     ///
     /// [`InterfaceError::NoRoute`] when neither way leads to one interface.
-    pub fn for_destination(destination: Ipv4Addr) -> Result<Self, InterfaceError> {
+    pub fn for_destination(destination: IpAddr) -> Result<Self, InterfaceError> {
         let all = Self::all()?;
+        let family = Family::of(destination);
         let routed = source_towards(destination).ok();
-        let mut outward = all.iter().filter(|interface| !interface.is_loopback);
+        let mut outward: Vec<&Self> = all
+            .iter()
+            .filter(|interface| !interface.is_loopback && interface.family() == family)
+            .collect();
         let found = match routed {
-            Some(source) => all.iter().find(|interface| interface.address == source),
+            // An address that is valid on each link may be that of several interfaces.
+            Some(source) => {
+                let mut holders = all.iter().filter(|interface| interface.is_at(&source));
+                holders.next()
+            }
             None => None,
         };
-        let only = match (outward.next(), outward.next()) {
-            (Some(interface), None) => Some(interface),
-            _ => None,
-        };
+        outward.sort_by_key(|interface| interface.is_link_local());
+        let only = outward
+            .first()
+            .filter(|first| outward.iter().all(|other| other.index == first.index));
         found
-            .or(only)
+            .or(only.copied())
             .cloned()
             .ok_or_else(|| InterfaceError::NoRoute {
                 destination,
                 existing: describe(&all),
             })
     }
+
+    /// All addresses of this interface that are of the same family, its own first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::all`].
+    pub fn siblings(&self) -> Result<Vec<Self>, InterfaceError> {
+        let others = Self::all()?.into_iter().filter(|other| {
+            other.index == self.index
+                && other.family() == self.family()
+                && other.address != self.address
+        });
+        Ok(std::iter::once(self.clone()).chain(others).collect())
+    }
+
+    /// The version of its address.
+    pub const fn family(&self) -> Family {
+        Family::of(self.address)
+    }
+
+    /// Its address with a port, and with the link that it is valid on, where it needs one.
+    pub fn socket_address(&self, port: u16) -> SocketAddr {
+        self.on_this_link(self.address, port)
+    }
+
+    /// An address as it is reached through this interface: those valid on one link only get its number.
+    pub fn on_this_link(&self, address: IpAddr, port: u16) -> SocketAddr {
+        match address {
+            IpAddr::V6(address) if needs_scope(&address) => {
+                SocketAddrV6::new(address, port, 0, self.index).into()
+            }
+            other => SocketAddr::new(other, port),
+        }
+    }
+
+    fn is_link_local(&self) -> bool {
+        matches!(self.address, IpAddr::V6(address) if address.is_unicast_link_local())
+    }
+
+    fn is_at(&self, source: &SocketAddr) -> bool {
+        let scope = match source {
+            SocketAddr::V6(source) => source.scope_id(),
+            SocketAddr::V4(_) => 0,
+        };
+        self.address == source.ip() && (scope == 0 || scope == self.index)
+    }
+}
+
+/// Whether an address means something on one link or host only (RFC 4007): unicast, or a group of the
+/// scopes 1 and 2.
+fn needs_scope(address: &Ipv6Addr) -> bool {
+    address.is_unicast_link_local()
+        || address.is_multicast() && matches!(address.octets()[1] & 0x0f, 1 | 2)
 }
 
 /// The address that the kernel would send from; connecting a UDP socket looks the route up only.
-fn source_towards(destination: Ipv4Addr) -> io::Result<Ipv4Addr> {
+fn source_towards(destination: IpAddr) -> io::Result<SocketAddr> {
     // Connecting never touches the port; 9 is the discard service, should anything ever be sent.
     const DISCARD: u16 = 9;
 
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let any: IpAddr = match destination {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
     socket.connect((destination, DISCARD))?;
-    match socket.local_addr()?.ip() {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
-    }
+    socket.local_addr()
 }
 
 /// The list as a person reads it: `eth0 (10.0.0.7), lo (127.0.0.1)`.
@@ -178,23 +290,31 @@ fn list() -> io::Result<Vec<Interface>> {
     Ok(interfaces)
 }
 
-/// The name and IPv4 address of a list entry, or nothing when it has another kind of address.
+/// The name and address of a list entry, or nothing when it has another kind of address.
 ///
 /// # Safety
 ///
 /// The entry is one of a list that `getifaddrs` made and that outlives the borrow.
 #[expect(unsafe_code, reason = "reads what an entry of getifaddrs points to")]
-unsafe fn name_and_address(entry: &libc::ifaddrs) -> Option<(&CStr, Ipv4Addr)> {
+unsafe fn name_and_address(entry: &libc::ifaddrs) -> Option<(&CStr, IpAddr)> {
     // SAFETY: the address is null or a valid `sockaddr` as long as the entry lives.
     let family = unsafe { entry.ifa_addr.as_ref() }?.sa_family;
-    if i32::from(family) != libc::AF_INET {
-        return None;
-    }
-    // SAFETY: the family says that this is a `sockaddr_in`; nothing promises its alignment.
-    let address = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned() };
+    let address = match i32::from(family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that this is a `sockaddr_in`; nothing promises its alignment.
+            let address = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned() };
+            Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into()
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says that this is a `sockaddr_in6`; nothing promises its alignment.
+            let address = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
+            Ipv6Addr::from(address.sin6_addr.s6_addr).into()
+        }
+        _ => return None,
+    };
     // SAFETY: the name is a C string as long as the entry lives.
     let name = unsafe { CStr::from_ptr(entry.ifa_name) };
-    Some((name, Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr))))
+    Some((name, address))
 }
 
 #[cfg(test)]
@@ -206,10 +326,42 @@ mod tests {
         let by_name = Interface::named("lo").unwrap();
         assert_eq!(Interface::named("127.0.0.1"), Ok(by_name.clone()));
         assert_eq!(
-            Interface::for_destination(Ipv4Addr::LOCALHOST),
+            Interface::for_destination(Ipv4Addr::LOCALHOST.into()),
             Ok(by_name.clone())
         );
         assert!(by_name.is_loopback && by_name.index > 0 && by_name.mtu >= 1_500);
+    }
+
+    #[test]
+    fn the_loopback_interface_has_an_address_of_each_family() {
+        let Ok(six) = Interface::named_in("lo", Family::V6) else {
+            return println!("skipped: no IPv6 on the loopback interface");
+        };
+        assert_eq!(six.address, IpAddr::V6(Ipv6Addr::LOCALHOST));
+        assert_eq!(Interface::named("::1"), Ok(six.clone()));
+        assert_eq!(
+            Interface::for_destination(Ipv6Addr::LOCALHOST.into()),
+            Ok(six.clone())
+        );
+        let four = Interface::named("lo").unwrap();
+        assert_eq!(four.family(), Family::V4, "IPv4 comes first");
+        assert_eq!((four.index, four.mtu), (six.index, six.mtu));
+        assert_eq!(six.siblings().unwrap()[0], six);
+    }
+
+    #[test]
+    fn what_is_valid_on_one_link_gets_its_number() {
+        let interface = Interface::named("lo").unwrap();
+        let scope = |address: &str| match interface.on_this_link(address.parse().unwrap(), 7) {
+            SocketAddr::V6(address) => address.scope_id(),
+            SocketAddr::V4(_) => 0,
+        };
+        for address in ["fe80::1", "ff02::1", "ff12::1"] {
+            assert_eq!(scope(address), interface.index, "{address}");
+        }
+        for address in ["fd00::1", "ff15::1", "2001:db8::1", "10.0.0.1"] {
+            assert_eq!(scope(address), 0, "{address}");
+        }
     }
 
     #[test]

@@ -6,12 +6,13 @@
 
 use std::{
     io, mem,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     os::fd::{AsRawFd, BorrowedFd},
     ptr,
 };
 
 use libc::{c_int, c_uint, c_void};
+use socket2::{SockAddr, SockAddrStorage};
 
 use super::TRAIN_SEGMENTS_MAX;
 
@@ -23,7 +24,7 @@ struct Control([u8; 128]);
 /// What one `recvmsg` brought.
 pub(super) struct Received {
     pub(super) length: usize,
-    pub(super) source: SocketAddrV4,
+    pub(super) source: SocketAddr,
     /// What `UDP_GRO` said, if anything.
     pub(super) segment_size: Option<usize>,
     /// What `SO_RXQ_OVFL` said; it is silent as long as nothing was dropped.
@@ -36,7 +37,7 @@ pub(super) struct Received {
 /// Sends `bytes` to `destination` as one packet, which may be empty.
 pub(super) fn send_packet(
     socket: BorrowedFd<'_>,
-    destination: SocketAddrV4,
+    destination: SocketAddr,
     bytes: &[u8],
 ) -> io::Result<()> {
     rustix::net::sendto(socket, bytes, rustix::net::SendFlags::empty(), &destination)?;
@@ -47,14 +48,14 @@ pub(super) fn send_packet(
 #[expect(unsafe_code, reason = "builds ancillary data and calls sendmsg")]
 pub(super) fn send_segmented(
     socket: BorrowedFd<'_>,
-    destination: SocketAddrV4,
+    destination: SocketAddr,
     bytes: &[u8],
     segment_size: u16,
 ) -> io::Result<()> {
-    let mut address = kernel_address(destination);
+    let address = SockAddr::from(destination);
     let mut vector = vector_of(bytes);
     let mut control = Control([0; 128]);
-    let mut message = message_of(&mut address, &mut vector);
+    let mut message = message_to(&address, &mut vector);
     message.msg_control = control.0.as_mut_ptr().cast();
     let payload = mem::size_of::<u16>() as c_uint;
     // SAFETY: the arithmetic of `CMSG_SPACE` and `CMSG_LEN` touches no memory.
@@ -86,11 +87,11 @@ pub(super) fn send_segmented(
 #[expect(unsafe_code, reason = "builds an array of messages and calls sendmmsg")]
 pub(super) fn send_packets(
     socket: BorrowedFd<'_>,
-    destination: SocketAddrV4,
+    destination: SocketAddr,
     bytes: &[u8],
     segment_size: usize,
 ) -> io::Result<usize> {
-    let mut address = kernel_address(destination);
+    let address = SockAddr::from(destination);
     let mut vectors = [vector_of(&[]); TRAIN_SEGMENTS_MAX];
     // SAFETY: `mmsghdr` is plain data, for which all zeros is a value.
     let mut messages: [libc::mmsghdr; TRAIN_SEGMENTS_MAX] = unsafe { mem::zeroed() };
@@ -101,7 +102,7 @@ pub(super) fn send_packets(
         .zip(bytes.chunks(segment_size))
     {
         *vector = vector_of(packet);
-        message.msg_hdr = message_of(&mut address, vector);
+        message.msg_hdr = message_to(&address, vector);
         count += 1;
     }
     // SAFETY: the first `count` messages are filled, and point to what lives in this function.
@@ -112,25 +113,30 @@ pub(super) fn send_packets(
 /// Receives one packet or one joined train, without waiting.
 #[expect(unsafe_code, reason = "calls recvmsg and walks its ancillary data")]
 pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut address = kernel_address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+    let mut address = SockAddrStorage::zeroed();
     let mut vector = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
     };
     let mut control = Control([0; 128]);
-    let mut message = message_of(&mut address, &mut vector);
+    let mut message = message_of(&mut vector);
+    message.msg_name = ptr::from_mut(&mut address).cast();
+    message.msg_namelen = address.size_of();
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = control.0.len() as _;
     // SAFETY: the buffer is borrowed for writing, all else lives in this function.
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
     let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
 
+    // SAFETY: the kernel has filled so many bytes of the address, which is one of the socket's family.
+    let source = unsafe { SockAddr::new(address, message.msg_namelen) };
+    // Sockets of this room have an IP address, and so have those who send to them.
+    let source = source
+        .as_socket()
+        .unwrap_or_else(|| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into());
     let mut received = Received {
         length,
-        source: SocketAddrV4::new(
-            Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)),
-            u16::from_be(address.sin_port),
-        ),
+        source,
         segment_size: None,
         dropped_total: 0,
         arrived: None,
@@ -188,17 +194,6 @@ pub(super) fn drain_errors(socket: BorrowedFd<'_>) {
     }
 }
 
-fn kernel_address(address: SocketAddrV4) -> libc::sockaddr_in {
-    libc::sockaddr_in {
-        sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: address.port().to_be(),
-        sin_addr: libc::in_addr {
-            s_addr: u32::from(*address.ip()).to_be(),
-        },
-        sin_zero: [0; 8],
-    }
-}
-
 /// A vector over bytes that the kernel will only read.
 fn vector_of(bytes: &[u8]) -> libc::iovec {
     libc::iovec {
@@ -207,16 +202,23 @@ fn vector_of(bytes: &[u8]) -> libc::iovec {
     }
 }
 
-/// A message of one vector, without ancillary data. The pointers are only as good as the borrows.
+/// A message of one vector to an address. The pointers are only as good as the borrows; the kernel only
+/// reads the address.
+fn message_to(address: &SockAddr, vector: &mut libc::iovec) -> libc::msghdr {
+    let mut message = message_of(vector);
+    message.msg_name = address.as_ptr().cast::<c_void>().cast_mut();
+    message.msg_namelen = address.len();
+    message
+}
+
+/// A message of one vector, without address and ancillary data.
 #[expect(
     unsafe_code,
     reason = "msghdr has padding on some systems, so it starts as zeros"
 )]
-fn message_of(address: &mut libc::sockaddr_in, vector: &mut libc::iovec) -> libc::msghdr {
+fn message_of(vector: &mut libc::iovec) -> libc::msghdr {
     // SAFETY: `msghdr` is plain data, for which all zeros is a value.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_name = ptr::from_mut(address).cast();
-    message.msg_namelen = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
     message.msg_iov = vector;
     message.msg_iovlen = 1;
     message

@@ -12,23 +12,46 @@ use std::{
 use libc::{c_int, socklen_t};
 use socket2::Socket;
 
-/// Asks for local and ICMP errors to be told: `IP_RECVERR` of `ip(7)`.
+use super::interface::Family;
+
+/// Asks for local and ICMP errors to be told: `IP_RECVERR` of `ip(7)`, `IPV6_RECVERR` of `ipv6(7)`.
 ///
 /// Without it, `udp_send_skb` of the kernel turns a queueing discipline's refusal into success.
-pub(super) fn set_receive_errors(socket: BorrowedFd<'_>) -> io::Result<()> {
-    set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1)
+pub(super) fn set_receive_errors(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1),
+        Family::V6 => set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1),
+    }
 }
 
-/// Forbids fragments and trusts no ICMP about the path: `IP_PMTUDISC_PROBE` of `ip(7)`.
+/// Forbids fragments and trusts no ICMP about the path: `IP_PMTUDISC_PROBE` of `ip(7)` and the same of
+/// `ipv6(7)`.
 ///
 /// A lost fragment loses the whole packet, and a forged "fragmentation needed" would shrink a path.
-pub(super) fn set_never_fragment(socket: BorrowedFd<'_>) -> io::Result<()> {
-    set(
-        socket,
-        libc::IPPROTO_IP,
-        libc::IP_MTU_DISCOVER,
-        libc::IP_PMTUDISC_PROBE,
-    )
+pub(super) fn set_never_fragment(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => set(
+            socket,
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_PROBE,
+        ),
+        Family::V6 => set(
+            socket,
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_PROBE,
+        ),
+    }
+}
+
+/// Whether a socket hears groups that only others joined: `IP_MULTICAST_ALL` of `ip(7)`,
+/// `IPV6_MULTICAST_ALL` since Linux 4.20.
+pub(super) fn set_hear_own_groups_only(socket: &Socket, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => socket.set_multicast_all_v4(false),
+        Family::V6 => socket.set_multicast_all_v6(false),
+    }
 }
 
 /// Asks for joined trains: `UDP_GRO` of `udp(7)`, since Linux 5.0.

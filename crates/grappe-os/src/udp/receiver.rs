@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::SocketAddrV4,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
@@ -16,7 +16,11 @@ use rustix::{
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
-use super::{interface::Interface, message, options, sender::require_group};
+use super::{
+    interface::{Family, Interface},
+    message, options,
+    sender::require_group,
+};
 use crate::clock;
 
 /// Longest wait of one call, so that no timeout overflows the clock.
@@ -28,7 +32,7 @@ pub struct ReceiverOptions<'a> {
     /// Where the group is joined, whatever the routing table says.
     pub interface: &'a Interface,
     /// The group and port to hear.
-    pub group: SocketAddrV4,
+    pub group: SocketAddr,
     /// Receive buffer to ask for, in bytes; see [`MulticastReceiver::receive_buffer_bytes`].
     pub receive_buffer: usize,
 }
@@ -51,7 +55,7 @@ pub struct Train {
     /// for an empty packet.
     pub segment_size: usize,
     /// Where the packets claim to come from.
-    pub source: SocketAddrV4,
+    pub source: SocketAddr,
     /// Whether the buffer was too small and the end is lost.
     pub truncated: bool,
     /// Entries that this socket has lost to a full buffer so far, where a train counts as one; wraps.
@@ -64,8 +68,8 @@ pub struct Train {
 #[derive(Debug)]
 pub struct MulticastReceiver {
     socket: Socket,
-    group: SocketAddrV4,
-    interface: InterfaceIndexOrAddress,
+    group: SocketAddr,
+    interface_index: u32,
     gro_active: bool,
 }
 
@@ -85,7 +89,8 @@ impl MulticastReceiver {
     /// # Errors
     ///
     /// `InvalidInput` when the address is not of a multicast group, else what the kernel says:
-    /// `ENOBUFS` when `net.ipv4.igmp_max_memberships` is used up, `ENODEV` when the interface is gone.
+    /// `ENOBUFS` when `net.ipv4.igmp_max_memberships` is used up, `ENODEV` when the interface is gone, or
+    /// that the address is of another version than the interface's.
     pub fn join(options: ReceiverOptions<'_>) -> io::Result<Self> {
         let ReceiverOptions {
             interface,
@@ -93,12 +98,12 @@ impl MulticastReceiver {
             receive_buffer,
         } = options;
         require_group(group)?;
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+        let socket = Socket::new(Domain::for_address(group), Type::DGRAM, None)?;
         socket.set_reuse_address(true)?;
         // Both, as either alone still lets in what another process has joined: other ports' groups
         // without the first, other interfaces' packets without the second.
-        socket.bind(&group.into())?;
-        socket.set_multicast_all_v4(false)?;
+        socket.bind(&interface.on_this_link(group.ip(), group.port()).into())?;
+        options::set_hear_own_groups_only(&socket, Family::of(group.ip()))?;
         // Buffer and options first: packets arrive from the moment of joining.
         if options::force_receive_buffer(socket.as_fd(), receive_buffer).is_err() {
             socket.set_recv_buffer_size(receive_buffer)?;
@@ -106,14 +111,14 @@ impl MulticastReceiver {
         let gro_active = options::set_receive_trains(socket.as_fd()).is_ok();
         options::set_count_drops(socket.as_fd())?;
         options::set_tell_arrival(socket.as_fd())?;
-        let interface = InterfaceIndexOrAddress::Index(interface.index);
-        socket.join_multicast_v4_n(group.ip(), &interface)?;
-        Ok(Self {
+        let receiver = Self {
             socket,
             group,
-            interface,
+            interface_index: interface.index,
             gro_active,
-        })
+        };
+        receiver.join_group()?;
+        Ok(receiver)
     }
 
     /// Reads one packet or one joined train into `buffer`; `None` when nothing came in time.
@@ -171,11 +176,8 @@ impl MulticastReceiver {
     /// What the kernel says to joining; the socket then hears nothing.
     pub fn rejoin(&self) -> io::Result<()> {
         // Not a member any more, after the interface went down and up: joining is all that is left.
-        let _ = self
-            .socket
-            .leave_multicast_v4_n(self.group.ip(), &self.interface);
-        self.socket
-            .join_multicast_v4_n(self.group.ip(), &self.interface)
+        let _ = self.leave();
+        self.join_group()
     }
 
     /// Leaves the group; [`Self::rejoin`] comes back. What has arrived already can still be read.
@@ -184,8 +186,23 @@ impl MulticastReceiver {
     ///
     /// What the kernel says, such as `EADDRNOTAVAIL` when the socket is no member.
     pub fn leave(&self) -> io::Result<()> {
-        self.socket
-            .leave_multicast_v4_n(self.group.ip(), &self.interface)
+        match self.group.ip() {
+            IpAddr::V4(group) => self.socket.leave_multicast_v4_n(
+                &group,
+                &InterfaceIndexOrAddress::Index(self.interface_index),
+            ),
+            IpAddr::V6(group) => self.socket.leave_multicast_v6(&group, self.interface_index),
+        }
+    }
+
+    fn join_group(&self) -> io::Result<()> {
+        match self.group.ip() {
+            IpAddr::V4(group) => self.socket.join_multicast_v4_n(
+                &group,
+                &InterfaceIndexOrAddress::Index(self.interface_index),
+            ),
+            IpAddr::V6(group) => self.socket.join_multicast_v6(&group, self.interface_index),
+        }
     }
 
     /// The receive buffer that the kernel granted, in bytes of its own bookkeeping.

@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -15,8 +15,8 @@ use rustix::{io::Errno, net::sockopt};
 use socket2::{Domain, Socket, Type};
 
 use super::{
-    HEADER_BYTES, TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX,
-    interface::Interface,
+    TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX,
+    interface::{Family, Interface},
     message, options,
     receiver::{WAIT_MAX, wait_readable},
 };
@@ -41,7 +41,7 @@ pub struct SenderOptions<'a> {
     /// UDP port that packets come from and replies go to; 0 leaves the choice to the kernel.
     pub local_port: u16,
     /// The group and port that trains go to.
-    pub group: SocketAddrV4,
+    pub group: SocketAddr,
     /// Routers that a packet may pass, plus one: 1 stays on the link, 0 on this host.
     pub ttl: u8,
     /// Whether receivers on this host hear the trains; costs a copy of every packet.
@@ -76,7 +76,7 @@ pub enum SendOutcome {
 #[derive(Debug)]
 pub struct MulticastSender {
     socket: Socket,
-    group: SocketAddrV4,
+    group: SocketAddr,
     local_port: u16,
     segment_bytes_max: usize,
     gso_active: AtomicBool,
@@ -90,7 +90,8 @@ impl MulticastSender {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when the address is not of a multicast group, else what the kernel says, such as
+    /// `InvalidInput` when the address is not of a multicast group, or of another version than the
+    /// interface's, else what the kernel says, such as
     /// `AddrNotAvailable` when the interface has lost its address, or `AddrInUse` when another program
     /// has the port.
     pub fn open(options: SenderOptions<'_>) -> io::Result<Self> {
@@ -98,33 +99,48 @@ impl MulticastSender {
             interface, group, ..
         } = options;
         require_group(group)?;
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-        socket.bind(&SocketAddrV4::new(interface.address, options.local_port).into())?;
+        let family = Family::of(group.ip());
+        if family != interface.family() {
+            return Err(invalid(
+                "group and interface address are of different versions of IP",
+            ));
+        }
+        let socket = Socket::new(Domain::for_address(group), Type::DGRAM, None)?;
+        socket.bind(&interface.socket_address(options.local_port).into())?;
         // By index, as two interfaces may share an address and a name may move.
-        sockopt::set_ip_multicast_if_with_ifindex(
-            &socket,
-            &Ipv4Addr::UNSPECIFIED,
-            &interface.address,
-            interface.index,
-        )?;
-        socket.set_multicast_ttl_v4(options.ttl.into())?;
-        socket.set_multicast_loop_v4(options.loopback)?;
+        match interface.address {
+            IpAddr::V4(address) => {
+                sockopt::set_ip_multicast_if_with_ifindex(
+                    &socket,
+                    &Ipv4Addr::UNSPECIFIED,
+                    &address,
+                    interface.index,
+                )?;
+                socket.set_multicast_ttl_v4(options.ttl.into())?;
+            }
+            IpAddr::V6(_) => {
+                socket.set_multicast_if_v6(interface.index)?;
+                socket.set_multicast_hops_v6(options.ttl.into())?;
+            }
+        }
         socket.set_send_buffer_size(options.send_buffer)?;
         socket.set_write_timeout(Some(ROOM_WAIT))?;
-        options::set_receive_errors(socket.as_fd())?;
-        options::set_never_fragment(socket.as_fd())?;
-        let local = socket.local_addr()?.as_socket_ipv4();
+        options::set_receive_errors(socket.as_fd(), family)?;
+        options::set_never_fragment(socket.as_fd(), family)?;
+        let local = socket.local_addr()?.as_socket();
         let local_port = local.ok_or(io::ErrorKind::AddrNotAvailable)?.port();
         let packet_bytes = usize::try_from(interface.mtu).unwrap_or(usize::MAX);
-        Ok(Self {
+        let sender = Self {
             socket,
-            group,
+            group: interface.on_this_link(group.ip(), group.port()),
             local_port,
             segment_bytes_max: packet_bytes
-                .saturating_sub(HEADER_BYTES)
+                .saturating_sub(family.header_bytes())
                 .min(TRAIN_BYTES_MAX),
             gso_active: AtomicBool::new(true),
-        })
+        };
+        sender.set_loopback(options.loopback)?;
+        Ok(sender)
     }
 
     /// Sends `bytes` to the group as packets of `segment_size` bytes, of which the last may be shorter.
@@ -163,7 +179,7 @@ impl MulticastSender {
     /// # Errors
     ///
     /// As for [`Self::send_train`].
-    pub fn send_to(&self, bytes: &[u8], destination: SocketAddrV4) -> io::Result<SendOutcome> {
+    pub fn send_to(&self, bytes: &[u8], destination: SocketAddr) -> io::Result<SendOutcome> {
         if bytes.len() > self.segment_bytes_max {
             return Err(invalid(
                 "a packet is larger than the interface's MTU allows",
@@ -191,7 +207,7 @@ impl MulticastSender {
         &self,
         buffer: &mut [u8],
         timeout: Duration,
-    ) -> io::Result<Option<(usize, SocketAddrV4)>> {
+    ) -> io::Result<Option<(usize, SocketAddr)>> {
         let deadline = Instant::now() + timeout.min(WAIT_MAX);
         loop {
             match message::receive(self.socket.as_fd(), buffer) {
@@ -231,7 +247,10 @@ impl MulticastSender {
     ///
     /// What the kernel says.
     pub fn set_loopback(&self, loopback: bool) -> io::Result<()> {
-        self.socket.set_multicast_loop_v4(loopback)
+        match self.group {
+            SocketAddr::V4(_) => self.socket.set_multicast_loop_v4(loopback),
+            SocketAddr::V6(_) => self.socket.set_multicast_loop_v6(loopback),
+        }
     }
 
     /// Sends with one call, or answers `None` after switching this off because the kernel cannot.
@@ -318,7 +337,7 @@ impl MulticastSender {
 }
 
 /// Refuses an address that is not of a multicast group, before the kernel does so less clearly.
-pub(super) fn require_group(group: SocketAddrV4) -> io::Result<()> {
+pub(super) fn require_group(group: SocketAddr) -> io::Result<()> {
     if group.ip().is_multicast() {
         Ok(())
     } else {

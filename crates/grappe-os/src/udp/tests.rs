@@ -4,7 +4,7 @@
 //! lose belong to the namespace lab.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
@@ -20,26 +20,43 @@ fn loopback() -> Interface {
 }
 
 /// A group of this test alone: the process and a counter choose address and port.
-fn fresh_group() -> SocketAddrV4 {
+fn fresh_group() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let [high, low] = (std::process::id() as u16).to_be_bytes();
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    SocketAddrV4::new(Ipv4Addr::new(239, 255, high, low), 20_000 + next)
+    SocketAddr::new(Ipv4Addr::new(239, 255, high, low).into(), 20_000 + next)
 }
 
-fn sender_to(group: SocketAddrV4) -> MulticastSender {
+/// The same of IPv6, and an interface for it; `None` where there is none. The loopback interface has no
+/// route for groups of IPv6. With a TTL of 0 nothing leaves this host all the same.
+fn fresh_group_v6(scope: u16) -> Option<(Interface, SocketAddr)> {
+    let is_fit = |interface: &Interface| interface.family() == Family::V6 && !interface.is_loopback;
+    let Some(interface) = Interface::all().unwrap().into_iter().find(is_fit) else {
+        println!("skipped: no IPv6 but on the loopback interface");
+        return None;
+    };
+    let group = fresh_group();
+    let id = u16::try_from(std::process::id() & 0xffff).unwrap();
+    let address = Ipv6Addr::new(0xff10 | scope, 0, 0, 0, 0, 0, id, group.port());
+    Some((interface, SocketAddr::new(address.into(), group.port())))
+}
+
+fn sender_on(interface: &Interface, group: SocketAddr) -> std::io::Result<MulticastSender> {
     MulticastSender::open(SenderOptions {
-        interface: &loopback(),
+        interface,
         local_port: 0,
         group,
         ttl: 0,
         loopback: true,
         send_buffer: 1 << 20,
     })
-    .unwrap()
 }
 
-fn receiver_of(group: SocketAddrV4, receive_buffer: usize) -> MulticastReceiver {
+fn sender_to(group: SocketAddr) -> MulticastSender {
+    sender_on(&loopback(), group).unwrap()
+}
+
+fn receiver_of(group: SocketAddr, receive_buffer: usize) -> MulticastReceiver {
     MulticastReceiver::join(ReceiverOptions {
         interface: &loopback(),
         group,
@@ -92,7 +109,7 @@ fn a_train_arrives_whole_and_in_order() {
     assert_eq!(train.segment_size, SEGMENT);
     assert_eq!(
         train.source,
-        SocketAddrV4::new(Ipv4Addr::LOCALHOST, sender.local_port())
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), sender.local_port())
     );
     assert_eq!((train.truncated, train.dropped_total), (false, 0));
     assert!(receiver.gro_active() && sender.gso_active());
@@ -110,6 +127,60 @@ fn without_segmentation_the_same_packets_arrive_one_by_one() {
     );
     assert_eq!(read_all(&receiver, bytes.len()), bytes);
     assert!(!sender.gso_active());
+}
+
+#[test]
+fn trains_travel_over_ipv6_whatever_the_scope_of_the_group() {
+    /// Fits the least MTU that IPv6 allows.
+    const SEGMENT_V6: usize = 1_232;
+
+    for scope in [1, 2, 5] {
+        let Some((interface, group)) = fresh_group_v6(scope) else {
+            return;
+        };
+        let sender = sender_on(&interface, group).unwrap();
+        let receiver = MulticastReceiver::join(ReceiverOptions {
+            interface: &interface,
+            group,
+            receive_buffer: 1 << 20,
+        })
+        .unwrap();
+        let bytes = vec![7; 40 * SEGMENT_V6];
+        let mut buffer = vec![0; TRAIN_BYTES_MAX];
+        for by in ["trains", "packets"] {
+            let _ = sender.send_train(&bytes, SEGMENT_V6).unwrap();
+            let mut arrived = 0;
+            while arrived < bytes.len() {
+                let train = receiver.receive_train(&mut buffer, PATIENCE).unwrap();
+                let train = train.unwrap_or_else(|| panic!("{by} of scope {scope} arrive"));
+                assert_eq!(train.segment_size, SEGMENT_V6);
+                assert_eq!(train.source.ip(), interface.address);
+                assert_eq!(train.source.port(), sender.local_port());
+                arrived += train.len;
+            }
+            receiver.rejoin().unwrap();
+            sender.disable_gso();
+        }
+        let peer = UdpSocket::bind(interface.socket_address(0)).unwrap();
+        peer.send_to(b"report", interface.socket_address(sender.local_port()))
+            .unwrap();
+        let reply = sender.recv_from(&mut [0; 100], Duration::from_secs(2));
+        assert_eq!(
+            reply.unwrap().unwrap().1.port(),
+            peer.local_addr().unwrap().port()
+        );
+    }
+}
+
+#[test]
+fn a_group_of_the_other_version_is_refused() {
+    let Some((six, group)) = fresh_group_v6(5) else {
+        return;
+    };
+    for (interface, group) in [(loopback(), group), (six, fresh_group())] {
+        let error = sender_on(&interface, group).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
 }
 
 #[test]
@@ -138,7 +209,7 @@ fn two_receivers_on_one_port_both_hear_everything() {
 #[test]
 fn another_group_on_the_same_port_hears_nothing() {
     let group = fresh_group();
-    let other = SocketAddrV4::new(Ipv4Addr::new(239, 254, 1, 1), group.port());
+    let other = SocketAddr::new(Ipv4Addr::new(239, 254, 1, 1).into(), group.port());
     let (receiver, stranger) = (receiver_of(group, 1 << 20), receiver_of(other, 1 << 20));
     let _ = sender_to(group).send_train(&[1; 10], 10).unwrap();
     let mut buffer = [0; 100];
@@ -227,7 +298,10 @@ fn a_dead_port_breaks_neither_sending_nor_hearing() {
     let (receiver, sender) = (receiver_of(group, 1 << 20), sender_to(group));
     let dead = {
         let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        SocketAddrV4::new(Ipv4Addr::LOCALHOST, gone.local_addr().unwrap().port())
+        SocketAddr::new(
+            Ipv4Addr::LOCALHOST.into(),
+            gone.local_addr().unwrap().port(),
+        )
     };
     let bytes = numbered(30, SEGMENT);
     let live = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -284,7 +358,7 @@ fn what_cannot_be_sent_is_refused_before_the_kernel_sees_it() {
     );
     assert!(sender.gso_active());
 
-    let unicast = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
+    let unicast = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9);
     let options = ReceiverOptions {
         interface: &loopback(),
         group: unicast,

@@ -8,6 +8,7 @@ mod settling;
 mod summary;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use self::members::{Node, Stage};
@@ -56,8 +57,8 @@ pub enum Input {
         node: usize,
         /// The name that it gave.
         name: String,
-        /// Its IPv4 address.
-        address: [u8; 4],
+        /// Its address.
+        address: IpAddr,
     },
     /// A message of a node.
     Message(usize, ToCoordinator),

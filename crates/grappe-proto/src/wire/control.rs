@@ -6,12 +6,14 @@
 //! A receiver takes part in turns, numbered by the sender: the first is turn 0, from the first block on.
 //! One that was sent apart ([`ToReceiver::Pause`]), or came late, is given another turn later.
 
+use std::net::IpAddr;
+
 use minicbor::{Decode, Encode};
 
 use super::WireError;
 use super::examine::{Examine, Here, Measured};
 use crate::content::block_set::BlockSet;
-use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
+use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE_MAX, SYMBOL_SIZE_MIN};
 use crate::units::BlockIndex;
 
 /// Bytes of the longest control message.
@@ -210,8 +212,8 @@ pub struct Welcome {
     #[n(2)]
     pub tag: u32,
     /// The multicast group of the data.
-    #[cbor(n(3), with = "minicbor::bytes")]
-    pub group: [u8; 4],
+    #[cbor(n(3), with = "super::address")]
+    pub group: IpAddr,
     /// The UDP port of the data.
     #[n(4)]
     pub port: u16,
@@ -278,7 +280,7 @@ pub fn decode_to_receiver(bytes: &[u8]) -> Result<ToReceiver, WireError> {
         if welcome.version != PROTOCOL_VERSION {
             return Err(WireError::Version(welcome.version));
         }
-        if welcome.symbol_size != SYMBOL_SIZE {
+        if !(SYMBOL_SIZE_MIN..=SYMBOL_SIZE_MAX).contains(&welcome.symbol_size) {
             return Err(WireError::Field("symbol_size"));
         }
         if welcome.manifest_len > crate::limits::MANIFEST_BYTES_MAX {

@@ -3,6 +3,8 @@
 //! It is no copy: nothing is stored, no content travels, and no key is given. The packets are not
 //! sealed, as nothing is decided by them but what a person is told.
 
+use std::net::IpAddr;
+
 use minicbor::{Decode, Encode};
 
 use super::{Fields, WireError};
@@ -20,8 +22,8 @@ pub const PHASES_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Examine {
     /// The multicast group.
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub group: [u8; 4],
+    #[cbor(n(0), with = "super::address")]
+    pub group: IpAddr,
     /// The UDP port.
     #[n(1)]
     pub port: u16,

@@ -5,6 +5,8 @@
 //! ordinary protocol of `control`. A set of entries is a set of numbers of manifest entries, in the form
 //! of a set of blocks.
 
+use std::net::IpAddr;
+
 use minicbor::{Decode, Encode};
 
 use super::WireError;
@@ -250,8 +252,8 @@ pub struct TurnReceiver {
     #[n(0)]
     pub name: String,
     /// Where it is called besides the group.
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub address: [u8; 4],
+    #[cbor(n(1), with = "super::address")]
+    pub address: IpAddr,
 }
 
 /// Decodes what a member sent.
@@ -334,7 +336,7 @@ mod tests {
             session: [9; 16],
             receivers: vec![TurnReceiver {
                 name: "node03".into(),
-                address: [10, 0, 0, 3],
+                address: [10, 0, 0, 3].into(),
             }],
         };
         assert_eq!(decode_to_member(&encode(&prepare)), Ok(prepare));

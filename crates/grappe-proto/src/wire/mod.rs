@@ -3,6 +3,7 @@
 //! No state, no keys, no decisions. Every reader takes bytes from anybody and answers with a value or
 //! a [`WireError`]; none can panic. The layout of every field is in `docs/protocol.md`.
 
+mod address;
 pub mod announce;
 pub mod control;
 pub mod data;

@@ -1,10 +1,10 @@
 //! The flags by which a node is known and reached, shared by `send` and `receive`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use grappe::network::{ANNOUNCE_GROUP, Network, PORT, TTL};
+use grappe::network::{Network, PORT, TTL};
 use grappe::trust::{Identity, TrustFile, key_candidates};
 
 use super::error::CommandError;
@@ -19,12 +19,13 @@ pub(crate) struct NodeArguments {
     /// Whose keys are trusted, in the form of ssh's authorized_keys [default: only this node's own]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
-    /// Interface of the cluster's network, by name or IPv4 address [default: the route's choice]
+    /// Interface of the cluster's network, by name or address [default: the route's choice]
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
-    /// Multicast group on which copies are announced
-    #[arg(long, value_name = "GROUP", default_value_t = ANNOUNCE_GROUP)]
-    group: Ipv4Addr,
+    /// Multicast group on which copies are announced; it decides between IPv4 and IPv6 [default:
+    /// 239.255.71.1, or ff15::7171:1 where there is no IPv4 address]
+    #[arg(long, value_name = "GROUP")]
+    group: Option<IpAddr>,
     /// UDP port of announcements and data
     #[arg(long, default_value_t = PORT, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
@@ -59,12 +60,14 @@ impl NodeArguments {
 
     /// The network to use.
     pub(crate) fn network(&self) -> Result<Network, CommandError> {
-        if self.group.octets()[0] != 239 {
-            return Err(CommandError::usage(format_args!(
-                "{} is no group of local scope",
-                self.group
-            ))
-            .with_hint("take one of 239.0.0.0/8 (RFC 2365)"));
+        if let Some(group) = self.group
+            && !is_local(group)
+        {
+            return Err(
+                CommandError::usage(format_args!("{group} is no group of local scope")).with_hint(
+                    "take one of 239.0.0.0/8 (RFC 2365), or of ff12::/16 to ff18::/16 (RFC 4291)",
+                ),
+            );
         }
         Ok(Network::new(
             self.interface.as_deref(),
@@ -72,5 +75,16 @@ impl NodeArguments {
             self.port,
             self.ttl,
         )?)
+    }
+}
+
+/// Whether a group is meant for a site, or less, and was not assigned to anything else.
+fn is_local(group: IpAddr) -> bool {
+    match group {
+        IpAddr::V4(group) => group.octets()[0] == 239,
+        IpAddr::V6(group) => {
+            let [first, second, ..] = group.octets();
+            first == 0xff && (0x11..=0x18).contains(&second)
+        }
     }
 }

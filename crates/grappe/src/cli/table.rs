@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use grappe::send::SendReport;
-use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::session::{NodeOutcome, NodeState};
 use serde::Serialize;
 
@@ -75,7 +74,7 @@ pub(crate) fn json(report: &SendReport) -> String {
         bytes: node.bytes,
         seconds: round(node.elapsed.as_secs_f64(), 1e6),
         rate: round(rate(node.bytes, node.elapsed), 1.0),
-        repaired: repaired_bytes(node),
+        repaired: repaired_bytes(report, node),
         limited_by: node.limited_by.as_str(),
         apart: node.apart,
         reason: node.reason.as_deref(),
@@ -121,7 +120,7 @@ pub(crate) fn text(report: &SendReport) -> String {
         return String::new();
     }
     let mut rows = vec![COLUMNS.map(String::from).to_vec()];
-    rows.extend(report.nodes.iter().map(row));
+    rows.extend(report.nodes.iter().map(|node| row(report, node)));
     let mut text = aligned(&rows, NUMBERS);
     for node in &report.nodes {
         if let Some(reason) = &node.reason {
@@ -132,7 +131,7 @@ pub(crate) fn text(report: &SendReport) -> String {
     text
 }
 
-fn row(node: &NodeOutcome) -> Vec<String> {
+fn row(report: &SendReport, node: &NodeOutcome) -> Vec<String> {
     let is_complete = node.state == NodeState::Complete;
     let if_known = |is_known: bool, text: String| if is_known { text } else { "-".into() };
     let seconds = format!("{:.2}", node.elapsed.as_secs_f64());
@@ -143,7 +142,7 @@ fn row(node: &NodeOutcome) -> Vec<String> {
         if_known(is_complete, show_bytes(node.bytes)),
         if_known(is_complete, seconds),
         if_known(is_complete, rate),
-        if_known(is_complete, show_bytes(repaired_bytes(node))),
+        if_known(is_complete, show_bytes(repaired_bytes(report, node))),
         // That a node never joined is the network's doing as far as anybody here can know.
         if_known(is_complete || !node.joined, limited_by(node)),
     ]
@@ -205,9 +204,9 @@ pub(crate) fn summary(report: &SendReport) -> String {
     )
 }
 
-fn repaired_bytes(node: &NodeOutcome) -> u64 {
+fn repaired_bytes(report: &SendReport, node: &NodeOutcome) -> u64 {
     // Counted by the receiver: any number may come.
-    node.repaired.saturating_mul(u64::from(SYMBOL_SIZE))
+    node.repaired.saturating_mul(u64::from(report.symbol_size))
 }
 
 pub(super) fn rate(bytes: u64, elapsed: Duration) -> f64 {

@@ -1,18 +1,14 @@
 //! What the facts mean, and what to do: pure, so that each finding has its test.
 
-use grappe_os::udp::HEADER_BYTES;
-use grappe_proto::limits::SYMBOL_SIZE;
-use grappe_proto::wire::data::{HEADER_LEN, TAG_LEN};
+use std::net::IpAddr;
 
 use super::{
     Absent, Examination, Finding, Level, LocalFacts, NodeFacts, Purpose, Querier, SentPhase, Why,
 };
+use crate::network::packet_bytes;
 
 #[cfg(test)]
 mod tests;
-
-/// Bytes of an IP packet of a copy.
-const PACKET: u32 = (HEADER_LEN + SYMBOL_SIZE as usize + TAG_LEN + HEADER_BYTES) as u32;
 
 /// The kernel's count of a buffer that bears a late processor for some milliseconds.
 const BUFFER_ENOUGH: u64 = 8 << 20;
@@ -117,9 +113,10 @@ fn route(local: &LocalFacts) -> Finding {
 
 fn mtu(local: &LocalFacts) -> Finding {
     let interface = &local.network.interface;
-    if interface.mtu < PACKET {
+    let needed = packet_bytes(interface.family());
+    if interface.mtu < needed {
         let text = format!(
-            "{} takes packets of {} bytes, a copy needs {PACKET}",
+            "{} takes packets of {} bytes, a copy needs {needed}",
             interface.name, interface.mtu
         );
         let advice = format!("ip link set dev {} mtu 1500", interface.name);
@@ -223,11 +220,20 @@ fn echo(local: &LocalFacts) -> Finding {
 
 /// The rules that let copies in; shown for nftables' and iptables' users alike.
 fn firewall_advice(local: &LocalFacts) -> String {
-    let [first, second, ..] = local.network.group.octets();
     let port = local.network.port;
+    let (program, family, groups) = match local.network.group {
+        IpAddr::V4(group) => {
+            let [first, second, ..] = group.octets();
+            ("iptables", "ip", format!("{first}.{second}.0.0/16"))
+        }
+        IpAddr::V6(group) => {
+            let [first, ..] = group.segments();
+            ("ip6tables", "ip6", format!("{first:x}::/16"))
+        }
+    };
     format!(
-        "iptables -I INPUT -p udp -d {first}.{second}.0.0/16 --dport {port} -j ACCEPT (nftables: \
-         ip daddr {first}.{second}.0.0/16 udp dport {port} accept)"
+        "{program} -I INPUT -p udp -d {groups} --dport {port} -j ACCEPT (nftables: \
+         {family} daddr {groups} udp dport {port} accept)"
     )
 }
 
@@ -415,9 +421,11 @@ fn node_findings(
     }
     if arrived(node, phases, Purpose::Full) == Some(0) {
         let text = format!(
-            "packets of {PACKET} bytes do not arrive, small ones do: something on the way takes less \
+            "packets of {} bytes do not arrive, small ones do: something on the way takes less \
              (its {} takes {})",
-            node.here.interface, node.here.mtu
+            packet_bytes(local.network.interface.family()),
+            node.here.interface,
+            node.here.mtu
         );
         let advice = format!("there: ip link set dev {} mtu 1500", node.here.interface);
         findings.push(about("mtu", Level::Bad, text, Some(advice)));

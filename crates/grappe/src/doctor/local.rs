@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ fn root_discipline(text: &str) -> Option<String> {
     Some(words.nth(1)?.to_owned())
 }
 
-fn receive_buffer(interface: &Interface, group: SocketAddrV4) -> io::Result<(u64, u64)> {
+fn receive_buffer(interface: &Interface, group: SocketAddr) -> io::Result<(u64, u64)> {
     let socket = MulticastReceiver::join(ReceiverOptions {
         interface,
         group,
@@ -100,7 +100,7 @@ fn receive_buffer(interface: &Interface, group: SocketAddrV4) -> io::Result<(u64
 
 /// Whether a packet to `group` comes back to this host. On its way it passes the rules for packets that
 /// leave by the interface, and those for packets that come in by it.
-fn echo(network: &Network, group: SocketAddrV4) -> io::Result<bool> {
+fn echo(network: &Network, group: SocketAddr) -> io::Result<bool> {
     let receiver = MulticastReceiver::join(ReceiverOptions {
         interface: &network.interface,
         group,

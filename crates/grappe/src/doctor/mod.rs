@@ -10,7 +10,7 @@ mod peers;
 mod querier;
 mod traffic;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use grappe_proto::wire::examine::{Here, Measured};
 
@@ -96,7 +96,7 @@ pub struct Examination {
     /// Those that were named and did not.
     pub absent: Vec<Absent>,
     /// Those whose key is not trusted: address and fingerprint.
-    pub untrusted: Vec<(Ipv4Addr, String)>,
+    pub untrusted: Vec<(IpAddr, String)>,
     /// What was sent, phase by phase.
     pub phases: Vec<SentPhase>,
     /// Bytes with all headers that were sent to the group that nobody joined.

@@ -4,12 +4,13 @@
 //! Facts only; what they mean is in `judge`.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use grappe_os::udp::Family;
 use grappe_proto::units::SessionId;
 use grappe_proto::wire::control::{ToReceiver, ToSender, decode_to_sender, encode};
 use grappe_proto::wire::examine::{Examine, Here, Measured};
@@ -83,7 +84,7 @@ async fn conduct(options: &DoctorOptions) -> Result<Examination, ExamineError> {
     let [.., a, b, c, d] = session.0;
     let tag = u32::from_be_bytes([a, b, c, d]);
     let group = network.data_address(session);
-    let listener = TcpListener::bind((network.interface.address, options.control_port))
+    let listener = TcpListener::bind(network.interface.socket_address(options.control_port))
         .await
         .map_err(system("open the control port"))?;
     let port = listener
@@ -91,11 +92,11 @@ async fn conduct(options: &DoctorOptions) -> Result<Examination, ExamineError> {
         .map_err(system("open the control port"))?
         .port();
     let mut traffic = Traffic::open(network, group, tag).map_err(system("open a socket"))?;
-    let mut addresses = addresses(&options.nodes);
+    let mut addresses = addresses(&options.nodes, network.interface.family());
     knock(network, &mut addresses).await;
     let announcing = announce(options, session, port, &addresses)?;
     let examine = Examine {
-        group: group.ip().octets(),
+        group: group.ip(),
         port: group.port(),
         tag,
     };
@@ -141,23 +142,21 @@ async fn aside(
 /// A node that was named.
 struct Address {
     name: String,
-    /// Its IPv4 addresses.
-    found: Vec<Ipv4Addr>,
+    /// Its addresses.
+    found: Vec<IpAddr>,
     /// Whether it said that nothing listens there.
     is_closed: bool,
 }
 
-/// The IPv4 addresses of the named nodes.
-fn addresses(nodes: &[String]) -> Vec<Address> {
+/// The addresses of the named nodes that are of this version of IP.
+fn addresses(nodes: &[String], family: Family) -> Vec<Address> {
     let resolve = |node: &String| {
         let found = (&**node, 0).to_socket_addrs();
         let found = found
             .into_iter()
             .flatten()
-            .filter_map(|address| match address.ip() {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            });
+            .map(|address| address.ip())
+            .filter(|address| Family::of(*address) == family);
         Address {
             name: node.clone(),
             found: found.collect(),
@@ -182,7 +181,7 @@ fn announce(
         port,
     )
     .map_err(system("open the announcement socket"))?;
-    let nodes: Vec<Ipv4Addr> = addresses
+    let nodes: Vec<IpAddr> = addresses
         .iter()
         .flat_map(|node| node.found.clone())
         .collect();
@@ -211,7 +210,7 @@ struct Patient {
 /// Who came and was heard, or whose key is not trusted.
 enum Came {
     Patient(Box<Patient>),
-    Untrusted(Ipv4Addr, String),
+    Untrusted(IpAddr, String),
 }
 
 async fn gather(
@@ -360,8 +359,9 @@ fn absent(patients: &[Patient], addresses: &[Address]) -> Vec<Absent> {
 /// else, since they say it once a second only.
 async fn knock(network: &Network, nodes: &mut [Address]) {
     let open = |node: &Address| -> Option<UdpSocket> {
-        let socket = UdpSocket::bind((network.interface.address, 0)).ok()?;
-        let address = SocketAddrV4::new(*node.found.first()?, network.port);
+        let socket = UdpSocket::bind(network.interface.socket_address(0)).ok()?;
+        let interface = &network.interface;
+        let address = interface.on_this_link(*node.found.first()?, network.port);
         socket.connect(address).ok()?;
         socket.set_nonblocking(true).ok()?;
         socket.send(&[]).ok()?;

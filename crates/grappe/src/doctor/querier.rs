@@ -5,7 +5,7 @@
 //! node leaves one, joins it again, and listens.
 
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,10 @@ const LEAVE: Duration = Duration::from_millis(100);
 const LISTEN: Duration = Duration::from_millis(1500);
 
 /// Leaves a group on `interface` and listens for the question that follows.
-pub(super) fn find(interface: &Interface, group: SocketAddrV4) -> Querier {
+pub(super) fn find(interface: &Interface, group: SocketAddr) -> Querier {
+    if group.is_ipv6() {
+        return Querier::Unknown("only IGMP is known here, and IPv6 has MLD in its place".into());
+    }
     if interface.is_loopback {
         return Querier::Unknown("the loopback interface has none".into());
     }
@@ -48,7 +51,7 @@ pub(super) fn find(interface: &Interface, group: SocketAddrV4) -> Querier {
     }
 }
 
-fn listen(interface: &Interface, group: SocketAddrV4) -> std::io::Result<Option<Ipv4Addr>> {
+fn listen(interface: &Interface, group: SocketAddr) -> std::io::Result<Option<Ipv4Addr>> {
     let mut socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(IGMP)))?;
     socket.bind_device(Some(interface.name.as_bytes()))?;
     let member = MulticastReceiver::join(ReceiverOptions {

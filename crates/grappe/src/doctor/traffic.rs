@@ -4,21 +4,16 @@
 //! Sends and counts what left. What arrived is asked for in `peers`.
 
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grappe_os::udp::{HEADER_BYTES, MulticastSender, SendOutcome, SenderOptions};
-use grappe_proto::limits::SYMBOL_SIZE;
+use grappe_os::udp::{MulticastSender, SendOutcome, SenderOptions};
 use grappe_proto::units::SessionId;
-use grappe_proto::wire::data::{HEADER_LEN, TAG_LEN};
 use grappe_proto::wire::examine::header;
 
 use super::{Purpose, SentPhase};
-use crate::network::Network;
-
-/// Bytes of a copy's packet without the headers of IP and UDP.
-const FULL: usize = HEADER_LEN + SYMBOL_SIZE as usize + TAG_LEN;
+use crate::network::{Network, packet_bytes};
 
 /// Bytes of a small packet, which passes wherever anything does.
 const SMALL: usize = 64;
@@ -59,12 +54,15 @@ pub(super) struct Traffic {
     unjoined: MulticastSender,
     tag: u32,
     mtu: u32,
+    /// Bytes of the headers of IP and UDP, and of a copy's packet without them.
+    headers: usize,
+    full: usize,
     phases: Vec<SentPhase>,
 }
 
 impl Traffic {
     /// Opens the sockets: one to `group`, one to a group that nobody has joined.
-    pub(super) fn open(network: &Network, group: SocketAddrV4, tag: u32) -> io::Result<Self> {
+    pub(super) fn open(network: &Network, group: SocketAddr, tag: u32) -> io::Result<Self> {
         let open = |group| {
             MulticastSender::open(SenderOptions {
                 interface: &network.interface,
@@ -75,6 +73,8 @@ impl Traffic {
                 send_buffer: 1 << 20,
             })
         };
+        let family = network.interface.family();
+        let headers = family.header_bytes();
         let other = tag.to_be_bytes();
         let mut unjoined = network.data_address(SessionId([other[0]; 16]));
         if unjoined == group {
@@ -85,6 +85,8 @@ impl Traffic {
             unjoined: open(unjoined)?,
             tag,
             mtu: network.interface.mtu,
+            headers,
+            full: packet_bytes(family) as usize - headers,
             phases: Vec::new(),
         })
     }
@@ -97,32 +99,32 @@ impl Traffic {
     /// The phases that ask what arrives at all.
     pub(super) fn knock(&mut self) -> io::Result<()> {
         self.one_by_one(Purpose::Small, SMALL, FEW, FEW_PAUSE)?;
-        let largest = (self.mtu as usize).saturating_sub(HEADER_BYTES);
-        if largest < FULL {
+        let largest = (self.mtu as usize).saturating_sub(self.headers);
+        if largest < self.full {
             return Ok(());
         }
-        self.one_by_one(Purpose::Full, FULL, FEW, FEW_PAUSE)?;
-        if largest > FULL + 100 {
+        self.one_by_one(Purpose::Full, self.full, FEW, FEW_PAUSE)?;
+        if largest > self.full + 100 {
             // Loopback has an MTU of 64 KiB, Ethernet 9,000 at most.
             self.one_by_one(
                 Purpose::Jumbo,
-                largest.min(9000 - HEADER_BYTES),
+                largest.min(9000 - self.headers),
                 FEW,
                 FEW_PAUSE,
             )?;
         }
-        self.one_by_one(Purpose::Calm, FULL, CALM, CALM_PAUSE)
+        self.one_by_one(Purpose::Calm, self.full, CALM, CALM_PAUSE)
     }
 
     /// Sends to the group that nobody has joined; answers the bytes that left, headers included.
     pub(super) fn flood(&self) -> io::Result<u64> {
-        let packet = self.packet(u16::MAX, FULL.min(self.largest()));
+        let packet = self.packet(u16::MAX, self.full.min(self.largest()));
         let train = packet.repeat(TRAIN);
         let deadline = Instant::now() + FLOOD_TIME;
         let mut sent = 0;
         while sent < FLOOD_BYTES && Instant::now() < deadline {
             match self.unjoined.send_train(&train, packet.len())? {
-                SendOutcome::Sent { packets } => sent += packets * (packet.len() + HEADER_BYTES),
+                SendOutcome::Sent { packets } => sent += packets * (packet.len() + self.headers),
                 SendOutcome::Refused { .. } => break,
             }
             thread::sleep(Duration::from_millis(1));
@@ -132,7 +134,7 @@ impl Traffic {
 
     /// Faster and faster, as long as this node keeps up itself.
     pub(super) fn hurry(&mut self) -> io::Result<()> {
-        if self.largest() < FULL {
+        if self.largest() < self.full {
             return Ok(());
         }
         for rate in RATES {
@@ -146,7 +148,7 @@ impl Traffic {
     }
 
     fn largest(&self) -> usize {
-        (self.mtu as usize).saturating_sub(HEADER_BYTES)
+        (self.mtu as usize).saturating_sub(self.headers)
     }
 
     fn packet(&self, phase: u16, len: usize) -> Vec<u8> {
@@ -162,7 +164,7 @@ impl Traffic {
     fn note(&mut self, purpose: Purpose, packet_len: usize, packets: u32) {
         self.phases.push(SentPhase {
             purpose,
-            packet_bytes: (packet_len + HEADER_BYTES) as u32,
+            packet_bytes: (packet_len + self.headers) as u32,
             packets,
         });
     }
@@ -188,7 +190,7 @@ impl Traffic {
 
     /// Sends at `rate` for a while. Answers whether it was reached.
     fn at_rate(&mut self, rate: u64) -> io::Result<bool> {
-        let packet = self.packet(self.next_phase(), FULL);
+        let packet = self.packet(self.next_phase(), self.full);
         let train = packet.repeat(TRAIN);
         let train_time = Duration::from_secs_f64(train.len() as f64 * 8.0 / rate as f64);
         let trains = (RATE_TIME.as_secs_f64() / train_time.as_secs_f64()).ceil() as u32;
@@ -213,7 +215,7 @@ impl Traffic {
         let is_reached = start.elapsed() < RATE_TIME * 3 / 2 && refusals == 0;
         self.note(
             Purpose::Rate(rate),
-            FULL,
+            self.full,
             u32::try_from(sent).unwrap_or(u32::MAX),
         );
         Ok(is_reached)

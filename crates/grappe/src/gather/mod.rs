@@ -8,7 +8,7 @@ mod own;
 mod server;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -120,7 +120,7 @@ enum Happening {
     Hello {
         connection: Connection,
         name: String,
-        address: Ipv4Addr,
+        address: IpAddr,
         outbox: Outbox,
     },
     Message(Connection, ToCoordinator),
@@ -147,8 +147,11 @@ pub fn gather(
     let gather = SessionId(gather);
     let system = |action| move |source| GatherError::System { action, source };
     let address = options.network.interface.address;
-    let listener = TcpListener::bind((address, options.control_port))
-        .map_err(system("open the control port"))?;
+    let listening = options
+        .network
+        .interface
+        .socket_address(options.control_port);
+    let listener = TcpListener::bind(listening).map_err(system("open the control port"))?;
     let port = listener
         .local_addr()
         .map_err(system("open the control port"))?
@@ -299,7 +302,6 @@ impl Leader {
                 let node = self.outboxes.len();
                 self.numbers.insert(connection, node);
                 self.outboxes.push(Some(outbox));
-                let address = address.octets();
                 self.machine.handle(
                     Input::Hello {
                         node,

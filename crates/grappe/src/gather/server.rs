@@ -4,7 +4,7 @@
 //! It decides nothing about the gather itself.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -161,14 +161,14 @@ async fn announce(
         });
     }
     drop(found);
-    let mut addresses: Vec<Ipv4Addr> = Vec::new();
+    let mut addresses: Vec<IpAddr> = Vec::new();
     let mut ticks = tokio::time::interval(ANNOUNCE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let announcer = Arc::new(announcer);
     loop {
         tokio::select! {
             _ = &mut announced => return,
-            Some(address) = lookups.recv() => if let IpAddr::V4(address) = address { addresses.push(address) },
+            Some(address) = lookups.recv() => addresses.push(address),
             _ = ticks.tick() => {
                 // A full queue blocks for a while, and connections must not wait for it.
                 let (announcer, addresses) = (Arc::clone(&announcer), addresses.clone());
@@ -215,14 +215,11 @@ impl Gate {
             mut reader,
             writer,
         } = self.greet(stream).await?;
-        let IpAddr::V4(ip) = address.ip() else {
-            return Err("came by another protocol than IPv4".into());
-        };
         let (outbox, messages) = mpsc::unbounded_channel();
         let hello = Happening::Hello {
             connection,
             name,
-            address: ip,
+            address: address.ip(),
             outbox,
         };
         if self.happenings.send(hello).is_err() {

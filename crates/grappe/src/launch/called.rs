@@ -131,7 +131,7 @@ mod tests {
     fn a_call() -> Call {
         let network = Network {
             interface: Interface::named("lo").unwrap(),
-            group: ANNOUNCE_GROUP,
+            group: ANNOUNCE_GROUP.into(),
             port: PORT,
             ttl: TTL,
         };

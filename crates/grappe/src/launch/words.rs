@@ -5,7 +5,7 @@
 //! input must not see a key. Lines up carry a mark, as login scripts print what they like.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 use grappe_proto::limits::PROTOCOL_VERSION;
 use grappe_proto::units::SessionId;
@@ -48,9 +48,9 @@ pub struct Call {
     /// The directory that copies go into; a relative one is below where the receiver was started.
     pub into: String,
     /// The address of the node that launched it: the route there decides the interface.
-    pub origin: Ipv4Addr,
+    pub origin: IpAddr,
     /// Multicast group of announcements.
-    pub group: Ipv4Addr,
+    pub group: IpAddr,
     /// UDP port of announcements and data.
     pub port: u16,
     /// Routers that its packets may pass, plus one.
@@ -107,12 +107,12 @@ impl fmt::Debug for Call {
 pub struct Session {
     id: [u8; 16],
     sender: [u8; 32],
-    control: SocketAddrV4,
+    control: SocketAddr,
 }
 
 impl Session {
     /// The session `id` of the node that holds `sender` and listens at `control`.
-    pub const fn new(id: SessionId, sender: PublicKey, control: SocketAddrV4) -> Self {
+    pub const fn new(id: SessionId, sender: PublicKey, control: SocketAddr) -> Self {
         Self {
             id: id.0,
             sender: *sender.as_bytes(),
@@ -238,7 +238,7 @@ mod tests {
         let identity = Identity::generate("one session").unwrap();
         let network = Network {
             interface: Interface::named("lo").unwrap(),
-            group: ANNOUNCE_GROUP,
+            group: ANNOUNCE_GROUP.into(),
             port: PORT,
             ttl: TTL,
         };
@@ -261,7 +261,7 @@ mod tests {
         let session = Session::new(
             SessionId([7; 16]),
             key.public(),
-            SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9),
+            "127.0.0.1:9".parse().unwrap(),
         );
         let line = Down::Session(session).line();
         let Ok(Down::Session(read)) = Down::read(line.as_bytes()) else {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,7 +13,6 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use grappe_os::clock::MonotonicClock;
 use grappe_os::udp::MulticastReceiver;
 use grappe_proto::content::stream::symbols_in;
-use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::receiver::{Admission, Failure, Input, Job, Output, Receiver as Machine};
 use grappe_proto::units::{BlockIndex, Digest, SymbolIndex, Time};
 use grappe_proto::wire::control::{Done, ToReceiver, ToSender, Welcome};
@@ -34,8 +33,6 @@ const SPARE_BUFFERS: usize = 16;
 /// The session's threads have so long to end; one write or rename takes far less on a sound disk.
 const WIND_UP_MAX: Duration = Duration::from_secs(5);
 
-const SYMBOL: usize = SYMBOL_SIZE as usize;
-
 /// What the other threads tell the one that drives the machine.
 pub(super) enum Happening {
     Packets(io::Result<Chunk>),
@@ -50,7 +47,7 @@ pub(super) struct Setup {
     pub(super) welcome: Welcome,
     pub(super) socket: MulticastReceiver,
     pub(super) sender: SocketAddr,
-    pub(super) local: SocketAddrV4,
+    pub(super) local: SocketAddr,
     pub(super) destination: Arc<Destination>,
     pub(super) outbox: mpsc::UnboundedSender<ToSender>,
     pub(super) notes: SessionNotes,
@@ -80,6 +77,7 @@ pub(super) struct Carrier {
     threads: Vec<JoinHandle<()>>,
     blocks: BTreeMap<BlockIndex, BlockBuffer>,
     spare: Vec<Vec<u8>>,
+    /// One symbol long.
     scratch: Vec<u8>,
 }
 
@@ -105,10 +103,10 @@ impl Carrier {
         let now = Time::from_nanos(clock.now_nanos());
         let machine = Machine::new(&welcome, now).map_err(|error| error.to_string())?;
         let text = |error: io::Error| format!("cannot set the session up: {error}");
-        let reports = UdpSocket::bind(SocketAddrV4::new(*local.ip(), 0)).map_err(text)?;
-        reports
-            .connect((sender.ip(), welcome.report_port))
-            .map_err(text)?;
+        let reports = UdpSocket::bind(local).map_err(text)?;
+        let mut report_port = sender;
+        report_port.set_port(welcome.report_port);
+        reports.connect(report_port).map_err(text)?;
         reports.set_nonblocking(true).map_err(text)?;
         let (happened, happenings) = unbounded();
         let (work, jobs) = unbounded();
@@ -119,6 +117,7 @@ impl Carrier {
             welcome.manifest_len,
             hash,
             welcome.content_bytes,
+            welcome.symbol_size,
             notes.clone(),
             Agreement::new(outbox.clone()),
             Arc::clone(&over),
@@ -158,7 +157,7 @@ impl Carrier {
             threads,
             blocks: BTreeMap::new(),
             spare: Vec::new(),
-            scratch: vec![0; SYMBOL],
+            scratch: vec![0; welcome.symbol_size.into()],
         };
         Ok((carrier, happened))
     }
@@ -299,8 +298,9 @@ impl Carrier {
         let Some(place) = self.machine.stream().place(block) else {
             return false;
         };
-        let symbols = usize::from(symbols_in(place.len(), SYMBOL_SIZE));
-        let start = usize::from(symbol.0) * SYMBOL;
+        let symbols = usize::from(symbols_in(place.len(), self.machine.symbol_size()));
+        let size = self.scratch.len();
+        let start = usize::from(symbol.0) * size;
         let Some(buffer) = self.blocks.get_mut(&block) else {
             // Memory is given to a block for a packet that opened, not for a header that anybody can write.
             if self
@@ -311,22 +311,22 @@ impl Carrier {
                 return false;
             }
             let mut data = self.spare.pop().unwrap_or_default();
-            data.resize(symbols * SYMBOL, 0);
+            data.resize(symbols * size, 0);
             let mut buffer = BlockBuffer {
                 data,
                 parities: Vec::new(),
             };
-            match buffer.data.get_mut(start..start + SYMBOL) {
+            match buffer.data.get_mut(start..start + size) {
                 Some(place) => place.copy_from_slice(&self.scratch),
                 None => buffer.parities.push((symbol, self.scratch.clone())),
             }
             self.blocks.insert(block, buffer);
             return true;
         };
-        match buffer.data.get_mut(start..start + SYMBOL) {
+        match buffer.data.get_mut(start..start + size) {
             Some(symbol) => self.machine.open(header, packet, symbol).is_ok(),
             None => {
-                let mut bytes = vec![0; SYMBOL];
+                let mut bytes = vec![0; size];
                 let opened = self.machine.open(header, packet, &mut bytes).is_ok();
                 if opened {
                     buffer.parities.push((symbol, bytes));

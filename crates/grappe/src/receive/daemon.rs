@@ -3,7 +3,7 @@
 //! How one session goes is in `session`.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -148,7 +148,7 @@ impl<'a> Daemon<'a> {
         if role.as_ref().is_some_and(wanted) {
             return true;
         }
-        let (key, address) = (heard.sender, *heard.control.ip());
+        let (key, address) = (heard.sender, heard.control.ip());
         let notice = Notice::Untrusted(key, address);
         self.tell_of_stranger(address, key.fingerprint().to_string(), notice);
         false
@@ -178,14 +178,14 @@ impl<'a> Daemon<'a> {
             }
             Err(Failure::SenderGone(reason)) if !was_proved => {
                 let matter = format!("{} {reason}", heard.session);
-                self.tell_of_stranger(*heard.control.ip(), matter, notice);
+                self.tell_of_stranger(heard.control.ip(), matter, notice);
             }
             _ => (self.notice)(notice),
         }
         result
     }
 
-    fn tell_of_stranger(&mut self, address: Ipv4Addr, matter: String, notice: Notice) {
+    fn tell_of_stranger(&mut self, address: IpAddr, matter: String, notice: Notice) {
         let told = self.strangers.tell(address, matter, notice, Instant::now());
         if let Some(notice) = told {
             (self.notice)(notice);

@@ -4,7 +4,7 @@
 //! `doctor`.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -36,7 +36,7 @@ pub(super) async fn be_examined(
     mut reader: ChannelReader,
     mut writer: ChannelWriter,
 ) -> Result<(), String> {
-    let group = SocketAddrV4::new(Ipv4Addr::from(examine.group), examine.port);
+    let group = SocketAddr::new(examine.group, examine.port);
     let options = ReceiverOptions {
         interface: &network.interface,
         group,

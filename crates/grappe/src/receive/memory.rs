@@ -4,7 +4,7 @@
 //! Whom to trust is not decided here.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -109,7 +109,7 @@ fn is_same(one: &Heard, other: &Heard) -> bool {
 /// What was told of those who proved nothing.
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
-    told: VecDeque<(Ipv4Addr, String)>,
+    told: VecDeque<(IpAddr, String)>,
     began: Option<Instant>,
     lines: usize,
 }
@@ -119,7 +119,7 @@ impl Strangers {
     /// there is too much to tell.
     pub(super) fn tell(
         &mut self,
-        address: Ipv4Addr,
+        address: IpAddr,
         matter: String,
         notice: Notice,
         now: Instant,
@@ -153,14 +153,14 @@ fn remember<T>(memory: &mut VecDeque<T>, item: T) {
 mod tests {
     use super::*;
     use crate::trust::Identity;
-    use std::net::SocketAddrV4;
+    use std::net::{Ipv4Addr, SocketAddr};
 
     fn heard(host: u8) -> Heard {
         Heard {
             call: crate::announce::Call::Copy,
             session: SessionId([1; 16]),
             sender: PublicKey::from_bytes([2; 32]),
-            control: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 4_000),
+            control: SocketAddr::new(Ipv4Addr::new(10, 0, 0, host).into(), 4_000),
         }
     }
 
@@ -230,7 +230,7 @@ mod tests {
         let mut strangers = Strangers::default();
         let mut tell = |address: u32, matter: &str, now| {
             let notice = Notice::Note(matter.into());
-            strangers.tell(address.into(), matter.into(), notice, now)
+            strangers.tell(Ipv4Addr::from(address).into(), matter.into(), notice, now)
         };
         assert!(tell(1, "key", start).is_some());
         assert!(tell(1, "key", start).is_none());

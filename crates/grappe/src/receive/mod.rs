@@ -94,7 +94,7 @@ pub enum Notice {
     /// A trusted node has looked at the way to this one; what went wrong, if anything did.
     Examined(Heard, Option<String>),
     /// A sender that is not trusted announces.
-    Untrusted(PublicKey, std::net::Ipv4Addr),
+    Untrusted(PublicKey, std::net::IpAddr),
     /// Something that does not stop the daemon.
     Note(String),
 }

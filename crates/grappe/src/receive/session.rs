@@ -1,7 +1,7 @@
 //! One session of the daemon: connecting to the sender, greeting, then carrying control messages
 //! between the channel and the thread that drives the machine.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -131,10 +131,9 @@ async fn greet(
     was_proved: &mut bool,
 ) -> Result<Greeted, Failure> {
     let gone = |reason: String| Failure::SenderGone(reason);
-    let address = SocketAddr::V4(heard.control);
     let channel = node
         .endpoint
-        .connect(address, heard.sender)
+        .connect(heard.control, heard.sender)
         .await
         .map_err(|error| gone(error.to_string()))?;
     if !claim.take() {
@@ -246,13 +245,13 @@ fn start(
             "{hanging} threads of earlier copies still hang; look at the file system of {into}"
         ));
     }
-    let group = Ipv4Addr::from(welcome.group);
+    let group = welcome.group;
     if !group.is_multicast() {
         return Err(format!(
             "the sender names {group} as its group, which is none"
         ));
     }
-    let group = SocketAddrV4::new(group, welcome.port);
+    let group = SocketAddr::new(group, welcome.port);
     let interface = &node.network.interface;
     let options = ReceiverOptions {
         interface,
@@ -268,8 +267,8 @@ fn start(
     Carrier::start(Setup {
         welcome,
         socket,
-        sender: SocketAddr::V4(heard.control),
-        local: SocketAddrV4::new(interface.address, 0),
+        sender: heard.control,
+        local: interface.socket_address(0),
         destination: Arc::clone(&node.destination),
         outbox,
         notes: node.notes.of(heard.session),

@@ -15,7 +15,7 @@ use grappe_proto::content::layout::{Layout, PIECES_MAX};
 use grappe_proto::content::manifest::{Manifest, Sync};
 use grappe_proto::content::stream::{Place, Stream};
 use grappe_proto::fec::{Code, SymbolSet};
-use grappe_proto::limits::{BLOCK_SIZE, SENDER_SILENCE_MAX, SYMBOL_SIZE};
+use grappe_proto::limits::{BLOCK_SIZE, SENDER_SILENCE_MAX};
 use grappe_proto::receiver;
 use grappe_proto::units::{BlockIndex, Digest, SymbolIndex};
 use grappe_proto::wire::control::Done;
@@ -52,6 +52,7 @@ pub(super) struct Store {
     manifest_len: u64,
     manifest_hash: Digest,
     content_bytes: u64,
+    symbol_size: u16,
     /// The blocks of the manifest and of the digests, which stay in memory.
     objects: Mutex<Objects>,
     prepared: OnceLock<Prepared>,
@@ -106,6 +107,7 @@ impl Store {
         manifest_len: u64,
         manifest_hash: Digest,
         content_bytes: u64,
+        symbol_size: u16,
         notes: SessionNotes,
         agreement: Agreement,
         over: Arc<AtomicBool>,
@@ -115,6 +117,7 @@ impl Store {
             manifest_len,
             manifest_hash,
             content_bytes,
+            symbol_size,
             objects: Mutex::default(),
             prepared: OnceLock::new(),
             piped: OnceLock::new(),
@@ -132,7 +135,7 @@ impl Store {
         present: &SymbolSet,
         buffer: &mut BlockBuffer,
     ) -> Result<(), String> {
-        rebuild(present, buffer)?;
+        rebuild(self.symbol_size, present, buffer)?;
         if let Some(piped) = self.piped.get() {
             return self.store_piped(piped, block, &buffer.data);
         }
@@ -624,8 +627,8 @@ impl Prepared {
     }
 }
 
-fn rebuild(present: &SymbolSet, buffer: &mut BlockBuffer) -> Result<(), String> {
-    let symbols = u16::try_from(buffer.data.len() / usize::from(SYMBOL_SIZE)).unwrap_or(u16::MAX);
+fn rebuild(symbol_size: u16, present: &SymbolSet, buffer: &mut BlockBuffer) -> Result<(), String> {
+    let symbols = u16::try_from(buffer.data.len() / usize::from(symbol_size)).unwrap_or(u16::MAX);
     if present.missing(symbols).next().is_none() {
         return Ok(());
     }
@@ -639,7 +642,7 @@ fn rebuild(present: &SymbolSet, buffer: &mut BlockBuffer) -> Result<(), String> 
             code.decode(
                 &MachineKernel,
                 &mut buffer.data,
-                SYMBOL_SIZE,
+                symbol_size,
                 present,
                 &parities,
             )

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use grappe_os::clock::{MonotonicClock, precise_timers};
-use grappe_os::udp::{MulticastSender, SendOutcome};
+use grappe_os::udp::{Interface, MulticastSender, SendOutcome};
 use grappe_proto::content::manifest::Sync;
 use grappe_proto::content::stream::Stream;
 use grappe_proto::content::survey::Survey;
-use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
+use grappe_proto::limits::PROTOCOL_VERSION;
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Event, Input, Job, Output, Sender as Machine, SenderSetup, Summary};
 use grappe_proto::session::{Expectation, Straggler};
@@ -28,13 +28,14 @@ use super::readers::{self, Content, Request};
 use super::reports::listen;
 use super::survey::{Heard, Surveys};
 use super::threads::join_in_time;
-use super::transmit::{Blocks, TRAIN_PACKETS_MAX, Transmitter};
+use super::transmit::{Blocks, Transmitter, train_packets_max};
 use super::{
     Absence, Happening, Notice, Receptions, SendError, SendOptions, SendReport, Steer, limits,
     random,
 };
 use crate::announce::{Announcer, Call};
 use crate::control::Endpoint;
+use crate::network::symbol_size;
 
 /// Between two looks at the progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -81,7 +82,7 @@ pub(super) struct Carrier {
     spare: Vec<Vec<u8>>,
     peers: Vec<Peer>,
     numbers: BTreeMap<Connection, PeerId>,
-    own_address: Ipv4Addr,
+    own_interface: Interface,
     control_port: u16,
     absences: Option<Receiver<Absence>>,
     hash: Option<Digest>,
@@ -99,7 +100,7 @@ pub(super) struct Carrier {
 
 /// Who leads the copy while it runs.
 pub(super) struct Leader {
-    pub(super) call: Vec<Ipv4Addr>,
+    pub(super) call: Vec<IpAddr>,
     pub(super) steer: Receiver<Steer>,
 }
 
@@ -119,7 +120,7 @@ impl Leader {
             .name("steer".into())
             .spawn(passing)
             .map_err(SendError::system("start a thread"))?;
-        Ok(self.call.iter().map(Ipv4Addr::to_string).collect())
+        Ok(self.call.iter().map(IpAddr::to_string).collect())
     }
 }
 
@@ -194,16 +195,17 @@ impl Carrier {
         let tag = u32::from_be_bytes(random()?);
         let data_key = random()?;
         let data = network.data_address(session);
+        let symbol_size = symbol_size(network.interface.family());
         let welcome = Welcome {
             version: PROTOCOL_VERSION,
             peer: 0,
             tag,
-            group: data.ip().octets(),
+            group: data.ip(),
             port: data.port(),
             report_port: socket.local_port(),
             data_key,
             report_key: [0; 16],
-            symbol_size: SYMBOL_SIZE,
+            symbol_size,
             manifest_len: content.manifest_bytes.len() as u64,
             manifest_hash: *blake3::hash(&content.manifest_bytes).as_bytes(),
             content_bytes: content.source.manifest().total_bytes(),
@@ -217,7 +219,7 @@ impl Carrier {
                 true => Stream::of_manifest_only(content.manifest_bytes.len() as u64)?,
                 false => content.laid().stream.clone(),
             },
-            symbol_size: SYMBOL_SIZE,
+            symbol_size,
             expectation: options.expectation,
             wait: options.wait,
             rate: limits(options.rate),
@@ -226,7 +228,7 @@ impl Carrier {
                 (true, Straggler::Demote) => Straggler::Wait,
                 (_, straggler) => straggler,
             },
-            burst_packets_max: TRAIN_PACKETS_MAX,
+            burst_packets_max: train_packets_max(symbol_size),
             starts_when_told: is_led,
         };
         let mut machine = Machine::new(setup, now);
@@ -242,9 +244,14 @@ impl Carrier {
             stream_end: None,
             told: Vec::new(),
             names: BTreeMap::new(),
-            transmitter: Transmitter::new(Arc::clone(&socket), SealKey::new(&data_key), tag),
+            transmitter: Transmitter::new(
+                Arc::clone(&socket),
+                SealKey::new(&data_key),
+                tag,
+                symbol_size,
+            ),
             outage: Outage::new("cannot send to the group"),
-            own_address: network.interface.address,
+            own_interface: network.interface.clone(),
             control_port,
             absences: options.absences,
             clock,
@@ -278,7 +285,7 @@ impl Carrier {
         let manifest = self.content.source.manifest();
         notice(Notice::Announced {
             session: self.session,
-            control: SocketAddrV4::new(self.own_address, self.control_port),
+            control: self.own_interface.socket_address(self.control_port),
             bytes: manifest.total_bytes(),
             files: manifest.file_count().into(),
         });
@@ -406,7 +413,7 @@ impl Carrier {
         let peer = PeerId(number);
         self.numbers.insert(connection, peer);
         self.names.insert(peer, name.clone());
-        let is_local = address.ip() == IpAddr::from(self.own_address) || address.ip().is_loopback();
+        let is_local = address.ip() == self.own_interface.address || address.ip().is_loopback();
         self.peers.push(Peer {
             outbox: Some(outbox),
             report_key,
@@ -721,6 +728,7 @@ impl Carrier {
             skipped,
             cancelled: summary.cancelled,
             packets: (summary.packets_sent, summary.packets_repair),
+            symbol_size: self.welcome.symbol_size,
             packets_refused: refused,
         }
     }

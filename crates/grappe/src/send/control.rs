@@ -4,7 +4,7 @@
 //! It decides nothing about the session itself.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -181,7 +181,7 @@ async fn announce(
         });
     }
     drop(found);
-    let mut addresses: Vec<Ipv4Addr> = Vec::new();
+    let mut addresses: Vec<IpAddr> = Vec::new();
     let mut ticks = tokio::time::interval(ANNOUNCE_INTERVAL);
     // What was missed is not made up for: nobody would be reached sooner.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -195,7 +195,7 @@ async fn announce(
                 ticks = tokio::time::interval(ANNOUNCE_INTERVAL_LATE);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             }
-            Some(address) = lookups.recv() => if let IpAddr::V4(address) = address { addresses.push(address) },
+            Some(address) = lookups.recv() => addresses.push(address),
             _ = ticks.tick() => {
                 // A full queue blocks for a while, and connections must not wait for it.
                 let (announcer, addresses) = (Arc::clone(&announcer), addresses.clone());

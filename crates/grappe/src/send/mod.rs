@@ -16,7 +16,7 @@ mod transmit;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ use self::carrier::Carrier;
 use self::control::{Connection, Outbox};
 use crate::control::ControlError;
 use crate::files::{Skipped, Source, SourceError, SourceOptions};
-use crate::network::Network;
+use crate::network::{Network, packet_bytes, symbol_size};
 use crate::trust::{Identity, TrustFile};
 
 /// Bytes in the send buffer: enough to keep the link busy over a scheduling gap; what waits there can
@@ -93,7 +93,7 @@ pub struct Led {
     /// The copy's name.
     pub session: SessionId,
     /// Nodes to which it is announced besides the group.
-    pub call: Vec<Ipv4Addr>,
+    pub call: Vec<IpAddr>,
     /// What to do when.
     pub steer: Receiver<Steer>,
 }
@@ -115,7 +115,7 @@ pub enum Notice<'a> {
         /// Its name.
         session: SessionId,
         /// Where receivers connect.
-        control: SocketAddrV4,
+        control: SocketAddr,
         /// Bytes of files.
         bytes: u64,
         /// Number of files.
@@ -173,6 +173,8 @@ pub struct SendReport {
     pub cancelled: Option<String>,
     /// Packets sent, and those among them that were repairs.
     pub packets: (u64, u64),
+    /// Bytes of content in each of them.
+    pub symbol_size: u16,
     /// Packets among them that never left this host: its own queue or a firewall refused them, or the
     /// interface was down.
     pub packets_refused: u64,
@@ -205,15 +207,11 @@ pub enum SendError {
     },
     /// Another program, or another copy, has the port that was asked for.
     #[error(
-        "port {port} of {address} is in use, for TCP or UDP; each copy that runs needs a control port \
-         of its own"
+        "port {} of {} is in use, for TCP or UDP; each copy that runs needs a control port of its own",
+        .0.port(),
+        .0.ip()
     )]
-    PortInUse {
-        /// This node's address.
-        address: Ipv4Addr,
-        /// The port.
-        port: u16,
-    },
+    PortInUse(SocketAddr),
     /// The caller ended it before receivers could join.
     #[error("the copy was broken off before it began: {0}")]
     Cancelled(String),
@@ -284,6 +282,7 @@ pub fn send(
         options.paths.clone(),
         options.source.clone(),
         options.stream.as_deref(),
+        symbol_size(options.network.interface.family()),
         cancel,
         notice,
     )?;
@@ -310,7 +309,8 @@ pub fn send_led(
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<SendReport, SendError> {
     let (listener, socket) = open_sockets(&options, led.session)?;
-    let content = opening::lay_out(led.source)?;
+    let size = symbol_size(options.network.interface.family());
+    let content = opening::lay_out(led.source, size)?;
     let leader = carrier::Leader {
         call: led.call,
         steer: led.steer,
@@ -331,16 +331,18 @@ fn open_sockets(
     session: SessionId,
 ) -> Result<(TcpListener, MulticastSender), SendError> {
     let interface = &options.network.interface;
-    if interface.mtu < transmit::MTU_MIN {
+    let family = interface.family();
+    if interface.mtu < packet_bytes(family) {
         return Err(SendError::Mtu {
             name: interface.name.clone(),
             mtu: interface.mtu,
-            needed: transmit::MTU_MIN,
+            needed: packet_bytes(family),
         });
     }
-    let (address, port) = (interface.address, options.control_port);
-    let listener = TcpListener::bind((address, port))
-        .map_err(|error| port_error("open the control port", address, port, error))?;
+    let port = options.control_port;
+    let address = interface.socket_address(port);
+    let listener = TcpListener::bind(address)
+        .map_err(|error| port_error("open the control port", address, error))?;
     let socket = MulticastSender::open(SenderOptions {
         interface: &options.network.interface,
         local_port: port,
@@ -349,13 +351,13 @@ fn open_sockets(
         loopback: options.network.interface.is_loopback,
         send_buffer: SEND_BUFFER,
     })
-    .map_err(|error| port_error("open the multicast socket", address, port, error))?;
+    .map_err(|error| port_error("open the multicast socket", address, error))?;
     Ok((listener, socket))
 }
 
-fn port_error(action: &'static str, address: Ipv4Addr, port: u16, error: io::Error) -> SendError {
-    if port != 0 && error.kind() == io::ErrorKind::AddrInUse {
-        SendError::PortInUse { address, port }
+fn port_error(action: &'static str, address: SocketAddr, error: io::Error) -> SendError {
+    if address.port() != 0 && error.kind() == io::ErrorKind::AddrInUse {
+        SendError::PortInUse(address)
     } else {
         SendError::system(action)(error)
     }

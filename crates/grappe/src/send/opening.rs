@@ -34,6 +34,7 @@ pub(super) fn open(
     paths: Vec<PathBuf>,
     options: SourceOptions,
     stream: Option<&OsStr>,
+    symbol_size: u16,
     cancel: &Receiver<String>,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Content, SendError> {
@@ -44,13 +45,16 @@ pub(super) fn open(
         let stream = Stream::of_manifest_only(len)?.with_full_blocks(PIECES_MAX, 0)?;
         let layout = Layout::new(source.manifest());
         let input = Pipe::new(std::io::stdin());
-        let content = Content::new(source, Laid { layout, stream }, manifest_bytes);
+        let content = Content::new(source, Laid { layout, stream }, manifest_bytes, symbol_size);
         return Ok(content.with_pipe(input));
     }
     let watch = Arc::new(WalkWatch::default());
     let walking = Arc::clone(&watch);
     walk(cancel, notice, &watch, move || {
-        lay_out(Source::open_watched(&paths, &options, &walking)?)
+        lay_out(
+            Source::open_watched(&paths, &options, &walking)?,
+            symbol_size,
+        )
     })
 }
 
@@ -95,11 +99,11 @@ fn walk<T: Send + 'static>(
     }
 }
 
-pub(super) fn lay_out(source: Source) -> Result<Content, SendError> {
+pub(super) fn lay_out(source: Source, symbol_size: u16) -> Result<Content, SendError> {
     let manifest = source.manifest();
     let manifest_bytes = manifest.encode();
     let laid = Laid::new(manifest, manifest_bytes.len() as u64, |_| true)?;
-    Ok(Content::new(source, laid, manifest_bytes))
+    Ok(Content::new(source, laid, manifest_bytes, symbol_size))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::content::stream::{Place, Stream, StreamError};
 use grappe_proto::content::survey::EntrySet;
-use grappe_proto::limits::{BLOCK_SIZE, SYMBOL_SIZE};
+use grappe_proto::limits::BLOCK_SIZE;
 use grappe_proto::units::{BlockIndex, Digest};
 
 use super::Happening;
@@ -26,6 +26,7 @@ const READERS: usize = 2;
 pub(super) struct Content {
     pub(super) source: Source,
     pub(super) manifest_bytes: Vec<u8>,
+    symbol_size: u16,
     laid: Mutex<Arc<Laid>>,
     /// Where the content comes from, when it is not from files.
     pipe: Option<Pipe>,
@@ -77,11 +78,17 @@ pub(super) enum Request {
 }
 
 impl Content {
-    pub(super) fn new(source: Source, laid: Laid, manifest_bytes: Vec<u8>) -> Self {
+    pub(super) fn new(
+        source: Source,
+        laid: Laid,
+        manifest_bytes: Vec<u8>,
+        symbol_size: u16,
+    ) -> Self {
         let pieces = vec![Digest::default(); laid.layout.piece_count() as usize];
         Self {
             source,
             manifest_bytes,
+            symbol_size,
             laid: Mutex::new(Arc::new(laid)),
             pipe: None,
             hashes: Mutex::new(Hashes {
@@ -151,7 +158,7 @@ impl Content {
         }
         pieces[block as usize] = digest;
         drop(hashes);
-        buffer.resize(buffer.len().next_multiple_of(SYMBOL_SIZE.into()), 0);
+        buffer.resize(buffer.len().next_multiple_of(self.symbol_size.into()), 0);
         Ok(Some(()))
     }
 
@@ -246,7 +253,7 @@ impl Content {
             }
             None => buffer.clear(),
         }
-        buffer.resize(buffer.len().next_multiple_of(SYMBOL_SIZE.into()), 0);
+        buffer.resize(buffer.len().next_multiple_of(self.symbol_size.into()), 0);
     }
 
     /// Forms the digests object; answers its hash and the hash over all files.

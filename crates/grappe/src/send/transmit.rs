@@ -4,23 +4,23 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use grappe_os::udp::{MulticastSender, SendOutcome};
+use grappe_os::udp::{Family, MulticastSender, SendOutcome, TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
 use grappe_proto::fec::Code;
-use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::seal::SealKey;
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex};
 use grappe_proto::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, Header, Kind, TAG_LEN};
 
 use crate::gf_kernel::MachineKernel;
 
-/// Bytes of a sealed data packet.
-const PACKET_LEN: usize = HEADER_LEN + SYMBOL_SIZE as usize + TAG_LEN;
-
-/// The least MTU of an interface that takes a data packet.
-pub(super) const MTU_MIN: u32 = (PACKET_LEN + grappe_os::udp::HEADER_BYTES) as u32;
-
 /// Packets that fit one train of the kernel.
-pub(super) const TRAIN_PACKETS_MAX: usize = grappe_os::udp::TRAIN_BYTES_MAX / PACKET_LEN;
+pub(super) fn train_packets_max(symbol_size: u16) -> usize {
+    (TRAIN_BYTES_MAX / packet_len(symbol_size)).min(TRAIN_SEGMENTS_MAX)
+}
+
+/// Bytes of a sealed data packet.
+const fn packet_len(symbol_size: u16) -> usize {
+    HEADER_LEN + symbol_size as usize + TAG_LEN
+}
 
 /// Blocks in memory: each padded with zeros to whole symbols.
 pub(super) type Blocks = BTreeMap<BlockIndex, Vec<u8>>;
@@ -30,6 +30,7 @@ pub(super) struct Transmitter {
     socket: std::sync::Arc<MulticastSender>,
     key: SealKey,
     tag: u32,
+    symbol_size: u16,
     train: Vec<u8>,
     parity: Vec<u8>,
     /// Packets that never left this host.
@@ -37,14 +38,20 @@ pub(super) struct Transmitter {
 }
 
 impl Transmitter {
-    pub(super) fn new(socket: std::sync::Arc<MulticastSender>, key: SealKey, tag: u32) -> Self {
-        let train = vec![0; TRAIN_PACKETS_MAX * PACKET_LEN];
+    pub(super) fn new(
+        socket: std::sync::Arc<MulticastSender>,
+        key: SealKey,
+        tag: u32,
+        symbol_size: u16,
+    ) -> Self {
+        let train = vec![0; train_packets_max(symbol_size) * packet_len(symbol_size)];
         Self {
             socket,
             key,
             tag,
+            symbol_size,
             train,
-            parity: vec![0; SYMBOL_SIZE.into()],
+            parity: vec![0; symbol_size.into()],
             refused: 0,
         }
     }
@@ -64,7 +71,7 @@ impl Transmitter {
         if len == 0 {
             return Ok(SendOutcome::Sent { packets: 0 });
         }
-        self.send(len, PACKET_LEN)
+        self.send(len, packet_len(self.symbol_size))
     }
 
     /// Packets that never left this host: its own queue or a firewall refused them, or the interface
@@ -80,7 +87,8 @@ impl Transmitter {
         first: Sequence,
         symbols: &[(BlockIndex, SymbolIndex)],
     ) -> usize {
-        let mut packets = self.train.chunks_exact_mut(PACKET_LEN);
+        let (size, packet_len) = (usize::from(self.symbol_size), packet_len(self.symbol_size));
+        let mut packets = self.train.chunks_exact_mut(packet_len);
         let mut len = 0;
         for ((block, symbol), number) in symbols.iter().zip(first.0..) {
             let Some(data) = blocks.get(block) else {
@@ -88,8 +96,8 @@ impl Transmitter {
                 continue;
             };
             let Some(packet) = packets.next() else { break };
-            let start = usize::from(symbol.0) * usize::from(SYMBOL_SIZE);
-            let body = match data.get(start..start + usize::from(SYMBOL_SIZE)) {
+            let start = usize::from(symbol.0) * size;
+            let body = match data.get(start..start + size) {
                 Some(body) => body,
                 None => {
                     make_parity(data, *symbol, &mut self.parity);
@@ -105,7 +113,7 @@ impl Transmitter {
                 sequence,
             };
             self.key.seal(&header.emit(), sequence, body, packet);
-            len += PACKET_LEN;
+            len += packet_len;
         }
         len
     }
@@ -150,9 +158,10 @@ impl Transmitter {
 }
 
 fn make_parity(data: &[u8], symbol: SymbolIndex, parity: &mut [u8]) {
-    let symbols = u16::try_from(data.len() / usize::from(SYMBOL_SIZE)).unwrap_or(u16::MAX);
-    let made = Code::new(symbols)
-        .and_then(|code| code.encode_parity(&MachineKernel, data, SYMBOL_SIZE, symbol, parity));
+    let symbols = u16::try_from(data.len() / parity.len()).unwrap_or(u16::MAX);
+    let made = Code::new(symbols).and_then(|code| {
+        code.encode_parity(&MachineKernel, data, parity.len() as u16, symbol, parity)
+    });
     debug_assert!(
         made.is_ok(),
         "the machine asks for symbols that exist: {made:?}"

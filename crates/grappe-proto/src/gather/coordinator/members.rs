@@ -1,6 +1,7 @@
 //! Members: who greets, what they say, and what becomes of the turns of one that is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::summary::by_name;
 use super::{ALIVE, Coordinator, Event, MEMBER_SILENCE_MAX, Output, Phase};
@@ -16,7 +17,7 @@ use crate::wire::gather::{ToCoordinator, ToMember};
 #[derive(Debug)]
 pub(in crate::gather) struct Node {
     pub(in crate::gather) name: String,
-    pub(super) address: [u8; 4],
+    pub(super) address: IpAddr,
     pub(super) stage: Stage,
     pub(super) listing: Vec<u8>,
     pub(in crate::gather) entries: Vec<Entry>,
@@ -49,7 +50,7 @@ pub(super) enum Stage {
 }
 
 impl Coordinator {
-    pub(super) fn hello(&mut self, number: usize, name: String, address: [u8; 4], now: Time) {
+    pub(super) fn hello(&mut self, number: usize, name: String, address: IpAddr, now: Time) {
         debug_assert_eq!(
             number,
             self.nodes.len(),

@@ -35,6 +35,7 @@ fn report(nodes: Vec<NodeOutcome>) -> SendReport {
         cancelled: None,
         packets_refused: 0,
         packets: (0, 0),
+        symbol_size: 1433,
     }
 }
 

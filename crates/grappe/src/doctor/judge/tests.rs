@@ -17,7 +17,7 @@ fn local() -> LocalFacts {
     LocalFacts {
         network: Network {
             interface,
-            group: ANNOUNCE_GROUP,
+            group: ANNOUNCE_GROUP.into(),
             port: PORT,
             ttl: TTL,
         },

@@ -7,7 +7,6 @@ mod part;
 mod turn;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -87,10 +86,9 @@ async fn greet(
     was_proved: &mut bool,
 ) -> Result<(ChannelReader, ChannelWriter), Failure> {
     let gone = |reason: String| Failure::SenderGone(reason);
-    let address = SocketAddr::V4(heard.control);
     let channel = node
         .endpoint
-        .connect(address, heard.sender)
+        .connect(heard.control, heard.sender)
         .await
         .map_err(|error| gone(error.to_string()))?;
     if !claim.take() {

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -88,10 +87,7 @@ fn run(
     let tell = |message| {
         let _gone = outbox.send(message);
     };
-    let call = prepare
-        .receivers
-        .iter()
-        .map(|it| Ipv4Addr::from(it.address));
+    let call = prepare.receivers.iter().map(|it| it.address);
     let led = Led {
         source: part.source.select(&prepare.entries),
         session: SessionId(prepare.session),

@@ -7,7 +7,7 @@ use crossbeam_channel::unbounded;
 use grappe_proto::units::SessionId;
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::sync::mpsc::error::TryRecvError;
 
 /// Answers these, and then that there is nothing; ends the ring when all are given.
@@ -28,7 +28,7 @@ impl Ear for Script<'_> {
         Ok(Some(Train {
             len: packet.len(),
             segment_size: packet.len(),
-            source: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
+            source: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1),
             truncated: false,
             dropped_total: 0,
             waited: Duration::ZERO,
