@@ -92,11 +92,14 @@ impl<'a> Cluster<'a> {
                 | Fault::SenderCrash { at, .. }
                 | Fault::ReceiverRestart { at, .. }
                 | Fault::ReceiverPause { at, .. }
-                | Fault::DiskStall { at, .. } => *at,
+                | Fault::DiskStall { at, .. }
+                | Fault::TornDisk { at, .. }
+                | Fault::ClockJump { at, .. } => *at,
                 Fault::SlowDisk { .. }
                 | Fault::Mismatch { .. }
                 | Fault::Liar { .. }
                 | Fault::LateJoin { .. }
+                | Fault::Partition { .. }
                 | Fault::Resume { .. } => Duration::ZERO,
             };
             self.outside
@@ -159,7 +162,7 @@ impl<'a> Cluster<'a> {
         if self.sender.is_over() {
             return self.receivers[node].too_late(now, outside);
         }
-        self.receivers[node].live();
+        self.receivers[node].live(outside);
         let hello = Mail::Hello(outside.now_living(node), outside.keys.reports[node]);
         outside.control_to_sender(now, node, hello);
     }
@@ -182,7 +185,24 @@ impl<'a> Cluster<'a> {
                 self.receivers[*node].crash(now, *silent, &mut self.outside);
             }
             Fault::ReceiverRestart { node, after, .. } => self.restart(*node, *after),
-            Fault::LateJoin { .. } => {}
+            Fault::TornDisk {
+                node,
+                after,
+                blocks,
+                ..
+            } => {
+                self.restart(*node, *after);
+                self.receivers[*node].torn = *blocks;
+            }
+            Fault::ClockJump { node, by, .. } => match node {
+                Some(node) if !self.receivers[*node].is_over() => {
+                    self.receivers[*node].clock_jumps(now, *by, &mut self.outside);
+                }
+                Some(_) => {}
+                None => self.sender.clock_jumps(now, *by, &mut self.outside),
+            },
+            // Those act on packets, and on the beginning.
+            Fault::Partition { .. } | Fault::LateJoin { .. } => {}
             Fault::Resume { node, percent } => {
                 self.receivers[*node].resume(*percent, &self.outside);
             }
@@ -253,6 +273,7 @@ impl<'a> Cluster<'a> {
             packets_repair: self.sender.packets_repair(),
             beats: self.sender.beats,
             packets_lost: self.outside.packets_lost,
+            reports: self.outside.reports,
             nodes,
             goodput,
             summary: self.sender.summary.map(|(summary, _)| summary),

@@ -39,6 +39,11 @@ fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
             report.lacks = (0..LACKS_MAX as u32).map(whole_block).collect();
         }
         Lie::ReceivedNothing => (report.received, report.highest) = (0, Sequence(0)),
+        Lie::LosesHalf => report.received = report.received.min(report.highest.0 / 2),
+        Lie::IsSlow => {
+            report.highest = Sequence(report.highest.0 / 11);
+            report.received = report.received.min(report.highest.0);
+        }
         Lie::StoredEverything => {
             report.stored_below = BlockIndex(u32::MAX);
             report.lacks.clear();

@@ -36,7 +36,7 @@ mod train;
 
 pub use self::gather::{GatherOutcome, GatherScenario, run_gather};
 pub use self::outcome::{End, NodeResult, Outcome};
-pub use self::scenario::{BurstLoss, Fault, Lie, Link, Scenario};
+pub use self::scenario::{BurstLoss, Fault, Lie, Link, Scenario, Way};
 pub use self::table::{Cell, header, row};
 
 /// Plays `scenario` to its end and judges it. The same scenario gives the same outcome.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use grappe_proto::limits::SENDER_SILENCE_MAX;
+use grappe_proto::limits::{PEER_SILENCE_MAX, SENDER_SILENCE_MAX};
 use grappe_proto::receiver::Failure;
 use grappe_proto::session::{NodeState, Straggler};
 
@@ -50,7 +50,17 @@ fn suspects(scenario: &Scenario) -> BTreeSet<usize> {
         Fault::ReceiverCrash { node, .. }
         | Fault::Liar { node, .. }
         | Fault::LateJoin { node, .. }
-        | Fault::ReceiverRestart { node, .. } => Some(*node),
+        | Fault::ReceiverRestart { node, .. }
+        | Fault::TornDisk { node, .. } => Some(*node),
+        // Who is cut off, or sleeps through the sender's words, for longer than either side waits.
+        Fault::Partition { node, lasting, .. } => {
+            (*lasting >= PEER_SILENCE_MAX - SILENCE_MARGIN).then_some(*node)
+        }
+        Fault::ClockJump {
+            node: Some(node),
+            by,
+            ..
+        } => (*by >= SENDER_SILENCE_MAX - SILENCE_MARGIN).then_some(*node),
         _ => None,
     };
     // Who is far slower is given up, where that was asked for.

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub packets_repair: u64,
     /// Beats that the sender sent.
     pub beats: u64,
+    /// Reports that reached the sender.
+    pub reports: u64,
     /// Data packets that the receivers' downlinks, sockets and chance kept from them, all together.
     pub packets_lost: u64,
     /// A line for each receiver.

@@ -13,7 +13,7 @@ use crate::content::Content;
 use crate::event::{Agenda, Event, Mail, Node};
 use crate::network::{Departure, Downlink};
 use crate::random::Random;
-use crate::scenario::Scenario;
+use crate::scenario::{Fault, Scenario, Way};
 use crate::train::Train;
 
 /// More violations than these say nothing new.
@@ -36,6 +36,39 @@ pub(crate) struct Outside {
     /// How often each receiver has begun anew.
     pub(crate) lives: Vec<u32>,
     downlinks: Vec<Downlink>,
+    cuts: Vec<Cut>,
+    /// Reports that reached the sender.
+    pub(crate) reports: u64,
+}
+
+/// A time in which nothing gets through in one direction.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    node: usize,
+    way: Way,
+    from: Time,
+    until: Time,
+}
+
+impl Cut {
+    fn of(fault: &Fault) -> Option<Self> {
+        let Fault::Partition {
+            node,
+            way,
+            at,
+            lasting,
+        } = fault
+        else {
+            return None;
+        };
+        let from = Time::ZERO + *at;
+        Some(Self {
+            node: *node,
+            way: *way,
+            from,
+            until: from + *lasting,
+        })
+    }
 }
 
 /// Secrets of the session.
@@ -73,6 +106,8 @@ impl Outside {
             peers: vec![PeerId(0); scenario.receivers],
             lives: vec![0; scenario.receivers],
             downlinks: (0..scenario.receivers).map(downlink).collect(),
+            cuts: scenario.faults.iter().filter_map(Cut::of).collect(),
+            reports: 0,
         }
     }
 
@@ -85,10 +120,14 @@ impl Outside {
     }
 
     /// Sends a train on its way to everybody.
-    pub(crate) fn multicast(&mut self, train: Train, departure: Departure) {
+    pub(crate) fn multicast(&mut self, now: Time, train: Train, departure: Departure) {
         let train = Rc::new(train);
         for (node, downlink) in self.downlinks.iter_mut().enumerate() {
             let mut arrived = 0;
+            if cut_until(&self.cuts, now, node, Way::ToReceiver).is_some() {
+                self.packets_lost += train.len() as u64;
+                continue;
+            }
             downlink.carry(&train, departure, |(at, arrival)| {
                 arrived += u64::from(arrival.whole.count_ones());
                 self.agenda.plan(
@@ -106,8 +145,10 @@ impl Outside {
 
     /// Sends a report, which may be lost or overtake another.
     pub(crate) fn report(&mut self, now: Time, node: usize, packet: Vec<u8>) {
+        let is_cut = cut_until(&self.cuts, now, node, Way::ToSender).is_some();
         let downlink = &mut self.downlinks[node];
-        if !downlink.loses_datagram() {
+        if !downlink.loses_datagram() && !is_cut {
+            self.reports += 1;
             let at = now + downlink.latency();
             self.agenda.plan(at, Event::ToSender(Mail::Report(packet)));
         }
@@ -115,14 +156,16 @@ impl Outside {
 
     /// Sends on the control connection from a receiver: slow, whole and in order.
     pub(crate) fn control_to_sender(&mut self, now: Time, node: usize, mail: Mail) {
-        self.agenda
-            .plan(now + self.control_latency(node), Event::ToSender(mail));
+        self.agenda.plan(
+            self.control_arrival(now, node, Way::ToSender),
+            Event::ToSender(mail),
+        );
     }
 
     /// Sends on the control connection to a receiver.
     pub(crate) fn control_to_receiver(&mut self, now: Time, node: usize, input: receiver::Input) {
         self.agenda.plan(
-            now + self.control_latency(node),
+            self.control_arrival(now, node, Way::ToReceiver),
             Event::ToReceiver {
                 node,
                 life: self.lives[node],
@@ -135,7 +178,7 @@ impl Outside {
     pub(crate) fn welcome(&mut self, now: Time, node: usize) {
         let life = self.lives[node];
         self.agenda.plan(
-            now + self.control_latency(node),
+            self.control_arrival(now, node, Way::ToReceiver),
             Event::Welcome { node, life },
         );
     }
@@ -164,7 +207,17 @@ impl Outside {
         }
     }
 
-    fn control_latency(&self, node: usize) -> Duration {
-        self.downlinks[node].delay() + CONTROL_EXTRA
+    /// When a control message arrives: TCP repeats until it gets through.
+    fn control_arrival(&self, now: Time, node: usize, way: Way) -> Time {
+        let leaves = cut_until(&self.cuts, now, node, way).unwrap_or(now);
+        leaves + self.downlinks[node].delay() + CONTROL_EXTRA
     }
+}
+
+/// When what is cut now will be joined again.
+fn cut_until(cuts: &[Cut], now: Time, node: usize, way: Way) -> Option<Time> {
+    let here = cuts
+        .iter()
+        .find(|cut| cut.node == node && cut.way == way && (cut.from..cut.until).contains(&now));
+    here.map(|cut| cut.until)
 }

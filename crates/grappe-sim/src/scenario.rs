@@ -244,6 +244,39 @@ pub enum Fault {
         /// How long.
         lasting: Duration,
     },
+    /// A receiver's machine loses power and comes back. Its journal is whole, but the last blocks in it were
+    /// never written: the disk had promised more than it kept.
+    TornDisk {
+        /// Which receiver.
+        node: usize,
+        /// When.
+        at: Duration,
+        /// How long until it is back.
+        after: Duration,
+        /// How many content blocks hold rubbish.
+        blocks: u32,
+    },
+    /// A node's clock leaps forward, as that of a virtual machine that was moved.
+    ClockJump {
+        /// Which receiver, or the sender.
+        node: Option<usize>,
+        /// When.
+        at: Duration,
+        /// How far.
+        by: Duration,
+    },
+    /// Nothing gets through between the sender and a receiver in one direction. Connections hold, and what
+    /// was said on them arrives when it is over.
+    Partition {
+        /// Which receiver.
+        node: usize,
+        /// Which direction.
+        way: Way,
+        /// When.
+        at: Duration,
+        /// How long.
+        lasting: Duration,
+    },
     /// A receiver's disk is slower than the others'.
     SlowDisk {
         /// Which receiver.
@@ -272,7 +305,7 @@ impl Fault {
         let node = random.below(receivers as u64) as usize;
         let at = random.duration(Duration::from_millis(800));
         let silent = random.chance(0.5);
-        match random.below(9) {
+        match random.below(12) {
             0 => Self::ReceiverCrash { node, at, silent },
             1 => Self::SenderCrash { at, silent },
             2 => Self::ReceiverPause {
@@ -301,12 +334,39 @@ impl Fault {
                 node,
                 rate: mbit_per_second(40),
             },
+            8 => Self::TornDisk {
+                node,
+                at,
+                after: random.duration(Duration::from_millis(600)),
+                blocks: random.below(8) as u32,
+            },
+            9 => Self::ClockJump {
+                node: random.chance(0.5).then_some(node),
+                at,
+                by: random.duration(Duration::from_secs(4)),
+            },
+            10 => Self::Partition {
+                node,
+                way: random.pick(&[Way::ToReceiver, Way::ToSender]),
+                // Later than its joining, as for a pause.
+                at: at + Duration::from_millis(100),
+                lasting: random.duration(Duration::from_secs(4)),
+            },
             _ => Self::Mismatch {
                 node,
                 blocks: vec![random.below(8) as u32, random.below(80) as u32],
             },
         }
     }
+}
+
+/// A direction between the sender and a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Content, beats and control messages.
+    ToReceiver,
+    /// Reports and control messages.
+    ToSender,
 }
 
 /// What a lying receiver says.
@@ -316,6 +376,10 @@ pub enum Lie {
     LacksEverything,
     /// That no packet ever came.
     ReceivedNothing,
+    /// That every other packet is lost on the way.
+    LosesHalf,
+    /// That it is slow: ten packets of eleven are still to be processed.
+    IsSlow,
     /// That all is stored.
     StoredEverything,
     /// That it saw packets which were never sent.

@@ -27,6 +27,9 @@ const REFETCHES_MAX: u32 = 3;
 /// Between reports while nothing arrives.
 const REPORT_QUIET: Duration = Duration::from_millis(200);
 
+/// A pause between two polls that was no wait: reports are due far more often.
+const STALL_NOTED: Duration = Duration::from_secs(1);
+
 /// What happened outside.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -194,6 +197,8 @@ pub struct Receiver {
     result: Option<Done>,
     beat: Option<HeardBeat>,
     heard_at: Time,
+    /// When it was asked last what to do.
+    polled_at: Time,
     report_at: Time,
     report_sequence: u64,
     /// Something changed since the last report.
@@ -234,6 +239,7 @@ impl Receiver {
             result: None,
             beat: None,
             heard_at: now,
+            polled_at: now,
             report_at: now,
             report_sequence: 0,
             news: true,
@@ -405,6 +411,11 @@ impl Receiver {
 
     /// What to do next.
     pub fn poll(&mut self, now: Time) -> Output {
+        let gap = now.since(std::mem::replace(&mut self.polled_at, now));
+        if gap >= STALL_NOTED {
+            // This process stood still, or its clock leapt: the sender's silence was its own deafness.
+            self.heard_at = self.heard_at + gap;
+        }
         if self.outputs.is_empty() {
             self.advance(now);
         }

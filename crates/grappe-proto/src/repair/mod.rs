@@ -43,6 +43,10 @@ struct BlockRepair {
     /// Answers given, and when the next one may be.
     rounds: u32,
     rest_until: Time,
+    /// Symbols that were answered, in all.
+    answered: u32,
+    /// Data symbols.
+    symbols: u16,
     /// Repairs sent, oldest first.
     in_flight: Vec<(Sequence, SymbolIndex)>,
 }
@@ -61,6 +65,8 @@ impl RepairLedger {
                 asked_at: now,
                 rounds: 0,
                 rest_until: now,
+                answered: 0,
+                symbols,
                 in_flight: Vec::new(),
             });
         let mut missing = lack.missing.intersection(SymbolSet::first(symbols));
@@ -88,11 +94,14 @@ impl RepairLedger {
     }
 
     /// The first block whose repair is due, and the symbols to send: one for which `heard_by_all` says
-    /// that every receiver had its chance to ask, or that has waited for `patience`.
+    /// that every receiver had its chance to ask, or that has waited for `patience`. Blocks that were sent
+    /// again in full and more come only when there is `nothing_else` to send: some receiver's way is
+    /// hopeless, or it lies.
     pub fn due(
         &mut self,
         now: Time,
         patience: Duration,
+        nothing_else: bool,
         mut heard_by_all: impl FnMut(BlockIndex) -> bool,
     ) -> Option<(BlockIndex, Vec<SymbolIndex>)> {
         let blocks = &self.blocks;
@@ -104,6 +113,7 @@ impl RepairLedger {
             .iter()
             .filter_map(|index| Some((*index, blocks.get(index)?)))
             .filter(|(_, block)| now >= block.rest_until)
+            .filter(|(_, block)| nothing_else || !block.is_hopeless())
             .map(|(index, block)| (index, block.asked_at))
             .take(64)
             .find_map(|candidate| due(candidate).then_some(candidate.0))?;
@@ -146,9 +156,15 @@ impl BlockRepair {
         }
     }
 
+    /// Whether it was sent again in full twice, and is still asked for.
+    fn is_hopeless(&self) -> bool {
+        self.answered >= 2 * u32::from(self.symbols)
+    }
+
     /// The symbols that serve what was asked; nothing is asked afterwards.
     fn answer(&mut self) -> Vec<SymbolIndex> {
         let need = std::mem::take(&mut self.need);
+        self.answered += u32::from(need);
         let missing = std::mem::take(&mut self.missing);
         let parity_left = SYMBOLS_WITH_PARITY_MAX - self.parity_next;
         if missing.count() <= need || need > parity_left {
@@ -178,7 +194,7 @@ mod tests {
     }
 
     fn due(ledger: &mut RepairLedger) -> Option<Vec<u8>> {
-        let (block, symbols) = ledger.due(NOW, Duration::from_secs(1), |_| true)?;
+        let (block, symbols) = ledger.due(NOW, Duration::from_secs(1), true, |_| true)?;
         assert_eq!(block, BlockIndex(7));
         Some(symbols.iter().map(|symbol| symbol.0).collect())
     }
@@ -206,6 +222,20 @@ mod tests {
             Some(vec![102, 103]),
             "parity is never sent twice"
         );
+    }
+
+    #[test]
+    fn what_is_asked_for_without_end_comes_after_everything_else() {
+        let mut ledger = RepairLedger::default();
+        let all: Vec<u8> = (0..100).collect();
+        let mut due = |nothing_else| {
+            ledger.lack(NOW, &lack(100, &all), Sequence(10), 100);
+            let due = ledger.due(NOW, Duration::from_secs(1), nothing_else, |_| true);
+            due.map(|(_, symbols)| symbols.len())
+        };
+        assert_eq!([due(false), due(false)], [Some(100); 2]);
+        assert_eq!(due(false), None, "the others' blocks go first");
+        assert_eq!(due(true), Some(100), "but it is not given up");
     }
 
     #[test]
@@ -238,8 +268,12 @@ mod tests {
         let mut ledger = RepairLedger::default();
         ledger.lack(NOW, &lack(1, &[1]), Sequence(0), 10);
         let patience = Duration::from_millis(5);
-        assert_eq!(ledger.due(NOW, patience, |_| false), None);
-        assert!(ledger.due(NOW + patience, patience, |_| false).is_some());
+        assert_eq!(ledger.due(NOW, patience, false, |_| false), None);
+        assert!(
+            ledger
+                .due(NOW + patience, patience, false, |_| false)
+                .is_some()
+        );
     }
 
     #[test]
@@ -251,7 +285,7 @@ mod tests {
             ledger.lack(now, &lack(1, &[1]), Sequence(milli), 100);
             answers += u32::from(
                 ledger
-                    .due(now, Duration::from_millis(10), |_| true)
+                    .due(now, Duration::from_millis(10), true, |_| true)
                     .is_some(),
             );
         }

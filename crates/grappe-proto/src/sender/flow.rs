@@ -224,14 +224,21 @@ impl Sender {
         let packets_max = packets_max.min(room);
         let first = Sequence(self.sequence);
         let mut symbols = Vec::with_capacity(packets_max);
-        self.take_repairs(now, packets_max, &mut symbols);
+        self.take_repairs(now, packets_max, false, &mut symbols);
         let obstacle = self.take_new(packets_max, &mut symbols);
         if symbols.is_empty() {
             let by = self.is_window_closed().then_some(Hold::Window);
             self.note_held(now, by);
-            return obstacle;
+            // Who is served without end holds the others all the same.
+            if self.is_window_closed() || self.cursor.0 >= self.gate {
+                self.take_repairs(now, packets_max, true, &mut symbols);
+            }
+            if symbols.is_empty() {
+                return obstacle;
+            }
+        } else {
+            self.note_held(now, None);
         }
-        self.note_held(now, None);
         let bytes = packet * symbols.len() as u64;
         let rate = self.rate.rate();
         self.pacer.sent(now, bytes, rate);
@@ -244,6 +251,7 @@ impl Sender {
         &mut self,
         now: Time,
         packets_max: usize,
+        nothing_else: bool,
         symbols: &mut Vec<(BlockIndex, SymbolIndex)>,
     ) {
         let patience = self.report_interval();
@@ -256,7 +264,9 @@ impl Sender {
                 continue;
             }
             let mut ledger = std::mem::take(&mut self.ledger);
-            let due = ledger.due(now, patience, |block| self.heard_by_all(block));
+            let due = ledger.due(now, patience, nothing_else, |block| {
+                self.heard_by_all(block)
+            });
             self.ledger = ledger;
             let Some((block, wanted)) = due else { return };
             if self.ready.contains(&block) {

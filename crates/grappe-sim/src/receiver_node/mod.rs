@@ -45,11 +45,15 @@ pub(crate) struct ReceiverNode {
     dropped: u32,
     told_dropped: u32,
     wake_at: Time,
+    /// How far its clock is ahead of the world's.
+    ahead: Duration,
     /// Until then the process stands still.
     pub(crate) paused_until: Time,
     pub(crate) lie: Option<Lie>,
     /// Content blocks that the disk will spoil once.
     pub(crate) spoils: BTreeSet<u32>,
+    /// How many of the last blocks of the journal will turn out to be rubbish.
+    pub(crate) torn: u32,
     /// Blocks that are spoilt now, in a copy without bytes.
     spoilt: BTreeSet<BlockIndex>,
     pub(crate) end: End,
@@ -72,9 +76,11 @@ impl ReceiverNode {
             dropped: 0,
             told_dropped: 0,
             wake_at: Time::NEVER,
+            ahead: Duration::ZERO,
             paused_until: Time::ZERO,
             lie: None,
             spoils: BTreeSet::new(),
+            torn: 0,
             spoilt: BTreeSet::new(),
             end: End::Running,
             ended_at: None,
@@ -88,7 +94,7 @@ impl ReceiverNode {
     /// The connection, and the machine on it.
     pub(crate) fn welcome(&mut self, now: Time, outside: &mut Outside) {
         let welcome = outside.welcome_of(self.node);
-        match Receiver::new(&welcome, now) {
+        match Receiver::new(&welcome, now + self.ahead) {
             Ok(machine) => self.machine = Some(machine),
             Err(error) => return outside.violation(now, || error.to_string()),
         }
@@ -108,12 +114,36 @@ impl ReceiverNode {
     }
 
     /// A process begins, with what the one before has stored.
-    pub(crate) fn live(&mut self) {
+    pub(crate) fn live(&mut self, outside: &Outside) {
         if let Some(machine) = self.machine.take() {
             self.journal = machine.have().clone();
         }
+        let torn = std::mem::take(&mut self.torn);
+        self.tear(torn, outside);
         self.hears = true;
         self.wake_at = Time::NEVER;
+    }
+
+    /// Its clock leaps.
+    pub(crate) fn clock_jumps(&mut self, now: Time, by: Duration, outside: &mut Outside) {
+        self.ahead += by;
+        self.wake_at = Time::NEVER;
+        self.run(now, outside);
+    }
+
+    /// The last `count` content blocks of its journal hold rubbish.
+    fn tear(&mut self, count: u32, outside: &Outside) {
+        let content = outside.content.stream.content_blocks();
+        let stored = (content.start.0..content.end.0)
+            .rev()
+            .map(BlockIndex)
+            .filter(|block| self.journal.contains(*block));
+        for block in stored.take(count as usize) {
+            match &mut self.store {
+                Some(store) => store.spoil(block),
+                None => _ = self.spoilt.insert(block),
+            }
+        }
     }
 
     /// The sender was gone before it came.
@@ -151,7 +181,7 @@ impl ReceiverNode {
 
     pub(crate) fn input(&mut self, now: Time, input: Input, outside: &mut Outside) {
         if let Some(machine) = &mut self.machine {
-            machine.handle(input, now);
+            machine.handle(input, now + self.ahead);
             self.run(now, outside);
         }
     }
@@ -169,8 +199,9 @@ impl ReceiverNode {
             let (Some(machine), false) = (&mut self.machine, self.end != End::Running) else {
                 return;
             };
-            match machine.poll(now) {
-                Output::Wait(at) => return self.wait(now, at, outside),
+            match machine.poll(now + self.ahead) {
+                Output::Wait(at) if at == Time::NEVER => return self.wait(now, at, outside),
+                Output::Wait(at) => return self.wait(now, at - self.ahead, outside),
                 Output::Report(packet) => self.report(now, packet, outside),
                 Output::Control(message) => {
                     let mail = Mail::Control(outside.now_living(self.node), message);

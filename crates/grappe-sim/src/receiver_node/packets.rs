@@ -59,6 +59,7 @@ impl ReceiverNode {
 
     fn packet(&mut self, now: Time, train: &Train, index: usize, outside: &mut Outside) {
         let header = train.header(index);
+        let mine = now + self.ahead;
         let Some(machine) = &mut self.machine else {
             return;
         };
@@ -74,18 +75,18 @@ impl ReceiverNode {
             (Admission::Foreign, _) => {}
             (Admission::Beat, None) => {
                 if let Some(beat) = train.beat() {
-                    machine.accept_beat(&header, beat, now, now);
+                    machine.accept_beat(&header, beat, mine, mine);
                 }
             }
             (Admission::Beat, Some(packet)) => {
-                if machine.open_beat(&header, packet, now, now).is_err() {
+                if machine.open_beat(&header, packet, mine, mine).is_err() {
                     outside.violation(now, || {
                         format!("receiver {} cannot open a whole beat", self.node)
                     });
                 }
             }
             (Admission::Place(..) | Admission::Surplus, None) => {
-                machine.accept(&header, now);
+                machine.accept(&header, mine);
             }
             (Admission::Place(..) | Admission::Surplus, Some(packet)) => {
                 let mut symbol: Symbol = [0; SYMBOL_SIZE as usize];
@@ -94,7 +95,7 @@ impl ReceiverNode {
                         format!("receiver {} cannot open a whole packet", self.node)
                     });
                 }
-                let is_news = machine.accept(&header, now);
+                let is_news = machine.accept(&header, mine);
                 if let (Admission::Place(block, index), Some(store), true) =
                     (admission, &mut self.store, is_news)
                 {
@@ -118,9 +119,10 @@ impl ReceiverNode {
         let Ok(header) = Header::read(&packet) else {
             return;
         };
+        let mine = now + self.ahead;
         let opened = match machine.admit(&header) {
             Admission::Foreign => false,
-            Admission::Beat => machine.open_beat(&header, &packet, now, now).is_ok(),
+            Admission::Beat => machine.open_beat(&header, &packet, mine, mine).is_ok(),
             Admission::Place(..) | Admission::Surplus => machine
                 .open(&header, &packet, &mut [0; SYMBOL_SIZE as usize])
                 .is_ok(),

@@ -42,6 +42,8 @@ pub(crate) struct SenderNode {
     next: Sequence,
     wake_at: Time,
     crashed: bool,
+    /// How far its clock is ahead of the world's.
+    ahead: Duration,
     pub(crate) data_packets: u64,
     pub(crate) beats: u64,
     pub(crate) started_at: Option<Time>,
@@ -77,6 +79,7 @@ impl SenderNode {
             next: Sequence(1),
             wake_at: Time::NEVER,
             crashed: false,
+            ahead: Duration::ZERO,
             data_packets: 0,
             beats: 0,
             started_at: None,
@@ -108,6 +111,14 @@ impl SenderNode {
         self.crashed = true;
     }
 
+    /// Its clock leaps, and its driver notices, as the real one does.
+    pub(crate) fn clock_jumps(&mut self, now: Time, by: Duration, outside: &mut Outside) {
+        self.ahead += by;
+        self.machine.handle(Input::Stalled(by), now + self.ahead);
+        self.wake_at = Time::NEVER;
+        self.run(now, outside);
+    }
+
     /// Takes in what came; a sender whose socket is full reads it later.
     pub(crate) fn receive(&mut self, now: Time, mail: Mail, outside: &mut Outside) {
         self.inbox.push_back(mail);
@@ -131,10 +142,11 @@ impl SenderNode {
             if let Some(at) = self.uplink.full_until(now) {
                 return self.wake_me(at, outside);
             }
-            match self.machine.poll(now) {
+            match self.machine.poll(now + self.ahead) {
                 Output::Wait(at) => match self.inbox.pop_front() {
-                    Some(mail) => self.handle(now, mail),
-                    None => return self.wait(now, at, outside),
+                    Some(mail) => self.handle(now + self.ahead, mail),
+                    None if at == Time::NEVER => return self.wait(now, at, outside),
+                    None => return self.wait(now, at - self.ahead, outside),
                 },
                 output => self.carry_out(now, output, outside),
             }

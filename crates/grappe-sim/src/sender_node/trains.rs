@@ -42,7 +42,7 @@ impl SenderNode {
                 .collect();
         }
         let departure = self.uplink.send(now, &train);
-        outside.multicast(train, departure);
+        outside.multicast(now, train, departure);
     }
 
     pub(super) fn beat(
@@ -60,7 +60,7 @@ impl SenderNode {
             train.sealed = vec![seal(&self.key, &train.header(0), &beat.emit())];
         }
         let departure = self.uplink.send(now, &train);
-        outside.multicast(train, departure);
+        outside.multicast(now, train, departure);
     }
 
     /// A number used twice would break the seal; one left out would look like a loss.
