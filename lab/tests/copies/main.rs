@@ -11,5 +11,7 @@ mod gathers;
 mod launching;
 mod manners;
 mod networks;
+mod resuming;
 mod trees;
 mod trial;
+mod wide;

@@ -156,6 +156,24 @@ impl Trial {
         self.disk_of(node).join(path)
     }
 
+    /// Bytes that came to a node since the cluster was built.
+    pub(crate) fn received(&self, node: u8) -> u64 {
+        self.cluster.node(node).received_bytes().unwrap()
+    }
+
+    /// Waits until a program has said something on standard error.
+    pub(crate) fn wait_for_words(&self, process: &Process, words: &str) {
+        let deadline = Instant::now() + COPY_MAX;
+        while !process.messages().contains(words) {
+            assert!(
+                Instant::now() < deadline,
+                "never said {words:?}: {}",
+                process.messages()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The folder that stands for a node's own disk.
     pub(crate) fn disk_of(&self, node: u8) -> PathBuf {
         self.store.path().join(format!("n{node}"))

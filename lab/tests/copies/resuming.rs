@@ -1,0 +1,83 @@
+//! Copies that go on after something died: what is there already does not travel again, counted on the
+//! wire.
+
+use lab::net::Plan;
+use lab::process::Process;
+
+use crate::trial::{Trial, finish_with_losses};
+
+const FILE_BYTES: u64 = 96 << 20;
+
+/// Slow enough that there is a middle of the copy to kill something in.
+fn plan() -> Plan {
+    Plan {
+        link_mbit: Some(200),
+        ..Plan::of(4)
+    }
+}
+
+/// Bytes on the wire for so many of content: a frame of 1,511 for each symbol of 1,433, and half a
+/// hundredth for beats, control messages and digests.
+fn on_the_wire(content: u64) -> u64 {
+    content * 1511 / 1433 * 1005 / 1000
+}
+
+/// What both parts of a copy may bring to a node: the content once, a hundredth of what was there after
+/// the first, and the blocks that were on their way to the disk when it ended, of which no journal knows.
+fn allowed(first: u64) -> u64 {
+    const UNDER_WAY_BYTES: u64 = 8 * (256 << 10);
+    on_the_wire(FILE_BYTES + UNDER_WAY_BYTES) + first / 100
+}
+
+#[test]
+fn the_same_command_after_a_killed_sender_sends_what_is_missing() {
+    let Some(trial) = Trial::new(&plan()) else {
+        return;
+    };
+    let file = trial.file("content", FILE_BYTES);
+    let receivers = trial.receivers(&[2, 3, 4]);
+    let before = trial.received(2);
+    let mut sender = trial.sender(1, &file, 3);
+    trial.wait_for_bytes(2, FILE_BYTES / 2);
+    sender.kill();
+    receivers.iter().for_each(|receiver| {
+        trial.wait_for_words(receiver, "the copy ended at the sender");
+    });
+    let first = trial.received(2) - before;
+    assert!(first < on_the_wire(FILE_BYTES) * 9 / 10, "killed too late");
+
+    let before = trial.received(2);
+    trial.copy(1, &file, &[2, 3, 4]);
+    let both = first + trial.received(2) - before;
+    assert!(
+        both <= allowed(first),
+        "{both} bytes came to n2 for {FILE_BYTES}, {first} of them before the end of the sender"
+    );
+}
+
+#[test]
+fn a_complete_node_is_the_sender_for_the_rest() {
+    let Some(trial) = Trial::new(&plan()) else {
+        return;
+    };
+    let file = trial.file("content", FILE_BYTES);
+    let mut receivers = trial.receivers(&[2, 3]);
+    let before = trial.received(3);
+    let mut sender = trial.sender(1, &file, 2);
+    trial.wait_for_bytes(3, FILE_BYTES / 2);
+    receivers[1].kill();
+    let report = finish_with_losses(&mut sender);
+    assert_eq!(report.state_of("n2"), "complete");
+    let first = trial.received(3) - before;
+
+    // Now node 2 has the file to give. Its own receiver would take part as well, and lack everything.
+    receivers[0].kill();
+    let _restarted: Vec<Process> = trial.receivers(&[3]);
+    let before = trial.received(3);
+    trial.copy(2, &trial.copy_of(2, &file), &[3]);
+    let second = trial.received(3) - before;
+    assert!(
+        second <= allowed(first).saturating_sub(on_the_wire(FILE_BYTES / 2)),
+        "{second} bytes came to n3, which had half of {FILE_BYTES}"
+    );
+}
