@@ -14,7 +14,7 @@ use grappe_os::clock::MonotonicClock;
 use grappe_os::udp::MulticastReceiver;
 use grappe_proto::content::stream::symbols_in;
 use grappe_proto::receiver::{Admission, Failure, Input, Job, Output, Receiver as Machine};
-use grappe_proto::units::{BlockIndex, Digest, SymbolIndex, Time};
+use grappe_proto::units::{BlockIndex, SymbolIndex, Time};
 use grappe_proto::wire::control::{Done, ToReceiver, ToSender, Welcome};
 use grappe_proto::wire::data::Header;
 use tokio::sync::mpsc;
@@ -110,14 +110,10 @@ impl Carrier {
         reports.set_nonblocking(true).map_err(text)?;
         let (happened, happenings) = unbounded();
         let (work, jobs) = unbounded();
-        let hash = Digest(welcome.manifest_hash);
         let over = Arc::new(AtomicBool::new(false));
         let store = Store::new(
             Arc::clone(&destination),
-            welcome.manifest_len,
-            hash,
-            welcome.content_bytes,
-            welcome.symbol_size,
+            &welcome,
             notes.clone(),
             Agreement::new(outbox.clone()),
             Arc::clone(&over),

@@ -18,7 +18,7 @@ use grappe_proto::fec::{Code, SymbolSet};
 use grappe_proto::limits::{BLOCK_SIZE, SENDER_SILENCE_MAX};
 use grappe_proto::receiver;
 use grappe_proto::units::{BlockIndex, Digest, SymbolIndex};
-use grappe_proto::wire::control::Done;
+use grappe_proto::wire::control::{Done, Welcome};
 
 use super::agreement::Agreement;
 use super::destination::Destination;
@@ -104,20 +104,17 @@ struct Prepared {
 impl Store {
     pub(super) fn new(
         destination: Arc<Destination>,
-        manifest_len: u64,
-        manifest_hash: Digest,
-        content_bytes: u64,
-        symbol_size: u16,
+        welcome: &Welcome,
         notes: SessionNotes,
         agreement: Agreement,
         over: Arc<AtomicBool>,
     ) -> Self {
         Self {
             destination,
-            manifest_len,
-            manifest_hash,
-            content_bytes,
-            symbol_size,
+            manifest_len: welcome.manifest_len,
+            manifest_hash: Digest(welcome.manifest_hash),
+            content_bytes: welcome.content_bytes,
+            symbol_size: welcome.symbol_size,
             objects: Mutex::default(),
             prepared: OnceLock::new(),
             piped: OnceLock::new(),
