@@ -143,7 +143,7 @@ impl<'a> Play<'a> {
     fn play(mut self) -> GatherOutcome {
         for node in 0..self.members.len() {
             let name = self.members[node].name.clone();
-            let address = [10, 0, 0, node as u8];
+            let address = [10, 0, 0, node as u8].into();
             self.machine.handle(
                 Input::Hello {
                     node,
