@@ -58,7 +58,7 @@ impl Timeline {
                 Event::Returned(name) => self.mark(name, "with the others"),
                 Event::Complete(name) => self.mark(name, "complete"),
                 Event::Gone(name, _) => self.mark(name, "gone"),
-                Event::Joined(_) | Event::Apart(_) | Event::Refused(..) | Event::Started(_) => {}
+                _ => {}
             },
             _ => {}
         }
