@@ -120,7 +120,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         None => Some(arguments.node.identity()?),
     };
     let network = arguments.node.network()?;
-    let picture = arguments.timeline.map(picture).transpose()?;
+    let picture = arguments.timeline.take().map(picture).transpose()?;
     let interface = format!("{} ({})", network.interface.name, network.interface.address);
     let (cancel, cancelled) = crossbeam_channel::bounded(1);
     signals::watch(arguments.node.until_eof, move |signal| {

@@ -269,9 +269,7 @@ async fn greet(
     trust: &TrustFile,
     examine: &Examine,
 ) -> Option<Came> {
-    let IpAddr::V4(address) = stream.peer_addr().ok()?.ip() else {
-        return None;
-    };
+    let address = stream.peer_addr().ok()?.ip();
     let (key, channel) = endpoint.accept(stream).await.ok()?;
     let (mut reader, mut writer) = channel.split();
     if !trust.role_of(&key).is_some_and(|role| role.may_receive()) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use grappe_os::udp::{Family, MulticastSender, SendOutcome, TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
+use grappe_os::udp::{MulticastSender, SendOutcome, TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
 use grappe_proto::fec::Code;
 use grappe_proto::seal::SealKey;
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex};
