@@ -608,7 +608,7 @@ mod tests {
             version: PROTOCOL_VERSION,
             peer: 1,
             tag: 7,
-            group: [239, 255, 0, 1],
+            group: [239, 255, 0, 1].into(),
             port: 7,
             report_port: 8,
             data_key: [1; 16],
