@@ -30,6 +30,10 @@ const LONG: Duration = Duration::from_millis(5);
 /// Only while packets wait do arrivals tell what the way takes: a beat that waited for less was in no queue.
 const WAITING: Duration = Duration::from_micros(300);
 
+/// A queue grows by no more than the time that passes, give or take what the scheduling of threads adds:
+/// what seems to grow faster is a clock that leapt.
+const LEAP_MIN: Duration = Duration::from_millis(250);
+
 /// Beats remembered for that.
 const BEATS: usize = 16;
 
@@ -72,6 +76,8 @@ pub(super) struct QueueWatch {
     beats: VecDeque<(Echo, i64)>,
     /// The shortest time of this period and of the one before, and when this one began.
     base: Option<(i64, i64, Time)>,
+    /// When the latest beat was noted, by the sender's clock.
+    noted_at: Time,
 }
 
 impl QueueWatch {
@@ -97,6 +103,12 @@ impl QueueWatch {
             }
         }
         let time = (echo.arrived.as_nanos() as i64).wrapping_sub(echo.sent_at.as_nanos() as i64);
+        let passed = now.since(self.noted_at);
+        self.noted_at = now;
+        if self.has_leapt(time, passed) {
+            self.beats.clear();
+            self.base = None;
+        }
         let known = self
             .base
             .map(|(this, before, _): (i64, i64, Time)| this.min(before));
@@ -126,6 +138,15 @@ impl QueueWatch {
             is_shortest: known.is_none_or(|known| least < known),
             arriving: self.arriving(echo, base, time, packet_bytes),
         })
+    }
+
+    /// Whether a beat's time is longer than the one's before by more than time has passed in between.
+    fn has_leapt(&self, time: i64, passed: Duration) -> bool {
+        let longer = self
+            .beats
+            .back()
+            .map_or(0, |(_, before)| time.saturating_sub(*before));
+        u64::try_from(longer).is_ok_and(|longer| Duration::from_nanos(longer) > passed + LEAP_MIN)
     }
 
     fn base(&mut self, now: Time, time: i64, pace: Pace) -> i64 {
@@ -205,6 +226,24 @@ mod tests {
             ];
             assert_eq!(told, expected);
         }
+    }
+
+    #[test]
+    fn a_clock_that_leaps_is_no_queue() {
+        let mut watch = QueueWatch::default();
+        let mut told = Vec::new();
+        for number in 1..13 {
+            let (sent, leap) = (10_000 * number, if number < 6 { 0 } else { 3_000_000 });
+            let echo = Echo {
+                sent_at: at(sent),
+                arrived: at(sent + 100 + leap),
+                received: 100 * number,
+            };
+            told.push(watch.note(at(sent + 600), echo, PACKET, Pace::Steady));
+        }
+        let queue = |standing: &Standing| standing.wait > Duration::ZERO;
+        assert!(!told.iter().flatten().any(queue), "{told:?}");
+        assert!(told[11].is_some(), "{told:?}");
     }
 
     #[test]

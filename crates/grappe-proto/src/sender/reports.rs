@@ -118,6 +118,7 @@ impl Sender {
         if stored_below >= end {
             self.turn_is_over(id);
         }
+        self.note_repaired_in_vain(id, now);
         self.probe(now);
     }
 

@@ -19,6 +19,10 @@ const WINDOW_PATIENCE: Duration = Duration::from_millis(100);
 const BUFFER_PATIENCE: Duration = Duration::from_millis(250);
 const PREPARE_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Who hears the group, says that nothing waits to be stored, and yet stores nothing for so long, loses
+/// nearly everything, repairs too: the others wait for those.
+const REPAIR_PATIENCE: Duration = Duration::from_millis(500);
+
 /// A receiver that has caught up comes back after so long the first time, four times as long the next.
 const APART_MIN: Duration = Duration::from_millis(200);
 const APART_MAX: Duration = Duration::from_secs(60);
@@ -105,6 +109,27 @@ impl Sender {
         for id in slow {
             let cause = self.cause_at(id);
             self.part_with(id, cause, now);
+        }
+    }
+
+    /// Parts with a receiver that just reported, if repairs do not help it and the others get on.
+    pub(super) fn note_repaired_in_vain(&mut self, id: PeerId, now: Time) {
+        let patience = REPAIR_PATIENCE.max(self.report_interval() * 2 * REPORTS);
+        let is_helpless = |peer: &Peer| {
+            peer.store_backlog == 0
+                && peer.ring_permille == 0
+                && now.since(peer.storing_at) >= patience
+                && now.since(peer.hearing_at) < patience
+                // What the sender's disk has not given again yet, nobody could be given.
+                && self.ready.contains(&peer.stored_below)
+        };
+        let concerned = self.peers.get(id.as_usize()).filter(|peer| peer.is_live());
+        if self.setup.straggler == Straggler::Wait || !concerned.is_some_and(is_helpless) {
+            return;
+        }
+        let helpless = self.live().filter(|peer| is_helpless(peer)).count();
+        if helpless * 2 <= self.live().count() {
+            self.part_with(id, LimitedBy::Network, now);
         }
     }
 
