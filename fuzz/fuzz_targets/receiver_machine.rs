@@ -81,6 +81,12 @@ impl Driver<'_> {
                     90..100 => ToReceiver::Ended {
                         bytes: self.script.u32().into(),
                     },
+                    100..105 => ToReceiver::Serve,
+                    105..120 => ToReceiver::Pull {
+                        number: self.script.near(),
+                        address: [10, 0, 0, self.script.u8()].into(),
+                        port: self.script.u16(),
+                    },
                     1 => ToReceiver::Abort {
                         reason: "asked".into(),
                     },
@@ -100,6 +106,7 @@ impl Driver<'_> {
             }
             5 => self.whole_block(),
             6..9 => self.data(),
+            9 => self.link(),
             _ => self.answer(),
         }
     }
@@ -111,6 +118,33 @@ impl Driver<'_> {
         );
         self.sequence = self.sequence.saturating_add(self.script.near().into());
         self.packet(block, symbol);
+    }
+
+    /// What happens on links to other nodes.
+    fn link(&mut self) {
+        match self.script.u8() % 8 {
+            0 => {
+                let input = Input::unfed(self.script.near(), "the source closed the connection");
+                self.handle(input);
+            }
+            1 => {
+                let header = Header {
+                    kind: Kind::Sounding,
+                    symbol: SymbolIndex(0),
+                    tag: 7,
+                    block: BlockIndex(0),
+                    sequence: Sequence(self.sequence),
+                };
+                let len = self.script.u16().into();
+                self.machine.accept_sounding(&header, len, self.now);
+            }
+            _ => {
+                let block = BlockIndex(self.script.near());
+                let place = self.machine.stream().place(block);
+                let len = place.map_or(7, |place| place.len());
+                self.machine.accept_block(block, len, self.now);
+            }
+        }
     }
 
     /// Enough packets to fill any block.
@@ -137,7 +171,7 @@ impl Driver<'_> {
             Admission::Surplus => {
                 assert!(!self.machine.accept(&header, self.now), "it was not wanted")
             }
-            Admission::Foreign | Admission::Beat => {}
+            Admission::Foreign | Admission::Beat | Admission::Sounding => {}
         }
     }
 
@@ -211,6 +245,8 @@ impl Driver<'_> {
                 Output::Report(packet) => assert!(packet.len() <= REPORT_LEN_MAX),
                 Output::Job(job) => self.jobs.add(job),
                 Output::Finished(_) => self.is_over = true,
+                Output::Serve => self.machine.handle(Input::Serving(7171), self.now),
+                Output::Pull { blocks, .. } => assert!(!blocks.is_empty(), "a wish for nothing"),
                 Output::Control(_) | Output::Hear(_) | Output::Discard | Output::Wait(_) => {}
             }
             assert!(

@@ -10,7 +10,7 @@ use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::rate::RateLimits;
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Input, Job, Output, Sender, SenderSetup};
-use grappe_proto::session::{Expectation, Straggler};
+use grappe_proto::session::{Expectation, Straggler, Transport};
 use grappe_proto::units::{BlockIndex, Digest, PeerId, Rate, Sequence, Time};
 use grappe_proto::wire::control::{Done, ToSender};
 use grappe_proto::wire::data::{HEADER_LEN, TAG_LEN};
@@ -61,6 +61,12 @@ fuzz_target!(|bytes: &[u8]| {
             cap: cap.then(|| Rate::from_bytes_per_second(1_000_000)),
             ..RateLimits::default()
         },
+        transport: match script.u8() % 3 {
+            0 => Transport::Auto,
+            1 => Transport::Multicast,
+            _ => Transport::Pipeline,
+        },
+        mtu: 1500,
         burst_packets_max: BURST,
         starts_when_told: false,
     };
@@ -159,7 +165,7 @@ impl Driver<'_> {
 
     fn control(&mut self) {
         let peer = self.peer();
-        let message = match self.script.u8() % 8 {
+        let message = match self.script.u8() % 12 {
             0..3 => ToSender::Joined {
                 buffer_bytes: self.script.u64(),
             },
@@ -177,8 +183,18 @@ impl Driver<'_> {
                 digest: [self.script.u8() % 2; 32],
                 ..Done::default()
             }),
-            _ => ToSender::Failed {
+            7 => ToSender::Failed {
                 reason: "no more".into(),
+            },
+            8 => ToSender::Unfed {
+                number: self.script.near(),
+                reason: "nothing came".into(),
+            },
+            9 => ToSender::Serving {
+                port: self.script.u16(),
+            },
+            _ => ToSender::Heard {
+                bytes: self.script.u16(),
             },
         };
         self.handle(Input::Control(peer, message));
@@ -271,7 +287,7 @@ impl Driver<'_> {
                         );
                     }
                 }
-                Output::Beat { sequence, .. } => {
+                Output::Beat { sequence, .. } | Output::Sounding { sequence, .. } => {
                     assert!(sequence.0 > self.sequence, "a number is used once");
                     self.sequence = sequence.0;
                 }

@@ -70,6 +70,26 @@ impl Grappe {
         command
     }
 
+    /// `grappe receive` on a node that is called by its address, so that it can be reached without
+    /// multicast.
+    #[must_use]
+    pub fn receive_as_address(&self, node: &Node, into: &Path) -> Command {
+        let mut command = self.command(node, "receive");
+        command
+            .arg("--into")
+            .arg(into)
+            .args(["--name", &node.address()]);
+        command
+    }
+
+    /// `grappe send` on a node, to nodes that are called by their addresses.
+    #[must_use]
+    pub fn send_to(&self, node: &Node, path: &Path, nodes: &[String]) -> Command {
+        let mut command = self.command(node, "send");
+        command.arg(path).args(["--to", &nodes.join(","), "--json"]);
+        command
+    }
+
     /// `grappe receive` of one stream on a node, written to `device`.
     #[must_use]
     pub fn receive_to_device(&self, node: &Node, device: &Path) -> Command {
@@ -169,6 +189,12 @@ pub struct NodeReport {
     /// Why it did not end well, where it did not.
     #[serde(default)]
     pub reason: Option<String>,
+    /// How the content came: `multicast` or `pipeline`.
+    #[serde(default)]
+    pub transport: String,
+    /// Why the pipeline, where it was.
+    #[serde(default)]
+    pub transport_reason: Option<String>,
     /// What kept it from being faster, where known.
     #[serde(default)]
     pub limited_by: Option<String>,

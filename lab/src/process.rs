@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How finely the end of a program is timed.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -89,11 +90,34 @@ impl Process {
         Ok(self.child.try_wait()?.is_none())
     }
 
+    /// Lets it stand still, as if its machine hung.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Kills it without warning, as `kill -9` does, and waits until it is gone.
     pub fn kill(&mut self) {
         // Both fail only for a process that is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("cannot signal {}", self.label))
     }
 
     /// What it wrote to standard output so far; empty when that is no text.

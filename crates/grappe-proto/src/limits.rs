@@ -45,6 +45,10 @@ pub const MANIFEST_BYTES_MAX: u64 = 1 << 30;
 /// Blocks in one stream (manifest, content and digests together): 1 PiB.
 pub const BLOCKS_MAX: u32 = u32::MAX - 1;
 
+/// Bytes of the headers of UDP and IPv4, which count with a packet when its rate or size is spoken of. Those
+/// of IPv6 are 20 longer; a difference that no rate control sees.
+pub const IP_UDP_HEADERS: usize = 28;
+
 /// How far the sender may be ahead of the slowest receiver, in blocks: 128 MiB kept in the sender's
 /// memory for repairs, and at most as much in a receiver that lacks the first of them.
 pub const WINDOW_BLOCKS: u32 = 512;

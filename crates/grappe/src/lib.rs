@@ -20,6 +20,7 @@ mod gf_kernel;
 pub mod launch;
 pub mod network;
 pub mod nodeset;
+mod pipeline;
 pub mod receive;
 pub mod send;
 pub mod trust;

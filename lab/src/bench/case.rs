@@ -42,6 +42,7 @@ impl Case {
         Plan {
             link_mbit: self.cluster.link_mbit,
             slow_mbit: self.spec.slow_mbit,
+            deaf: self.spec.deaf,
             loss_percent: self.cluster.loss_percent,
             split: is_lossy, // a train must not be lost as a whole
             ..Plan::of(self.cluster.receivers + 1)
@@ -61,13 +62,18 @@ impl Case {
             receivers: self.cluster.receivers,
             is_folder: matches!(self.spec.content, Some(Content::Files { .. })),
             kills_one: self.spec.kills_one,
+            is_deaf: self.spec.deaf > 0,
         }
     }
 
-    /// The node that is killed at half of the copy: the last.
+    /// The node that is killed at half of the copy: the last, or one in the middle where content goes from
+    /// node to node.
     #[must_use]
     pub fn victim(&self) -> Option<u8> {
-        (self.spec.kills_one).then_some(self.cluster.receivers + 1)
+        let middle = 2 + self.cluster.receivers / 2;
+        let last = self.cluster.receivers + 1;
+        let victim = if self.spec.deaf > 0 { middle } else { last };
+        (self.spec.kills_one).then_some(victim)
     }
 
     /// The node that the case is about, killed or slow; what comes of the others is another question.
@@ -176,6 +182,7 @@ mod tests {
             ..Plan::of(8)
         };
         assert_eq!(plan("one-slow"), slow);
+        assert!(plan("mixed").is_deaf(8) && !plan("mixed").is_deaf(5));
     }
 
     #[test]

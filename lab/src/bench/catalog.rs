@@ -43,9 +43,11 @@ pub(super) struct Spec {
     pub(super) is_default: bool,
     /// Rate of the last receiver's link where it is another, in Mbit/s.
     pub(super) slow_mbit: Option<u32>,
+    /// How many of the receivers, the last ones, multicast does not reach.
+    pub(super) deaf: u8,
     /// What is copied, when it is not one file of the size given to `--size`.
     pub(super) content: Option<Content>,
-    /// The last receiver is killed when it has half of the bytes.
+    /// A receiver is killed when it has half of the bytes: the last, or one in the pipeline's middle.
     pub(super) kills_one: bool,
     /// The case to hold it against: the same but for what this case is about.
     pub(super) beside: Option<&'static str>,
@@ -58,6 +60,7 @@ pub(super) const PLAIN: Spec = Spec {
     cluster: "",
     is_default: false,
     slow_mbit: None,
+    deaf: 0,
     content: None,
     kills_one: false,
     beside: None,
@@ -188,6 +191,44 @@ const CATALOG: &[Spec] = &[
         kills_one: true,
         beside: Some("7x200m"),
         goals: &[Goal::OthersDelay(1.0)],
+        ..PLAIN
+    },
+    // Multicast reaches nobody: from node to node over TCP, which `chain` does as well.
+    Spec {
+        name: "no-multicast-3",
+        cluster: "3x1g",
+        deaf: 3,
+        goals: &[Goal::Rate(105.0), Goal::Beyond("chain")],
+        ..PLAIN
+    },
+    Spec {
+        name: "no-multicast",
+        cluster: "7x1g",
+        deaf: 7,
+        goals: &[Goal::Rate(105.0), Goal::Beyond("chain")],
+        ..PLAIN
+    },
+    // Four hear multicast and three do not.
+    Spec {
+        name: "mixed",
+        cluster: "7x1g",
+        deaf: 3,
+        beside: Some("7x1g"),
+        ..PLAIN
+    },
+    Spec {
+        name: "no-multicast-200m",
+        cluster: "7x200m",
+        deaf: 7,
+        ..PLAIN
+    },
+    Spec {
+        name: "no-multicast-killed",
+        cluster: "7x200m",
+        deaf: 7,
+        kills_one: true,
+        beside: Some("no-multicast-200m"),
+        goals: &[Goal::OthersDelay(2.0)],
         ..PLAIN
     },
 ];

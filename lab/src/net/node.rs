@@ -70,6 +70,15 @@ impl Node {
         self.counter("tx_packets")
     }
 
+    /// Bytes that left by its interface, as the kernel counts them.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's counter cannot be read.
+    pub fn sent_bytes(&self) -> Result<u64> {
+        self.counter("tx_bytes")
+    }
+
     fn counter(&self, name: &str) -> Result<u64> {
         let file = format!("/sys/class/net/{INTERFACE}/statistics/{name}");
         let counter = shell::run(&format!("ip netns exec {} cat {file}", self.namespace))?;

@@ -23,8 +23,8 @@ pub struct Plan {
     pub loss_percent: f64,
     /// IGMP snooping on the switch, with a querier; otherwise multicast floods to all nodes.
     pub snooping: bool,
-    /// Whether multicast arrives at all.
-    pub multicast: bool,
+    /// How many nodes, the last ones, multicast does not reach.
+    pub deaf: u8,
     /// Nodes have IPv6 addresses and no others: one of their own, and that of the link.
     pub ipv6: bool,
     /// Packets travel, and are lost, one by one instead of in offloaded trains.
@@ -41,7 +41,7 @@ impl Plan {
             slow_mbit: None,
             loss_percent: 0.0,
             snooping: false,
-            multicast: true,
+            deaf: 0,
             ipv6: false,
             split: false,
         }
@@ -61,6 +61,12 @@ impl Plan {
 
     fn filter(&self) -> &'static str {
         if self.ipv6 { "ip6tables" } else { "iptables" }
+    }
+
+    /// Whether multicast does not reach the node of this number.
+    #[must_use]
+    pub const fn is_deaf(&self, number: u8) -> bool {
+        number > self.nodes.saturating_sub(self.deaf)
     }
 
     fn mbit_of(&self, number: u8) -> Option<u32> {
@@ -153,7 +159,7 @@ impl Plan {
                 "ip netns exec {node} ethtool -K {INTERFACE} tx-udp-segmentation off gso off tso off gro on"
             ));
         }
-        if !self.multicast {
+        if self.is_deaf(number) {
             lines.push(format!(
                 "ip netns exec {node} {} -A INPUT -i {INTERFACE} -d {} -j DROP",
                 self.filter(),
@@ -229,6 +235,19 @@ mod tests {
         let rate_of = |number| plan.node_commands("switch", "node", number).join("\n");
         assert!(rate_of(3).contains("rate 200mbit"));
         assert!(rate_of(4).contains("rate 20mbit"));
+    }
+
+    #[test]
+    fn multicast_is_kept_from_the_last_nodes_only() {
+        let plan = Plan {
+            deaf: 2,
+            ..Plan::of(4)
+        };
+        let drops = |number| {
+            let lines = plan.node_commands("switch", "node", number).join("\n");
+            lines.contains("-d 224.0.0.0/4 -j DROP")
+        };
+        assert_eq!([1, 2, 3, 4].map(drops), [false, false, true, true]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{Copied, Job, Peer};
+use super::{Copied, Job, NEEDS_MULTICAST, Peer, Task};
 use crate::limit::Missing;
 use crate::net::INTERFACE;
 
@@ -42,6 +42,13 @@ impl Peer for Limit {
 
     fn unavailable(&self) -> Option<String> {
         None
+    }
+
+    fn unfit(&self, task: &Task) -> Option<&'static str> {
+        let folder = task.is_folder.then_some("copies no folders");
+        let killed = (task.kills_one).then_some("one dead receiver ends it for others");
+        let deaf = task.is_deaf.then_some(NEEDS_MULTICAST);
+        folder.or(killed).or(deaf)
     }
 
     fn copy(&self, job: &Job) -> Result<Copied> {

@@ -30,6 +30,9 @@ use crate::shell;
 /// Time that receivers get to open their sockets before the sender starts, unmeasured.
 const RECEIVER_START: Duration = Duration::from_secs(1);
 
+/// Why tools that know only multicast cannot take part.
+const NEEDS_MULTICAST: &str = "needs multicast";
+
 /// The node whose memory is watched, as one of many that are alike.
 const FIRST_RECEIVER: u8 = 2;
 
@@ -42,6 +45,8 @@ pub struct Task {
     pub is_folder: bool,
     /// A receiver is killed in the middle, and the others are to complete.
     pub kills_one: bool,
+    /// Multicast does not reach all of them.
+    pub is_deaf: bool,
 }
 
 /// A way of copying one file from the first node of a cluster to all others.

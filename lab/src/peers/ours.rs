@@ -29,7 +29,12 @@ impl Peer for Ours {
         let grappe = Grappe::with_new_key(job.folder)?;
         let mut receivers = Vec::new();
         for number in job.receivers() {
-            let command = grappe.receive(job.cluster.node(number), &job.node_folder(number)?);
+            let (node, folder) = (job.cluster.node(number), job.node_folder(number)?);
+            let command = if job.plan.deaf > 0 {
+                grappe.receive_as_address(node, &folder)
+            } else {
+                grappe.receive(node, &folder)
+            };
             receivers.push(Process::start(
                 command,
                 job.folder,
@@ -38,8 +43,15 @@ impl Peer for Ours {
         }
         thread::sleep(RECEIVER_START);
 
-        let expect = job.plan.nodes - 1;
-        let command = grappe.send(job.cluster.node(1), job.source, expect);
+        let (node, expect) = (job.cluster.node(1), job.plan.nodes - 1);
+        let command = if job.plan.deaf > 0 {
+            // Who does not hear the group must be told by name.
+            let address = |number| job.cluster.node(number).address();
+            let nodes: Vec<String> = job.receivers().map(address).collect();
+            grappe.send_to(node, job.source, &nodes)
+        } else {
+            grappe.send(node, job.source, expect)
+        };
         let start = Instant::now();
         let mut sender = Process::start(command, job.folder, "send")?;
         finish(job, &mut sender)?;
@@ -54,12 +66,16 @@ impl Peer for Ours {
             }
         }
         let report = Report::parse(&sender.output())?;
+        let notes: Vec<_> = [limits(&report), halves(&report)]
+            .into_iter()
+            .flatten()
+            .collect();
         Ok(Copied {
             elapsed,
             others_elapsed: others_elapsed(job, &report, elapsed),
             copies: job.copies_by_name(),
             lossy: false,
-            note: limits(&report),
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
         })
     }
 }
@@ -96,4 +112,17 @@ fn others_elapsed(job: &Job, report: &Report, elapsed: Duration) -> Option<Durat
     let last = others.map(|node| node.seconds).reduce(f64::max)?;
     let before = (elapsed.as_secs_f64() - report.seconds).max(0.0);
     Some(Duration::from_secs_f64(before + last))
+}
+
+/// How fast those were that multicast reached, and those that it did not, where there are both.
+fn halves(report: &Report) -> Option<String> {
+    let slowest = |way: &str| {
+        let came = report.nodes.iter().filter(|node| node.transport == way);
+        let seconds = came.map(|node| node.seconds).reduce(f64::max)?;
+        Some(report.bytes as f64 / seconds / 1e6)
+    };
+    let (multicast, pipeline) = (slowest("multicast")?, slowest("pipeline")?);
+    Some(format!(
+        "multicast {multicast:.1} MB/s, pipeline {pipeline:.1} MB/s"
+    ))
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Copied, Job, Peer, RECEIVER_START, Task, missing};
+use super::{Copied, Job, NEEDS_MULTICAST, Peer, RECEIVER_START, Task, missing};
 use crate::net::INTERFACE;
 
 /// Receivers write the last bytes after the sender has left; not counted against it.
@@ -27,7 +27,8 @@ impl Peer for Udpcast {
     }
 
     fn unfit(&self, task: &Task) -> Option<&'static str> {
-        task.is_folder.then_some("copies no folders")
+        let folder = task.is_folder.then_some("copies no folders");
+        folder.or(task.is_deaf.then_some(NEEDS_MULTICAST))
     }
 
     fn copy(&self, job: &Job) -> Result<Copied> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Copied, Job, Peer, RECEIVER_START, Task, missing};
+use super::{Copied, Job, NEEDS_MULTICAST, Peer, RECEIVER_START, Task, missing};
 use crate::net::INTERFACE;
 
 /// The largest socket buffer that uftp accepts to ask for.
@@ -23,8 +23,8 @@ impl Peer for Uftp {
         missing(&["uftp", "uftpd"], "uftp")
     }
 
-    fn unfit(&self, _task: &Task) -> Option<&'static str> {
-        None
+    fn unfit(&self, task: &Task) -> Option<&'static str> {
+        task.is_deaf.then_some(NEEDS_MULTICAST)
     }
 
     fn copy(&self, job: &Job) -> Result<Copied> {

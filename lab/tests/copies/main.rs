@@ -11,6 +11,7 @@ mod gathers;
 mod launching;
 mod manners;
 mod networks;
+mod pipeline;
 mod resuming;
 mod trees;
 mod trial;

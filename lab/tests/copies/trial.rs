@@ -89,6 +89,30 @@ impl Trial {
         Process::start(command, self.store.path(), &format!("send-n{node}")).unwrap()
     }
 
+    /// Starts `grappe receive` on nodes that multicast may not reach, and gives it time to come up.
+    pub(crate) fn receivers_by_address(&self, nodes: &[u8]) -> Vec<Process> {
+        let start = |node: &u8| {
+            let into = self.disk_of(*node);
+            fs::create_dir_all(&into).unwrap();
+            let command = (self.grappe).receive_as_address(self.cluster.node(*node), &into);
+            Process::start(command, self.store.path(), &format!("receive-n{node}")).unwrap()
+        };
+        let receivers = nodes.iter().map(start).collect();
+        thread::sleep(RECEIVER_START);
+        receivers
+    }
+
+    /// Starts `grappe send` on a node, to nodes called by their addresses, with more flags.
+    pub(crate) fn sender_to(&self, node: u8, file: &Path, to: &[u8], flags: &[&str]) -> Process {
+        let to: Vec<_> = to
+            .iter()
+            .map(|node| self.cluster.node(*node).address())
+            .collect();
+        let mut command = self.grappe.send_to(self.cluster.node(node), file, &to);
+        command.args(flags);
+        Process::start(command, self.store.path(), &format!("send-n{node}")).unwrap()
+    }
+
     /// Sends from a node, wants success and the file whole on each of `to`.
     pub(crate) fn copy(&self, from: u8, file: &Path, to: &[u8]) -> Report {
         let mut sender = self.sender(from, file, to.len() as u8);

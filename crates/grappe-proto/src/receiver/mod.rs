@@ -4,17 +4,21 @@
 //! Payload stays with the driver, which opens each packet where [`Receiver::admit`] says and then
 //! calls [`Receiver::accept`]; hashing, storing and placing are jobs.
 
+mod pull;
 mod report;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::pull::Source;
 use self::window::Window;
 use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, StreamError, symbols_in};
 use crate::fec::SymbolSet;
-use crate::limits::SENDER_SILENCE_MAX;
+use crate::limits::{IP_UDP_HEADERS, SENDER_SILENCE_MAX};
 use crate::seal::{ReplayWindow, SealKey, Unsealed};
 use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
 use crate::wire::WireError;
@@ -58,6 +62,15 @@ pub enum Input {
     Placed(Done),
     /// A job failed, or the node cannot go on.
     Failed(String),
+    /// Others' connections are taken at this TCP port.
+    Serving(u16),
+    /// What [`Output::Pull`] asked for cannot be had there.
+    Unfed {
+        /// The source's number.
+        number: u32,
+        /// Why, for a human.
+        reason: String,
+    },
     /// The state of socket and ring, for the next report.
     Facts {
         /// How full the receive ring is, in thousandths.
@@ -113,6 +126,15 @@ pub enum Output {
     Hear(bool),
     /// Forget what came of blocks that are not whole.
     Discard,
+    /// Give other receivers blocks: take their connections, and answer with [`Input::Serving`].
+    Serve,
+    /// Fetch these blocks from this source, in their order, instead of what was asked for before.
+    Pull {
+        /// Where from; the connection stays as long as its number does.
+        source: Source,
+        /// Which.
+        blocks: BlockSet,
+    },
     /// Do some work.
     Job(Job),
     /// Nothing to do before this instant or the next input.
@@ -141,6 +163,8 @@ pub enum Admission {
     Surplus,
     /// Open it with [`Receiver::open_beat`].
     Beat,
+    /// Open it with [`Receiver::open_sounding`].
+    Sounding,
     /// It is not for this session or cannot be; drop it.
     Foreign,
 }
@@ -206,6 +230,10 @@ pub struct Receiver {
     joined: bool,
     ring_permille: u16,
     dropped: u32,
+    /// Where blocks are fetched from, in the pipeline.
+    source: Option<Source>,
+    /// Bytes of the largest sounding that was heard.
+    sounded: u16,
 }
 
 impl Receiver {
@@ -246,6 +274,8 @@ impl Receiver {
             joined: false,
             ring_permille: 0,
             dropped: 0,
+            source: None,
+            sounded: 0,
         })
     }
 
@@ -256,7 +286,8 @@ impl Receiver {
         }
         match header.kind {
             Kind::Beat => Admission::Beat,
-            Kind::Data if self.wants(header.block, header.symbol) => {
+            Kind::Sounding => Admission::Sounding,
+            Kind::Data if !self.is_piped() && self.wants(header.block, header.symbol) => {
                 Admission::Place(header.block, header.symbol)
             }
             Kind::Data => Admission::Surplus,
@@ -319,6 +350,33 @@ impl Receiver {
         Ok(())
     }
 
+    /// Opens a sounding, and tells the sender when it is the largest so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsealed`] when it was not sealed by the session's sender key.
+    pub fn open_sounding(
+        &mut self,
+        header: &Header,
+        packet: &[u8],
+        now: Time,
+    ) -> Result<(), Unsealed> {
+        let len = packet.len().checked_sub(HEADER_LEN + TAG_LEN);
+        self.open(header, packet, &mut vec![0; len.ok_or(Unsealed)?])?;
+        self.accept_sounding(header, packet.len(), now);
+        Ok(())
+    }
+
+    /// Takes an opened sounding of so many bytes into account.
+    pub fn accept_sounding(&mut self, header: &Header, packet_len: usize, now: Time) {
+        let bytes = u16::try_from(packet_len.saturating_add(IP_UDP_HEADERS)).unwrap_or(u16::MAX);
+        if self.count(header.sequence, now) && bytes > self.sounded {
+            self.sounded = bytes;
+            self.outputs
+                .push_back(Output::Control(ToSender::Heard { bytes }));
+        }
+    }
+
     /// Takes an opened beat into account, which reached the socket at `arrived`.
     pub fn accept_beat(&mut self, header: &Header, beat: Beat, arrived: Time, now: Time) {
         if self.count(header.sequence, now) {
@@ -364,6 +422,7 @@ impl Receiver {
                 self.phase = Phase::Content;
                 self.window.stored_before(&have);
                 self.say_ready();
+                self.fetch();
             }
             Input::Prepared(Err(reason)) => {
                 self.outputs.push_back(Output::Control(ToSender::Refused {
@@ -402,6 +461,8 @@ impl Receiver {
                 self.phase = Phase::Telling;
             }
             Input::Failed(reason) => self.fail(reason),
+            Input::Serving(port) => self.serving(port),
+            Input::Unfed { number, reason } => self.unfed(number, reason),
             Input::Facts {
                 ring_permille,
                 dropped,
@@ -493,6 +554,16 @@ impl Receiver {
             }
             ToReceiver::Ended { bytes } => self.stream_end = Some(bytes),
             ToReceiver::Alive => {}
+            ToReceiver::Serve => self.outputs.push_back(Output::Serve),
+            ToReceiver::Pull {
+                number,
+                address,
+                port,
+            } => self.pull(Source {
+                number,
+                address,
+                port,
+            }),
             ToReceiver::Welcome(_)
             | ToReceiver::Manifest { .. }
             | ToReceiver::Part { .. }
@@ -581,6 +652,14 @@ impl Receiver {
         self.window.reopen(wrong);
         self.phase = Phase::Content;
         self.news = true;
+        if let Some(source) = self.source {
+            // The source may have the same wrong blocks.
+            let blocks = wrong.len();
+            self.unfed(
+                source.number,
+                format!("{blocks} blocks differ from the sender's"),
+            );
+        }
     }
 
     fn fail(&mut self, reason: String) {
@@ -595,79 +674,5 @@ impl Receiver {
         let result = self.result.take().map_or(result, Ok);
         self.phase = Phase::Over;
         self.outputs.push_back(Output::Finished(result));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
-
-    fn welcome() -> Welcome {
-        Welcome {
-            version: PROTOCOL_VERSION,
-            peer: 1,
-            tag: 7,
-            group: [239, 255, 0, 1].into(),
-            port: 7,
-            report_port: 8,
-            data_key: [1; 16],
-            report_key: [2; 16],
-            symbol_size: SYMBOL_SIZE,
-            manifest_hash: [0; 32],
-            manifest_len: 100,
-            content_bytes: 0,
-        }
-    }
-
-    /// A pipe may end before this node is ready for what comes out of it.
-    #[test]
-    fn a_stream_that_ends_early_is_ended_once_all_is_prepared() {
-        let now = Time::ZERO;
-        let manifest = Stream::of_manifest_only(100).unwrap();
-        let open = manifest.with_full_blocks(1000, 0).unwrap();
-        let whole = manifest.with_full_blocks(0, 0).unwrap();
-        let job = |machine: &mut Receiver| {
-            for _ in 0..20 {
-                match machine.poll(now) {
-                    Output::Job(job) => return Some(job),
-                    Output::Wait(_) => return None,
-                    _ => {}
-                }
-            }
-            panic!("the machine does not come to rest");
-        };
-        let mut machine = Receiver::new(&welcome(), now).unwrap();
-        machine.handle(
-            Input::Joined {
-                buffer_bytes: 1 << 20,
-            },
-            now,
-        );
-        machine.handle(Input::ManifestKnown, now);
-        assert_eq!(job(&mut machine), Some(Job::Prepare));
-        machine.handle(Input::Control(ToReceiver::Ended { bytes: 0 }), now);
-        machine.handle(
-            Input::Control(ToReceiver::Finish {
-                digests_hash: [3; 32],
-            }),
-            now,
-        );
-        assert_eq!(job(&mut machine), None, "nothing is ready for it");
-        let prepared = Prepared {
-            stream: open,
-            have: BlockSet::new(),
-        };
-        machine.handle(Input::Prepared(Ok(prepared)), now);
-        assert_eq!(job(&mut machine), Some(Job::EndStream { bytes: 0 }));
-        assert_eq!(job(&mut machine), None, "it is ended once");
-        machine.handle(Input::Laid(whole), now);
-        assert_eq!(
-            machine.poll(now),
-            Output::Control(ToSender::EndKnown),
-            "only now the blocks of hashes may come"
-        );
-        let digests_hash = Digest([3; 32]);
-        assert_eq!(job(&mut machine), Some(Job::Verify { digests_hash }));
     }
 }

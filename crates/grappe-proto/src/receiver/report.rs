@@ -8,6 +8,9 @@ use crate::units::{Sequence, Time};
 use crate::wire::data::{HEADER_LEN, TAG_LEN};
 use crate::wire::report::{LACKS_MAX, Lack, Report, ReportHeader};
 
+/// Between reports of a receiver in the pipeline while blocks arrive.
+const REPORT_PIPED: Duration = Duration::from_millis(50);
+
 impl Receiver {
     /// When the next report is due: an interval after the last when there is news, seldom otherwise.
     pub(super) fn report_due(&self) -> Time {
@@ -22,6 +25,8 @@ impl Receiver {
     pub(super) fn report(&mut self, now: Time) -> Vec<u8> {
         let report = self.facts();
         let interval = match self.beat {
+            // Nobody waits for it.
+            _ if self.is_piped() => REPORT_PIPED,
             Some(heard) => Duration::from_micros(u64::from(heard.beat.report_interval_us)),
             None => Duration::from_millis(10),
         };
@@ -55,7 +60,7 @@ impl Receiver {
         };
         let lacks = self
             .window
-            .lacking(LACKS_MAX)
+            .lacking(if self.is_piped() { 0 } else { LACKS_MAX })
             .filter_map(|(block, present)| {
                 let symbols = self.symbols(block);
                 let missing = SymbolSet::first(symbols).difference(present);

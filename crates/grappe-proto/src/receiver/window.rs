@@ -119,6 +119,29 @@ impl Window {
         Some(present)
     }
 
+    /// Takes a block that came whole, of `symbols` data symbols; gives what is present when it is wanted.
+    pub(super) fn insert_whole(&mut self, block: BlockIndex, symbols: u16) -> Option<SymbolSet> {
+        if self.is_whole(block) {
+            return None;
+        }
+        if let Some(index) = block.0.checked_sub(self.stored_below.0)
+            && let Some(slot) = self.blocks.get_mut(index as usize)
+        {
+            *slot = Block::Whole;
+        }
+        self.storing.insert(block);
+        Some(SymbolSet::first(symbols))
+    }
+
+    /// The blocks of `range` that are neither stored nor about to be.
+    pub(super) fn lacking_whole(&self, range: Range<BlockIndex>) -> Vec<Range<BlockIndex>> {
+        let mut there = self.have.clone();
+        for block in &self.storing {
+            there.insert(*block);
+        }
+        there.lacking(range).collect()
+    }
+
     /// Takes note that a whole block is stored.
     pub(super) fn stored(&mut self, block: BlockIndex) {
         if self.storing.remove(&block) {

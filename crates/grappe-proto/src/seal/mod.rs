@@ -71,6 +71,65 @@ impl SealKey {
             .unwrap_or_else(|_| unreachable!("lengths are checked and far below the bound of GCM"));
     }
 
+    /// Seals `body` as that of a record of the pipeline: ciphertext and tag go to `sealed`.
+    ///
+    /// `sealer`, which is not zero, and `number` must never have been used with this key together.
+    ///
+    /// # Panics
+    ///
+    /// When `sealed` is not exactly as long as body and tag.
+    pub fn seal_record(
+        &self,
+        (sealer, number): (u32, u64),
+        header: &[u8],
+        body: &[u8],
+        sealed: &mut [u8],
+    ) {
+        assert_eq!(
+            sealed.len(),
+            body.len() + TAG_LEN,
+            "room for the sealed body"
+        );
+        let (ciphertext, tag) = sealed.split_at_mut(body.len());
+        self.key
+            .seal_out_of_place_scatter(
+                record_nonce(sealer, number),
+                Aad::from(header),
+                body,
+                ciphertext,
+                &[],
+                tag,
+            )
+            .unwrap_or_else(|_| unreachable!("lengths are checked and far below the bound of GCM"));
+    }
+
+    /// Opens the body of a record, ciphertext and tag, into `body`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsealed`] when it is not what a holder of the key sealed, or `body` has another length.
+    pub fn open_record(
+        &self,
+        (sealer, number): (u32, u64),
+        header: &[u8],
+        sealed: &[u8],
+        body: &mut [u8],
+    ) -> Result<(), Unsealed> {
+        if sealed.len() != body.len() + TAG_LEN {
+            return Err(Unsealed);
+        }
+        let (ciphertext, tag) = sealed.split_at(body.len());
+        self.key
+            .open_separate_gather(
+                record_nonce(sealer, number),
+                Aad::from(header),
+                ciphertext,
+                tag,
+                body,
+            )
+            .map_err(|_| Unsealed)
+    }
+
     /// Opens `packet` (header, ciphertext, tag) into `body`.
     ///
     /// # Errors
@@ -101,6 +160,14 @@ fn nonce(sequence: Sequence) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
+/// The four bytes that are zero with packets name the one who sealed a record.
+fn record_nonce(sealer: u32, number: u64) -> Nonce {
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&sealer.to_be_bytes());
+    bytes[4..].copy_from_slice(&number.to_be_bytes());
+    Nonce::assume_unique_for_key(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +192,23 @@ mod tests {
             b"symbol",
             "the body travels encrypted"
         );
+    }
+
+    #[test]
+    fn a_record_opens_with_its_sealer_number_and_header_only() {
+        let key = SealKey::new(&[5; 16]);
+        let mut sealed = [0; 5 + TAG_LEN];
+        key.seal_record((3, 9), b"header", b"block", &mut sealed);
+        let opens = |sealer, header: &[u8], sealed: &[u8]| {
+            let mut body = [0; 5];
+            let opened = key.open_record(sealer, header, sealed, &mut body);
+            opened.map(|()| body)
+        };
+        assert_eq!(opens((3, 9), b"header", &sealed), Ok(*b"block"));
+        assert_eq!(opens((4, 9), b"header", &sealed), Err(Unsealed));
+        assert_eq!(opens((3, 8), b"header", &sealed), Err(Unsealed));
+        assert_eq!(opens((3, 9), b"heaDer", &sealed), Err(Unsealed));
+        assert_eq!(opens((3, 9), b"header", &sealed[1..]), Err(Unsealed));
     }
 
     #[test]

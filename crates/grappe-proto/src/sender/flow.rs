@@ -36,6 +36,9 @@ impl Sender {
             return self.abort(&reason, now);
         }
         self.keep_company(now);
+        self.sound(now);
+        self.admit_tested(now);
+        self.poll_pipeline(now);
         if self.pass_is_over() && !self.next_pass(now) {
             return self.finish(now);
         }
@@ -54,7 +57,8 @@ impl Sender {
         if now >= self.beat_at {
             self.beat(now);
         }
-        if !self.outputs.is_empty() {
+        if !self.outputs.is_empty() || self.receivers == 0 {
+            // Who gets its blocks through the pipeline fetches them.
             return;
         }
         if self.pacer.ready_at() > now {
@@ -99,9 +103,9 @@ impl Sender {
     }
 
     pub(super) fn block_hashed(&mut self, block: BlockIndex) {
-        if self.reading.remove(&block) {
-            self.note_hashed(block);
-        }
+        // Not asked for when a receiver of the pipeline got it.
+        self.reading.remove(&block);
+        self.note_hashed(block);
     }
 
     fn note_hashed(&mut self, block: BlockIndex) {
@@ -192,7 +196,14 @@ impl Sender {
             return planned;
         }
         let unread = self.hashed.next_out(self.read_ahead.max(content.start));
-        if unread < content.end {
+        // What a receiver of the pipeline fetches is read and hashed for it, once.
+        let fetched = self.receivers == 0 && self.chain.draws_on_sender();
+        let end = if fetched {
+            self.reached.min(content.end)
+        } else {
+            content.end
+        };
+        if unread < end {
             planned.min(unread)
         } else {
             planned
@@ -359,6 +370,10 @@ impl Sender {
 
     /// Puts a beat out.
     pub(super) fn beat(&mut self, now: Time) {
+        if !self.present().any(|peer| !peer.is_piped()) {
+            self.beat_at = now + BEAT_QUIET;
+            return;
+        }
         let active =
             !self.is_joining() && (self.floor.stored_below < self.gate || !self.ledger.is_idle());
         let (block, _) = self.cursor;

@@ -4,8 +4,11 @@
 //! reports and finished jobs come in. The driver in `grappe` and the simulator carry them out.
 
 mod blame;
+mod chain;
 mod flow;
+mod hearing;
 mod peer;
+mod pipeline;
 mod probe;
 mod reports;
 mod roster;
@@ -17,17 +20,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::blame::Blame;
+use self::chain::Chain;
 use self::flow::Obstacle;
 use self::peer::{Peer, Stage};
 use self::probe::Probing;
 use self::stragglers::Held;
 use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, symbols_in};
-use crate::limits::{PEER_SILENCE_MAX, PEERS_MAX};
+use crate::limits::{IP_UDP_HEADERS, PEER_SILENCE_MAX, PEERS_MAX};
 use crate::rate::{Pacer, RateControl, RateLimits};
 use crate::repair::RepairLedger;
 use crate::seal::KEY_LEN;
-use crate::session::{Expectation, NodeOutcome, Straggler};
+use crate::session::{Expectation, NodeOutcome, Straggler, Transport};
 use crate::units::{BlockIndex, Digest, PeerId, Rate, Sequence, SymbolIndex, Time};
 use crate::wire::control::{ToReceiver, ToSender};
 use crate::wire::data::{Beat, HEADER_LEN, TAG_LEN};
@@ -47,6 +51,10 @@ pub struct SenderSetup {
     pub wait: Duration,
     /// What becomes of a receiver that is far slower than the others.
     pub straggler: Straggler,
+    /// How content gets to receivers.
+    pub transport: Transport,
+    /// Bytes of the largest IP packet that the interface takes, with headers as long as those of IPv4.
+    pub mtu: u32,
     /// Bounds of the rate.
     pub rate: RateLimits,
     /// Packets that fit one train of the driver's socket.
@@ -76,8 +84,11 @@ pub enum Input<'a> {
     Datagram(&'a [u8]),
     /// A block asked for by [`Job::Read`] is in memory.
     BlockReady(BlockIndex),
-    /// A block asked for by [`Job::Hash`] is hashed.
+    /// A block asked for by [`Job::Hash`] is hashed, or one that a receiver of the pipeline asked for.
     BlockHashed(BlockIndex),
+    /// A receiver of the pipeline that gets blocks from this node has got as far as this one: those before
+    /// it were given, or are not wanted.
+    Reached(BlockIndex),
     /// The digests object asked for by [`Job::Digests`] is in memory and has this hash.
     DigestsReady {
         /// BLAKE3 of the digests object.
@@ -136,8 +147,26 @@ pub enum Output {
         /// Its body.
         beat: Beat,
     },
+    /// Seal and send zeros, in one packet.
+    Sounding {
+        /// The packet's number.
+        sequence: Sequence,
+        /// Every block before this one was sent once.
+        block: BlockIndex,
+        /// Bytes of the IP packet.
+        bytes: u16,
+    },
     /// Answer a greeting with the session's parameters and keys.
     Welcome(PeerId),
+    /// Tell a receiver where it gets blocks from now on.
+    Feed {
+        /// The receiver.
+        peer: PeerId,
+        /// Tells this order from earlier ones.
+        number: u32,
+        /// The receiver that it gets them from, and its port; the sender itself when there is none.
+        source: Option<(PeerId, u16)>,
+    },
     /// Send a control message.
     Control(PeerId, ToReceiver),
     /// Send the manifest on the control channel.
@@ -177,6 +206,12 @@ pub enum Event {
     Prepared(usize),
     /// All content of this pass was sent once; what follows is repair.
     SentOnce,
+    /// A receiver gets its content through the pipeline from here on, for this reason.
+    Piped(String, String),
+    /// A receiver of the pipeline is at its end from here on, for this reason.
+    PassedBy(String, String),
+    /// A receiver of the pipeline lost its source, for this reason, and gets another.
+    Unfed(String, String),
     /// A receiver is complete and verified.
     Complete(String),
     /// A receiver failed or was lost.
@@ -264,6 +299,14 @@ pub struct Sender {
     is_rehearsal: bool,
     held: Held,
     probing: Probing,
+    /// When the group is sounded next, while somebody's hearing is tested.
+    sound_at: Time,
+    /// Who gets blocks from whom in the pipeline.
+    chain: Chain,
+    /// How far receivers of the pipeline have got that get blocks from this node.
+    reached: BlockIndex,
+    /// Receivers that have everything and may not go yet, as others get blocks from them; and until when.
+    parting: Vec<(PeerId, Time)>,
     start: Start,
     /// Whether it was told that all content was sent once.
     sent_once: bool,
@@ -346,6 +389,10 @@ impl Sender {
                 Start::Given(None)
             },
             sent_once: false,
+            sound_at: now,
+            chain: Chain::new(BlockIndex(setup.stream.block_count())),
+            reached: BlockIndex(0),
+            parting: Vec::new(),
             setup,
         }
     }
@@ -366,10 +413,12 @@ impl Sender {
             Input::Datagram(bytes) => self.datagram(bytes, now),
             Input::BlockReady(block) => self.block_ready(block),
             Input::BlockHashed(block) => self.block_hashed(block),
+            Input::Reached(block) => self.reached = self.reached.max(block),
             Input::DigestsReady { hash, copy } => self.digests_ready(hash, copy),
             Input::Laid(stream) => {
                 self.setup.stream = stream;
                 self.is_laid = true;
+                self.chain.set_end(self.end());
                 self.close_plan();
                 self.refresh_floor();
             }
@@ -378,6 +427,7 @@ impl Sender {
                 for peer in &mut self.peers {
                     peer.excuse(gap);
                 }
+                self.chain.excuse(gap);
             }
             Input::Start(rate) => self.start = Start::Given(rate),
             Input::Cap(rate) => {
@@ -409,16 +459,23 @@ impl Sender {
         let content = self.setup.stream.content_blocks();
         let blocks =
             |below: BlockIndex| below.clamp(content.start, content.end).0 - content.start.0;
+        let stored = self.chain.stored_below();
+        // Without multicast nothing leaves by way of the cursor.
+        let (sent, rate) = if self.receivers > 0 || self.chain.is_empty() {
+            (self.cursor.0, self.rate.leaving().bytes_per_second())
+        } else {
+            (self.reached, self.chain.rate())
+        };
         Progress {
-            stored_blocks: blocks(self.floor.stored_below),
-            sent_blocks: blocks(self.cursor.0),
+            stored_blocks: blocks(self.floor.stored_below.min(stored)),
+            sent_blocks: blocks(sent),
             content_blocks: content.end.0 - content.start.0,
             planned_blocks: self.planned_content(),
             allowed: self.rate.rate().bytes_per_second(),
             knee: self.rate.knee().map(Rate::bytes_per_second),
             packets: (self.packets_sent(), self.packets_repair),
             receivers: self.present().count(),
-            rate: self.rate.leaving().bytes_per_second(),
+            rate,
         }
     }
 
@@ -529,7 +586,13 @@ impl Sender {
                     Some(_) => self.beat_at,
                     None => Time::NEVER,
                 };
-                deadline.min(silence).min(beat)
+                // Once it is over, only the test of the group is waited for.
+                let deadline = if deadline > now {
+                    deadline
+                } else {
+                    Time::NEVER
+                };
+                deadline.min(silence).min(beat).min(self.test_at())
             }
             Phase::Over => Time::NEVER,
             Phase::Manifest | Phase::Content => {
@@ -545,6 +608,8 @@ impl Sender {
                     .min(patience)
                     .min(pace)
                     .min(self.alive_at)
+                    .min(self.test_at())
+                    .min(self.pipeline_at(now))
             }
         }
     }
@@ -553,7 +618,7 @@ impl Sender {
 /// How far a copy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Blocks of content that every live receiver has stored.
+    /// Blocks of content that every receiver has stored, those left out that are sent apart.
     pub stored_blocks: u32,
     /// Blocks of content that were sent once.
     pub sent_blocks: u32,
@@ -586,7 +651,7 @@ pub struct Reception<'a> {
 
 /// Bytes of a data packet as IP payload of a link counts them: UDP and IPv4 headers included.
 fn packet_bytes(symbol_size: u16) -> u64 {
-    HEADER_LEN as u64 + u64::from(symbol_size) + TAG_LEN as u64 + 28
+    HEADER_LEN as u64 + u64::from(symbol_size) + TAG_LEN as u64 + IP_UDP_HEADERS as u64
 }
 
 const _: () = assert!(PEERS_MAX <= u16::MAX as usize);

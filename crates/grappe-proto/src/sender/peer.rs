@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::content::block_set::BlockSet;
 use crate::limits::PEER_SILENCE_MAX;
 use crate::seal::SealKey;
-use crate::session::{LimitedBy, NodeState};
+use crate::session::{LimitedBy, NodeState, Way};
 use crate::units::{BlockIndex, PeerId, Rate, Sequence, Time};
 use crate::wire::control::Done;
 
@@ -60,6 +60,16 @@ pub(super) struct Peer {
     pub(super) credit: u64,
     pub(super) store_backlog: u16,
     pub(super) ring_permille: u16,
+    /// How content gets to it, and what is known of that.
+    pub(super) way: Way,
+    /// Since when it should hear the soundings of the group.
+    pub(super) tested_from: Time,
+    /// Whether the manifest was sent on its control connection.
+    pub(super) has_manifest: bool,
+    /// The port at which others can get blocks from it.
+    pub(super) serves_at: Option<u16>,
+    /// Reports in the pipeline, and those among them with a store that was behind.
+    pub(super) piped_reports: (u32, u32),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +98,10 @@ pub(super) enum Role {
     Waiting,
     /// Has everything and verifies or places it, while another pass is on.
     Finishing,
+    /// Came late; whether it hears the group is being found out.
+    Testing,
+    /// Gets its content through the pipeline, outside of all passes.
+    Piped,
 }
 
 /// Why and since when a receiver is served apart.
@@ -130,6 +144,11 @@ impl Peer {
             credit: 0,
             store_backlog: 0,
             ring_permille: 0,
+            way: Way::default(),
+            tested_from: now,
+            has_manifest: false,
+            serves_at: None,
+            piped_reports: (0, 0),
         }
     }
 
@@ -170,6 +189,11 @@ impl Peer {
         self.is_present() && self.role == Role::Waiting
     }
 
+    /// Gets its content through the pipeline.
+    pub(super) fn is_piped(&self) -> bool {
+        self.is_present() && self.role == Role::Piped
+    }
+
     /// The packet up to which it needs no more room.
     pub(super) fn heard(&self) -> Sequence {
         self.highest.max(self.base)
@@ -191,10 +215,10 @@ impl Peer {
         if now.since(self.heard_at) >= PEER_SILENCE_MAX {
             return Some(format!("silent for {} s", seconds(PEER_SILENCE_MAX)));
         }
-        if !is_flowing || !self.is_live() {
+        if !is_flowing || !(self.is_live() || self.is_piped()) {
             return None;
         }
-        if now.since(self.hearing_at) >= DEAF_MAX {
+        if self.is_live() && now.since(self.hearing_at) >= DEAF_MAX {
             return Some(format!(
                 "reports, but heard no packet of the group for {} s",
                 seconds(DEAF_MAX)

@@ -67,6 +67,9 @@ impl Sender {
         if report.highest > peer.highest {
             (peer.highest, peer.hearing_at) = (report.highest, now);
         }
+        if peer.is_piped() {
+            return self.report_piped(id, report, now);
+        }
         if !peer.is_live() {
             return self.report_apart(id, report, now);
         }
@@ -118,6 +121,7 @@ impl Sender {
         if stored_below >= end {
             self.turn_is_over(id);
         }
+        self.chain.progress(id, stored_below, now);
         self.note_repaired_in_vain(id, now);
         self.probe(now);
     }

@@ -6,9 +6,9 @@ use super::peer::{Peer, Role, Stage};
 use super::{Digests, Event, Floor, Output, Phase, Sender, Summary};
 use crate::limits::PEERS_MAX;
 use crate::seal::{KEY_LEN, SealKey};
-use crate::session::{Expectation, LimitedBy, NodeOutcome, NodeState};
+use crate::session::{Expectation, LimitedBy, NodeOutcome, NodeState, Way};
 use crate::units::{BlockIndex, PeerId, Time};
-use crate::wire::control::{Done, MANIFEST_BY_CONTROL_MAX, ToReceiver, ToSender};
+use crate::wire::control::{Done, ToReceiver, ToSender};
 
 #[cfg(test)]
 mod tests;
@@ -60,9 +60,15 @@ impl Sender {
             return;
         };
         peer.heard_at = now;
+        self.chain.heard(id, now);
+        let Some(peer) = self.peers.get_mut(id.as_usize()) else {
+            return;
+        };
         match (message, &peer.stage) {
             (_, Stage::Ended { .. }) => {}
-            (ToSender::Joined { buffer_bytes }, Stage::Greeted) => self.joined(id, buffer_bytes),
+            (ToSender::Joined { buffer_bytes }, Stage::Greeted) => {
+                self.joined(id, buffer_bytes, now);
+            }
             (ToSender::Ready { turn, have }, Stage::Joined | Stage::Ready) => {
                 self.ready_for(id, turn, have, now);
             }
@@ -70,6 +76,11 @@ impl Sender {
                 self.complete(id, done, now);
             }
             (ToSender::Done(done), Stage::Ready) => self.done(id, done, now),
+            (ToSender::Heard { bytes }, Stage::Joined | Stage::Ready) => self.heard(id, bytes, now),
+            (ToSender::Serving { port }, Stage::Joined | Stage::Ready) => self.serving(id, port),
+            (ToSender::Unfed { number, reason }, Stage::Joined | Stage::Ready) => {
+                self.unfed(id, number, reason, now);
+            }
             (ToSender::Refused { reason }, _) => self.ended(id, NodeState::Refused, reason, now),
             (ToSender::Failed { reason }, _) => self.ended(id, NodeState::Failed, reason, now),
             (message, _) => {
@@ -100,6 +111,8 @@ impl Sender {
         if self.peer_mut(id).is_some_and(|peer| !peer.has_ended()) {
             self.ended(id, NodeState::Lost, reason, now);
         }
+        // It may have ended and stayed for those that got blocks from it.
+        self.chain.remove(id);
     }
 
     /// Ends receivers that have been silent too long, and those that report but get nowhere: they would
@@ -115,6 +128,9 @@ impl Sender {
         for (id, reason) in found {
             self.ended(id, NodeState::Lost, reason, now);
         }
+        if is_flowing {
+            self.pipe_the_deaf(now);
+        }
     }
 
     pub(super) fn poll_joining(&mut self, deadline: Time, now: Time) {
@@ -123,7 +139,8 @@ impl Sender {
             return self.abort(&reason, now);
         }
         let complete = self.setup.expectation.is_met(self.awaited_no_more());
-        if !complete && now < deadline {
+        self.sound(now);
+        if (!complete && now < deadline) || self.is_testing(now, deadline) {
             if now >= self.beat_at && self.live().next().is_some() {
                 // Those who came early must not take the wait for silence.
                 self.beat(now);
@@ -151,6 +168,7 @@ impl Sender {
         self.outputs
             .push_back(Output::Event(Event::Started(receivers)));
         self.started_at = now;
+        self.choose_ways(now);
         self.begin_pass(now);
     }
 
@@ -178,6 +196,7 @@ impl Sender {
     /// Gives the summary; nothing follows.
     pub(super) fn finish(&mut self, now: Time) {
         self.phase = Phase::Over;
+        self.part_with_all();
         let mut nodes: Vec<NodeOutcome> = self
             .peers
             .iter()
@@ -290,7 +309,7 @@ impl Sender {
         }
     }
 
-    fn joined(&mut self, id: PeerId, buffer_bytes: u64) {
+    fn joined(&mut self, id: PeerId, buffer_bytes: u64, now: Time) {
         let packet = super::packet_bytes(self.setup.symbol_size);
         let is_joining = self.is_joining();
         let Some(peer) = self.peers.get_mut(id.as_usize()) else {
@@ -298,8 +317,9 @@ impl Sender {
         };
         peer.stage = Stage::Joined;
         peer.has_joined = true;
+        peer.tested_from = now;
         if !is_joining {
-            peer.role = Role::Waiting;
+            peer.role = Role::Testing;
             peer.in_turn = false;
         }
         // One train must always fit, or nothing would ever move.
@@ -310,8 +330,9 @@ impl Sender {
         } else {
             Event::JoinedLate(name)
         }));
-        if !is_joining && self.setup.stream.manifest_len() <= MANIFEST_BY_CONTROL_MAX {
-            self.outputs.push_back(Output::Manifest(id));
+        self.sound_at = now;
+        if !is_joining {
+            self.give_manifest(id);
         }
         self.refresh_floor();
     }
@@ -340,8 +361,9 @@ impl Sender {
             at: now,
         };
         self.outputs.push_back(Output::Event(Event::Complete(name)));
-        self.outputs.push_back(Output::Control(id, ToReceiver::End));
-        self.closed(id);
+        self.rate.forget(id);
+        self.refresh_floor();
+        self.part(id, now);
     }
 
     pub(super) fn ended(&mut self, id: PeerId, state: NodeState, reason: String, now: Time) {
@@ -377,6 +399,7 @@ impl Sender {
     }
 
     fn closed(&mut self, id: PeerId) {
+        self.chain.remove(id);
         self.outputs.push_back(Output::Close(id));
         self.rate.forget(id);
         self.refresh_floor();
@@ -406,11 +429,14 @@ impl Sender {
             limited_by: if !peer.has_joined {
                 // What held the copy back did not reach it.
                 LimitedBy::Network
+            } else if peer.way.is_pipeline {
+                Self::cause_in_pipeline(peer)
             } else {
                 peer.apart_for()
                     .unwrap_or_else(|| self.blame.verdict(peer.id))
             },
             apart: peer.apart.is_some(),
+            way: peer.way.clone(),
         })
     }
 
@@ -441,6 +467,7 @@ fn never_came(name: &str, reason: Option<&String>) -> NodeOutcome {
         repaired: 0,
         limited_by: LimitedBy::Network,
         apart: false,
+        way: Way::default(),
     }
 }
 
@@ -455,5 +482,8 @@ fn kind(message: &ToSender) -> &'static str {
         ToSender::Part { .. } => "survey",
         ToSender::EndKnown => "end of a stream",
         ToSender::Here(_) | ToSender::Measured(_) => "answer to an examination",
+        ToSender::Heard { .. } => "`heard`",
+        ToSender::Serving { .. } => "`serving`",
+        ToSender::Unfed { .. } => "`unfed`",
     }
 }

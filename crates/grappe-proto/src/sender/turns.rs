@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::peer::{Role, Stage};
+use super::peer::{Peer, Role, Stage};
 use super::probe::Probing;
 use super::{Digests, Event, Output, Phase, Sender, stragglers};
 use crate::content::block_set::BlockSet;
@@ -67,7 +67,9 @@ impl Sender {
                 plan.insert_range(lack);
             }
         }
-        plan.insert_range(self.setup.stream.digests_blocks());
+        if self.receivers > 0 {
+            plan.insert_range(self.setup.stream.digests_blocks());
+        }
         self.plan = plan;
         self.cursor = (self.planned_from(content.start), 0);
         (self.read_ahead, self.ahead) = (content.start, 0);
@@ -200,7 +202,9 @@ impl Sender {
     pub(super) fn keep_company(&mut self, now: Time) {
         if now >= self.alive_at {
             self.alive_at = now + ALIVE;
-            for id in self.waiting_ids() {
+            let lonely = |peer: &&Peer| !peer.is_live() && peer.role != Role::Finishing;
+            let lonely: Vec<PeerId> = self.present().filter(lonely).map(|peer| peer.id).collect();
+            for id in lonely {
                 self.outputs
                     .push_back(Output::Control(id, ToReceiver::Alive));
             }

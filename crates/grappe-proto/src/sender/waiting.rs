@@ -46,6 +46,9 @@ impl Sender {
             let names = self.names(|peer| !peer.is_ready());
             return format!("{names} to prepare for the files");
         }
+        if self.receivers == 0 {
+            return self.waiting_for_pipeline();
+        }
         if self.floor.stored_below >= self.end() {
             return format!("{} to verify and place the files", self.names(|_| true));
         }
@@ -55,10 +58,25 @@ impl Sender {
         }
     }
 
-    /// The live receivers that are `wanted`, by name.
+    fn waiting_for_pipeline(&self) -> String {
+        let mut piped = self.present().filter(|peer| peer.is_piped()).peekable();
+        if piped.peek().is_none() {
+            return "nobody".into();
+        }
+        match piped
+            .filter(|peer| peer.stored_below < self.end())
+            .min_by_key(|peer| peer.stored_below)
+        {
+            Some(slowest) => format!("{} to store the content", slowest.name),
+            None => format!("{} to verify and place the files", self.names(|_| true)),
+        }
+    }
+
+    /// The receivers of the pass, or of the pipeline, that are `wanted`, by name.
     fn names(&self, wanted: fn(&Peer) -> bool) -> String {
         let mut names: Vec<&str> = self
-            .live()
+            .present()
+            .filter(|peer| peer.is_live() || peer.is_piped())
             .filter(|peer| wanted(peer))
             .map(|peer| &*peer.name)
             .collect();
@@ -85,7 +103,7 @@ mod tests {
     use crate::content::stream::Stream;
     use crate::rate::RateLimits;
     use crate::seal::SealKey;
-    use crate::session::{Expectation, Straggler};
+    use crate::session::{Expectation, Straggler, Transport};
     use crate::units::{BlockIndex, Digest, PeerId, Sequence, Time};
     use crate::wire::control::ToSender;
     use crate::wire::data::{HEADER_LEN, TAG_LEN};
@@ -119,6 +137,8 @@ mod tests {
             wait: WAIT,
             rate: RateLimits::default(),
             straggler: Straggler::Wait,
+            transport: Transport::Multicast,
+            mtu: 1500,
             burst_packets_max: 44,
             starts_when_told: false,
         };

@@ -50,6 +50,41 @@ pub enum Straggler {
     Drop,
 }
 
+/// How content gets to receivers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// By multicast to those that hear the group, through the pipeline to the others.
+    #[default]
+    Auto,
+    /// By multicast to all.
+    Multicast,
+    /// Through the pipeline to all: from one to the next, over TCP.
+    Pipeline,
+}
+
+/// How content got to one receiver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// Whether it came, at least at the end, through the pipeline; otherwise by multicast.
+    pub is_pipeline: bool,
+    /// Why, for a human, when it did.
+    pub why: Option<String>,
+    /// Bytes of the largest IP packet that was tried and reached it by multicast; none when that was not
+    /// tried.
+    pub heard_bytes: Option<u16>,
+}
+
+impl Way {
+    /// The word for it in tables and JSON.
+    pub const fn as_str(&self) -> &'static str {
+        if self.is_pipeline {
+            "pipeline"
+        } else {
+            "multicast"
+        }
+    }
+}
+
 /// How a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeState {
@@ -124,6 +159,8 @@ pub struct NodeOutcome {
     pub limited_by: LimitedBy,
     /// Whether some of it was sent to this node apart from the others.
     pub apart: bool,
+    /// How it got here.
+    pub way: Way,
 }
 
 #[cfg(test)]

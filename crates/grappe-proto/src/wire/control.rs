@@ -72,6 +72,30 @@ pub enum ToSender {
         #[n(0)]
         reason: String,
     },
+    /// A sounding arrived, larger than any before.
+    #[n(6)]
+    Heard {
+        /// Bytes of its IP packet.
+        #[n(0)]
+        bytes: u16,
+    },
+    /// Other receivers can connect here and get blocks.
+    #[n(7)]
+    Serving {
+        /// The TCP port.
+        #[n(0)]
+        port: u16,
+    },
+    /// The source named by [`ToReceiver::Pull`] is of no use.
+    #[n(8)]
+    Unfed {
+        /// The number of that message.
+        #[n(0)]
+        number: u32,
+        /// Why, for a human.
+        #[n(1)]
+        reason: String,
+    },
     /// Part of a survey of what is there already (`content::survey`).
     #[n(30)]
     Part {
@@ -170,6 +194,22 @@ pub enum ToReceiver {
         #[cbor(n(0), with = "minicbor::bytes")]
         bytes: Vec<u8>,
     },
+    /// Let other receivers connect and get blocks, and say where.
+    #[n(9)]
+    Serve,
+    /// From now on get blocks from this source, over TCP, and leave the group.
+    #[n(10)]
+    Pull {
+        /// Tells this source from those before.
+        #[n(0)]
+        number: u32,
+        /// Its address; the unspecified one is the sender's own, at which this connection ends.
+        #[cbor(n(1), with = "super::address")]
+        address: IpAddr,
+        /// Its TCP port; zero is that of this connection.
+        #[n(2)]
+        port: u16,
+    },
     /// Part of the selection of what is sent (`content::survey`).
     #[n(30)]
     Part {
@@ -260,7 +300,9 @@ pub fn decode_to_sender(bytes: &[u8]) -> Result<ToSender, WireError> {
         ToSender::Hello { version, .. } if *version != PROTOCOL_VERSION => {
             return Err(WireError::Version(*version));
         }
-        ToSender::Refused { reason } | ToSender::Failed { reason } => shorten(reason),
+        ToSender::Refused { reason }
+        | ToSender::Failed { reason }
+        | ToSender::Unfed { reason, .. } => shorten(reason),
         _ => {}
     }
     Ok(message)
@@ -332,6 +374,17 @@ mod tests {
         assert_eq!(decode_to_receiver(&encode(&manifest)), Ok(manifest));
         let mut have = BlockSet::new();
         have.insert_range(BlockIndex(2)..BlockIndex(900));
+        let pull = ToReceiver::Pull {
+            number: 9,
+            address: [10, 0, 0, 7].into(),
+            port: 7171,
+        };
+        assert_eq!(decode_to_receiver(&encode(&pull)), Ok(pull));
+        let unfed = ToSender::Unfed {
+            number: 9,
+            reason: "connection refused".into(),
+        };
+        assert_eq!(decode_to_sender(&encode(&unfed)), Ok(unfed));
         let ready = ToSender::Ready { turn: 1, have };
         assert_eq!(decode_to_sender(&encode(&ready)), Ok(ready));
     }

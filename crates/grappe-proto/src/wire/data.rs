@@ -1,5 +1,5 @@
-//! The data packet (one symbol of one block) and the beat (where the stream stands), both multicast
-//! by the sender and sealed under the session's key.
+//! The data packet (one symbol of one block), the beat (where the stream stands) and the sounding (whether
+//! packets of its size arrive), all multicast by the sender and sealed under the session's key.
 //!
 //! The header is in the clear and authenticated; the rest is ciphertext and a 16-byte tag.
 
@@ -18,6 +18,7 @@ pub const BEAT_BODY_LEN: usize = 13;
 pub(super) const KIND_DATA: u8 = 0x01;
 const KIND_BEAT: u8 = 0x02;
 pub(super) const KIND_REPORT: u8 = 0x03;
+const KIND_SOUNDING: u8 = 0x04;
 
 /// What a packet from the sender carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,18 +27,20 @@ pub enum Kind {
     Data,
     /// The stream's position and the time, when nothing else may be sent or now and then.
     Beat,
+    /// Zeros, as many as make a packet of the size in question.
+    Sounding,
 }
 
 /// The header of a packet from the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Data or beat.
+    /// Data, beat or sounding.
     pub kind: Kind,
-    /// Data: which symbol of the block. Beat: zero.
+    /// Data: which symbol of the block. Otherwise zero.
     pub symbol: SymbolIndex,
     /// A random number that tells sessions on one group and port apart before the key does.
     pub tag: u32,
-    /// Data: the block. Beat: every block before this one has been sent once.
+    /// Data: the block. Otherwise every block before this one has been sent once.
     pub block: BlockIndex,
     /// The packet's number, its nonce under the session's key.
     pub sequence: Sequence,
@@ -57,6 +60,7 @@ impl Header {
         let kind = match fields.u8()? {
             KIND_DATA => Kind::Data,
             KIND_BEAT => Kind::Beat,
+            KIND_SOUNDING => Kind::Sounding,
             other => return Err(WireError::Kind(other)),
         };
         let symbol = SymbolIndex(fields.u8()?);
@@ -81,6 +85,7 @@ impl Header {
         bytes[0] = match self.kind {
             Kind::Data => KIND_DATA,
             Kind::Beat => KIND_BEAT,
+            Kind::Sounding => KIND_SOUNDING,
         };
         bytes[1] = self.symbol.0;
         bytes[4..8].copy_from_slice(&self.tag.to_be_bytes());
@@ -144,8 +149,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn header_survives_the_wire(beat: bool, symbol: u8, tag: u32, block: u32, sequence: u64) {
-            let kind = if beat { Kind::Beat } else { Kind::Data };
+        fn header_survives_the_wire(kind in 0..3, symbol: u8, tag: u32, block: u32, sequence: u64) {
+            let kind = [Kind::Data, Kind::Beat, Kind::Sounding][kind as usize];
             let header = Header {
                 kind,
                 symbol: SymbolIndex(symbol),

@@ -9,6 +9,7 @@ pub mod control;
 pub mod data;
 pub mod examine;
 pub mod gather;
+pub mod link;
 pub mod report;
 
 use thiserror::Error;

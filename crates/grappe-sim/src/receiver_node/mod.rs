@@ -218,6 +218,9 @@ impl ReceiverNode {
                         store.discard();
                     }
                 }
+                Output::Serve | Output::Pull { .. } => {
+                    outside.violation(now, || "the pipeline is not played here".into());
+                }
                 Output::Job(job) => self.begin(now, job, outside),
                 Output::Finished(result) => self.finished(now, result, outside),
             }

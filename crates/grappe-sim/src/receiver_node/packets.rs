@@ -72,7 +72,7 @@ impl ReceiverNode {
             });
         }
         match (admission, train.sealed.get(index)) {
-            (Admission::Foreign, _) => {}
+            (Admission::Foreign | Admission::Sounding, _) => {}
             (Admission::Beat, None) => {
                 if let Some(beat) = train.beat() {
                     machine.accept_beat(&header, beat, mine, mine);
@@ -122,6 +122,7 @@ impl ReceiverNode {
         let mine = now + self.ahead;
         let opened = match machine.admit(&header) {
             Admission::Foreign => false,
+            Admission::Sounding => machine.open_sounding(&header, &packet, mine).is_ok(),
             Admission::Beat => machine.open_beat(&header, &packet, mine, mine).is_ok(),
             Admission::Place(..) | Admission::Surplus => machine
                 .open(&header, &packet, &mut [0; SYMBOL_SIZE as usize])

@@ -11,7 +11,7 @@ use grappe_proto::rate::RateLimits;
 use grappe_proto::receiver;
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Event as Told, Input, Job, Output, Sender, SenderSetup, Summary};
-use grappe_proto::session::Expectation;
+use grappe_proto::session::{Expectation, Transport};
 use grappe_proto::units::{BlockIndex, PeerId, Sequence, Time};
 use grappe_proto::wire::control::ToReceiver;
 
@@ -59,6 +59,8 @@ impl SenderNode {
             expectation: Expectation::Count(scenario.expected()),
             wait: Duration::from_secs(2),
             straggler: scenario.straggler,
+            transport: Transport::Multicast,
+            mtu: 1500,
             rate: RateLimits {
                 cap: scenario.rate_cap,
                 ..RateLimits::default()
@@ -241,6 +243,9 @@ impl SenderNode {
                     outside.stored_below[node] = u32::MAX;
                     outside.control_to_receiver(now, node, closed);
                 }
+            }
+            Output::Sounding { .. } | Output::Feed { .. } => {
+                outside.violation(now, || "the pipeline is not played here".into());
             }
             Output::Job(job) => self.job(now, job, outside),
             Output::Forget(below) => self.memory = self.memory.split_off(&below),

@@ -108,6 +108,19 @@ impl Display {
             Event::Refused(name, reason) => self.turn_away("refused", name, reason),
             Event::Started(count) => self.line(format_args!("sending to {count} receiver(s)")),
             Event::Prepared(_) | Event::SentOnce => {}
+            Event::Piped(name, why) => {
+                self.line(format_args!("through the pipeline: {name}: {why}"));
+            }
+            Event::PassedBy(name, reason) => {
+                self.line(format_args!(
+                    "at the pipeline's end from now on: {name}: {reason}"
+                ));
+            }
+            Event::Unfed(name, reason) => {
+                self.line(format_args!(
+                    "gets another source in the pipeline: {name}: {reason}"
+                ));
+            }
             Event::Complete(name) => self.line(format_args!("complete: {name}")),
             Event::Gone(name, reason) => {
                 if !self.has_joined {

@@ -148,6 +148,11 @@ fn of_node(event: &send::Event) -> Value {
         Event::Started(count) => json!({"event": "started", "receivers": count}),
         Event::Prepared(count) => json!({"event": "prepared", "receivers": count}),
         Event::SentOnce => json!({"event": "sent-once"}),
+        Event::Piped(node, reason) => json!({"event": "piped", "node": node, "reason": reason}),
+        Event::PassedBy(node, reason) => {
+            json!({"event": "passed-by", "node": node, "reason": reason})
+        }
+        Event::Unfed(node, reason) => json!({"event": "unfed", "node": node, "reason": reason}),
         Event::Complete(node) => json!({"event": "complete", "node": node}),
         Event::Gone(node, reason) => json!({"event": "gone", "node": node, "reason": reason}),
     }

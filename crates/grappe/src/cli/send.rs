@@ -37,7 +37,8 @@ Exit code: 0 every expected receiver is complete and verified; 1 some are not, o
 sent whole, or the copy was broken off; 2 usage or configuration; 3 nobody joined.
 
 The object of --json: session, bytes, files, seconds, blake3, nodes (each with name, state, bytes, \
-seconds, rate, repaired, limited_by, and where it is so apart and reason), skipped, missing, cancelled (null, \
+seconds, rate, repaired, limited_by, transport, and where it is so transport_reason, mtu, apart and \
+reason), skipped, missing, cancelled (null, \
 or why the copy was broken off). It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
 
 /// Send files and directories to every node that listens
@@ -75,6 +76,10 @@ pub(crate) struct Arguments {
     /// apart; drop, it is given up
     #[arg(long, value_enum, value_name = "WHAT", default_value = "demote")]
     straggler: Straggler,
+    /// How content travels: auto, by multicast to the nodes that hear it and through the pipeline to the
+    /// others; multicast; pipeline, from node to node over TCP
+    #[arg(long, value_enum, value_name = "WAY", default_value = "auto")]
+    transport: Transport,
     /// Port of this node, TCP and UDP, that receivers connect and report to; to open in a firewall
     /// [default: any free one]
     #[arg(long, value_name = "PORT")]
@@ -104,6 +109,24 @@ impl From<Straggler> for send::Straggler {
             Straggler::Wait => Self::Wait,
             Straggler::Demote => Self::Demote,
             Straggler::Drop => Self::Drop,
+        }
+    }
+}
+
+/// The choices of `--transport`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Transport {
+    Auto,
+    Multicast,
+    Pipeline,
+}
+
+impl From<Transport> for send::Transport {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Auto => Self::Auto,
+            Transport::Multicast => Self::Multicast,
+            Transport::Pipeline => Self::Pipeline,
         }
     }
 }
@@ -151,6 +174,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         expectation: expectation.clone(),
         wait,
         straggler: arguments.straggler.into(),
+        transport: arguments.transport.into(),
         rate: arguments.rate,
         control_port: arguments.control_port.unwrap_or(0),
         announce: launched.is_none(),

@@ -14,16 +14,17 @@ use super::size::show_bytes;
 mod tests;
 
 /// The heads of the table's columns, and which of them are numbers.
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     "node",
     "state",
+    "by",
     "bytes",
     "seconds",
     "rate",
     "repaired",
     "limited by",
 ];
-const NUMBERS: Range<usize> = 2..6;
+const NUMBERS: Range<usize> = 3..7;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -53,6 +54,13 @@ struct Node<'a> {
     /// Bytes that came by repair.
     repaired: u64,
     limited_by: &'static str,
+    transport: &'static str,
+    /// Why the pipeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport_reason: Option<&'a str>,
+    /// Bytes of the largest multicast packet that was tried and arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<u16>,
     /// Whether some of it was sent apart from the others.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     apart: bool,
@@ -76,6 +84,9 @@ pub(crate) fn json(report: &SendReport) -> String {
         rate: round(rate(node.bytes, node.elapsed), 1.0),
         repaired: repaired_bytes(report, node),
         limited_by: node.limited_by.as_str(),
+        transport: node.way.as_str(),
+        transport_reason: node.way.why.as_deref(),
+        mtu: node.way.heard_bytes,
         apart: node.apart,
         reason: node.reason.as_deref(),
     });
@@ -123,6 +134,10 @@ pub(crate) fn text(report: &SendReport) -> String {
     rows.extend(report.nodes.iter().map(|node| row(report, node)));
     let mut text = aligned(&rows, NUMBERS);
     for node in &report.nodes {
+        if let Some(why) = &node.way.why {
+            text += &printable(&format!("{}: pipeline: {why}", node.name));
+            text.push('\n');
+        }
         if let Some(reason) = &node.reason {
             text += &printable(&format!("{}: {reason}", node.name));
             text.push('\n');
@@ -139,6 +154,7 @@ fn row(report: &SendReport, node: &NodeOutcome) -> Vec<String> {
     vec![
         printable(&node.name),
         node.state.as_str().into(),
+        if_known(node.joined, node.way.as_str().into()),
         if_known(is_complete, show_bytes(node.bytes)),
         if_known(is_complete, seconds),
         if_known(is_complete, rate),

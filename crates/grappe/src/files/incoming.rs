@@ -276,6 +276,24 @@ impl Incoming {
         Ok(digests)
     }
 
+    /// Reads content block `block`, which was written, into `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// When the file system fails, or the files have their final names already.
+    pub fn read_back(&self, block: u32, buffer: &mut Vec<u8>) -> Result<(), SinkError> {
+        buffer.resize(self.layout.block_len(block) as usize, 0);
+        for piece in self.layout.pieces(block) {
+            let start = piece.block_offset as usize;
+            let place = &mut buffer[start..start + piece.len as usize];
+            self.read_piece(&piece, place).map_err(|error| {
+                let path = metadata::display_path(&self.path, &self.entry(piece.entry).path);
+                SinkError::io("read back", &path, error)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Puts everything under its final name, once every block is written and verified. `states` tells
     /// for each entry of the manifest what the sender said of it at the end.
     ///
@@ -310,6 +328,22 @@ impl Incoming {
             return holes::write(file, self.entry(piece.entry), piece, content);
         }
         file.write_all_at(content, piece.file_offset)
+    }
+
+    fn read_piece(&self, piece: &Piece, place: &mut [u8]) -> io::Result<()> {
+        let entry = self.entry(piece.entry);
+        if self.is_kept(piece.entry) {
+            let (file, _) = self.open_old(entry)?;
+            return holes::read(&file, entry, piece, place);
+        }
+        if entry.size() <= u64::from(BLOCK_SIZE) {
+            let name = staged_name(piece.entry);
+            let file = self.staging.directory().open_file(&name, Access::Read)?;
+            return holes::read(&file, entry, piece, place);
+        }
+        let open = || self.open_large(piece.entry, entry.size());
+        let file = self.large.file(piece.entry, open)?;
+        holes::read(&file, entry, piece, place)
     }
 
     /// Writes a whole file that came in one piece, and is then done with it.

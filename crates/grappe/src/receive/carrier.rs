@@ -22,10 +22,12 @@ use tokio::sync::mpsc;
 use super::agreement::Agreement;
 use super::destination::Destination;
 use super::notes::SessionNotes;
+use super::piping::{self, Piping};
 use super::ring::{self, Chunk, Ring};
 use super::store::{BlockBuffer, Store};
 use super::threads::{self, LeftBehind};
 use super::workers::{self, Work, Worked};
+use crate::pipeline::Fetched;
 
 /// Block buffers kept for reuse.
 const SPARE_BUFFERS: usize = 16;
@@ -39,6 +41,7 @@ pub(super) enum Happening {
     Control(ToReceiver),
     Closed(String),
     Worked(Worked),
+    Fetched(Fetched),
     Stop(String),
 }
 
@@ -49,6 +52,8 @@ pub(super) struct Setup {
     pub(super) sender: SocketAddr,
     pub(super) local: SocketAddr,
     pub(super) destination: Arc<Destination>,
+    /// Port to take other nodes' links at.
+    pub(super) link_port: u16,
     pub(super) outbox: mpsc::UnboundedSender<ToSender>,
     pub(super) notes: SessionNotes,
     pub(super) left_behind: Arc<LeftBehind>,
@@ -79,6 +84,10 @@ pub(super) struct Carrier {
     spare: Vec<Vec<u8>>,
     /// One symbol long.
     scratch: Vec<u8>,
+    links: piping::Setup,
+    /// This node's part in the pipeline, if it has one.
+    piping: Option<Piping>,
+    happened: Sender<Happening>,
 }
 
 impl Carrier {
@@ -95,6 +104,7 @@ impl Carrier {
             sender,
             local,
             destination,
+            link_port,
             outbox,
             notes,
             left_behind,
@@ -154,6 +164,9 @@ impl Carrier {
             blocks: BTreeMap::new(),
             spare: Vec::new(),
             scratch: vec![0; welcome.symbol_size.into()],
+            links: piping::Setup::new(&welcome, sender, link_port),
+            piping: None,
+            happened: happened.clone(),
         };
         Ok((carrier, happened))
     }
@@ -241,12 +254,28 @@ impl Carrier {
             Happening::Worked(Worked::Prepared(prepared)) => Input::Prepared(prepared),
             Happening::Worked(Worked::Rehearsed) => Input::Rehearsed,
             Happening::Worked(Worked::Stored(block, buffer)) => {
-                if self.spare.len() < SPARE_BUFFERS {
+                let is_piped = self.machine.is_piped();
+                match (&self.piping, self.machine.stream().place(block)) {
+                    (Some(piping), _) if is_piped => piping.stored(block..block.next()),
+                    (Some(piping), Some(place)) => {
+                        let bytes = buffer.data.get(..place.len() as usize);
+                        piping.keep(block, bytes.unwrap_or_default());
+                    }
+                    _ => {}
+                }
+                if is_piped {
+                    self.give_back(buffer.data);
+                } else if self.spare.len() < SPARE_BUFFERS {
                     self.spare.push(buffer.data);
                 }
                 Input::Stored(block)
             }
             Happening::Worked(Worked::StreamEnded(stream)) => Input::Laid(stream),
+            Happening::Fetched(Fetched::Block(block, len, data)) => {
+                return self.fetched(block, len, data, now);
+            }
+            Happening::Fetched(Fetched::Spare(data)) => return self.give_back(data),
+            Happening::Fetched(Fetched::Ended(number, reason)) => Input::unfed(number, reason),
             Happening::Worked(Worked::Verified(wrong)) => Input::Verified(wrong),
             Happening::Worked(Worked::Placed(done)) => Input::Placed(done),
             Happening::Worked(Worked::Failed(reason)) => Input::Failed(reason),
@@ -267,6 +296,9 @@ impl Carrier {
                     .machine
                     .open_beat(&header, packet, Time::ZERO + since, now);
             }
+            Admission::Sounding => {
+                let _forged = self.machine.open_sounding(&header, packet, now);
+            }
             Admission::Surplus => {
                 if self
                     .machine
@@ -281,6 +313,45 @@ impl Carrier {
                     self.machine.accept(&header, now);
                 }
             }
+        }
+    }
+
+    /// A block came through the pipeline.
+    fn fetched(&mut self, block: BlockIndex, len: u32, data: Vec<u8>, now: Time) {
+        if self.machine.accept_block(block, len, now) {
+            let parities = Vec::new();
+            // Takes the place of what came of it by multicast.
+            self.blocks.insert(block, BlockBuffer { data, parities });
+        } else {
+            self.give_back(data);
+        }
+    }
+
+    fn give_back(&self, data: Vec<u8>) {
+        if let Some(piping) = &self.piping {
+            piping.give_back(data);
+        }
+    }
+
+    /// This node's part in the pipeline, which begins now if it had none.
+    fn piping(&mut self) -> &mut Piping {
+        let (links, store, have) = (&self.links, &self.store, self.machine.have());
+        let happened = self.happened.clone();
+        self.piping.get_or_insert_with(|| {
+            Piping::new(links, store, have, move |fetched| {
+                let _over = happened.send(Happening::Fetched(fetched));
+            })
+        })
+    }
+
+    fn serve(&mut self) {
+        let now = self.now();
+        match self.piping().serve() {
+            Ok(port) => self.machine.handle(Input::Serving(port), now),
+            // The others go past this node.
+            Err(error) => self
+                .notes
+                .tell(format_args!("cannot give blocks to other nodes: {error}")),
         }
     }
 
@@ -338,7 +409,17 @@ impl Carrier {
                 // Lost like any packet when the queue is full; the next one says the same and more.
                 let _lost = self.reports.send(&packet);
             }
+            Output::Serve => self.serve(),
+            Output::Pull { source, blocks } => {
+                if let Err(error) = self.piping().fetch(source, blocks) {
+                    let (now, text) = (self.now(), format!("cannot fetch blocks: {error}"));
+                    self.machine.handle(Input::Failed(text), now);
+                }
+            }
             Output::Control(message) => {
+                if let (ToSender::Ready { have, .. }, Some(piping)) = (&message, &self.piping) {
+                    piping.has(have);
+                }
                 if let Some(outbox) = &self.outbox {
                     // A closed channel is reported by its reader.
                     let _closed = outbox.send(message);
@@ -379,6 +460,10 @@ impl Carrier {
         self.outbox = None;
         self.store.agreement().close();
         self.dismiss();
+        if let Some(piping) = self.piping.take() {
+            let fetching = piping.stop();
+            self.threads.extend(fetching);
+        }
         let ends = threads::join_within(std::mem::take(&mut self.threads), WIND_UP_MAX);
         for name in ends.panicked {
             self.notes

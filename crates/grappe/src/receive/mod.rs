@@ -13,6 +13,7 @@ mod member;
 mod memory;
 mod notes;
 mod outage;
+mod piping;
 mod ring;
 mod session;
 mod store;

@@ -270,6 +270,7 @@ fn start(
         sender: heard.control,
         local: interface.socket_address(0),
         destination: Arc::clone(&node.destination),
+        link_port: node.network.port,
         outbox,
         notes: node.notes.of(heard.session),
         left_behind: Arc::clone(&node.left_behind),

@@ -151,6 +151,28 @@ impl Store {
         }
     }
 
+    /// Reads a stored block again, for another node, into `buffer`.
+    pub(super) fn read_back(&self, block: BlockIndex, buffer: &mut Vec<u8>) -> Result<(), String> {
+        let prepared = self.prepared()?;
+        match prepared.stream.place(block) {
+            Some(Place::Content { block, .. }) => prepared
+                .incoming
+                .read_back(block, buffer)
+                .map_err(|error| error.to_string()),
+            Some(Place::Digests { offset, len }) => {
+                let objects = self.objects();
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let bytes = objects
+                    .digests
+                    .get(start..start.saturating_add(len as usize));
+                buffer.clear();
+                buffer.extend_from_slice(bytes.ok_or("the digests are not kept any more")?);
+                Ok(())
+            }
+            _ => Err(format!("block {block} is not kept")),
+        }
+    }
+
     /// Takes the whole manifest, which came by the control channel; says whether it is the right one.
     pub(super) fn take_manifest(&self, bytes: Vec<u8>) -> bool {
         let is_right = *blake3::hash(&bytes).as_bytes() == self.manifest_hash.0;
@@ -468,7 +490,8 @@ impl Store {
             return self.verify_piped(piped, digests_hash);
         }
         let prepared = self.prepared()?;
-        let bytes = std::mem::take(&mut self.objects().digests);
+        // They stay for other nodes.
+        let bytes = self.objects().digests.clone();
         if *blake3::hash(&bytes).as_bytes() != digests_hash.0 {
             let blocks = prepared.stream.digests_blocks();
             return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
@@ -479,9 +502,6 @@ impl Store {
         let wrong = prepared.differing(&digests);
         if wrong.is_empty() {
             self.verified.set(digests).map_err(|_| "verified twice")?;
-        } else {
-            // Needed again, for the next look.
-            self.objects().digests = bytes;
         }
         Ok(wrong)
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -15,15 +15,16 @@ use grappe_os::udp::{Interface, MulticastSender, SendOutcome};
 use grappe_proto::content::manifest::Sync;
 use grappe_proto::content::stream::Stream;
 use grappe_proto::content::survey::Survey;
-use grappe_proto::limits::PROTOCOL_VERSION;
+use grappe_proto::limits::{IP_UDP_HEADERS, PROTOCOL_VERSION};
 use grappe_proto::seal::SealKey;
 use grappe_proto::sender::{Event, Input, Job, Output, Sender as Machine, SenderSetup, Summary};
-use grappe_proto::session::{Expectation, Straggler};
+use grappe_proto::session::{Expectation, Straggler, Transport};
 use grappe_proto::units::{Digest, PeerId, SessionId, Time};
 use grappe_proto::wire::control::{ToReceiver, ToSender, Welcome};
 
 use super::control::{Connection, ControlPlane, Outbox, Setup};
 use super::outage::{Outage, QUEUE_FULL, Verdict};
+use super::piping::Piping;
 use super::readers::{self, Content, Request};
 use super::reports::listen;
 use super::survey::{Heard, Surveys};
@@ -67,6 +68,8 @@ pub(super) struct Carrier {
     clock: MonotonicClock,
     machine: Machine,
     content: Arc<Content>,
+    /// What receivers of the pipeline fetch from this node.
+    piping: Piping,
     session: SessionId,
     welcome: Welcome,
     happenings: Receiver<Happening>,
@@ -129,6 +132,7 @@ struct Peer {
     outbox: Option<Outbox>,
     report_key: [u8; 16],
     is_local: bool,
+    address: IpAddr,
 }
 
 /// The end of a pipe, which receivers are told of before the blocks of the hashes follow.
@@ -190,10 +194,11 @@ impl Carrier {
             nodes,
             port: network.port,
         };
-        let control = ControlPlane::start(setup, happened)
-            .map_err(SendError::system("start the control plane"))?;
         let tag = u32::from_be_bytes(random()?);
         let data_key = random()?;
+        let piping = Piping::new(tag, &data_key, &content, options.rate, happened.clone());
+        let control = ControlPlane::start(setup, happened)
+            .map_err(SendError::system("start the control plane"))?;
         let data = network.data_address(session);
         let symbol_size = symbol_size(network.interface.family());
         let welcome = Welcome {
@@ -211,6 +216,12 @@ impl Carrier {
             content_bytes: content.source.manifest().total_bytes(),
         };
         let now = Time::from_nanos(clock.now_nanos());
+        let transport = match (content.is_piped(), options.transport) {
+            (true, Transport::Pipeline) => return Err(SendError::StreamInPipeline),
+            // Who falls behind others in the pipeline asks for what was read before.
+            (true, _) => Transport::Multicast,
+            (false, transport) => transport,
+        };
         let terms = &content.source.manifest().terms;
         let is_surveyed = terms.sync != Sync::None || terms.delete || terms.dry_run;
         let setup = SenderSetup {
@@ -228,12 +239,16 @@ impl Carrier {
                 (true, Straggler::Demote) => Straggler::Wait,
                 (_, straggler) => straggler,
             },
+            transport,
+            mtu: mtu_over_ipv4(&network.interface),
             burst_packets_max: train_packets_max(symbol_size),
             starts_when_told: is_led,
         };
         let mut machine = Machine::new(setup, now);
         if is_surveyed {
             machine.await_layout();
+        } else {
+            piping.has_content();
         }
         if content.source.manifest().terms.dry_run {
             machine.rehearse();
@@ -256,6 +271,7 @@ impl Carrier {
             absences: options.absences,
             clock,
             content,
+            piping,
             session,
             welcome,
             happenings,
@@ -342,6 +358,7 @@ impl Carrier {
             Happening::Hashed(block) => self.machine.handle(Input::BlockHashed(block), now),
             Happening::Digests { hash, copy } => {
                 self.hash = Some(copy);
+                self.piping.has_digests();
                 self.machine.handle(Input::DigestsReady { hash, copy }, now);
             }
             Happening::Hello {
@@ -377,6 +394,8 @@ impl Carrier {
             },
             Happening::Steer(Steer::Start(rate)) => self.machine.handle(Input::Start(rate), now),
             Happening::Steer(Steer::Cap(rate)) => self.machine.handle(Input::Cap(rate), now),
+            Happening::Link(stream) => self.piping.take(stream),
+            Happening::Reached(block) => self.machine.handle(Input::Reached(block), now),
             Happening::Note(text) => notice(Notice::Note(&text)),
             Happening::Broken(reason) => self.machine.handle(Input::Cancel(reason), now),
         }
@@ -418,6 +437,7 @@ impl Carrier {
             outbox: Some(outbox),
             report_key,
             is_local,
+            address: address.ip(),
         });
         self.machine.handle(
             Input::Hello {
@@ -532,6 +552,7 @@ impl Carrier {
             Ok(laid) => self.machine.handle(Input::Laid(laid.stream.clone()), now),
             Err(error) => return self.break_off(error.to_string()),
         }
+        self.piping.has_content();
         self.moved.0 = now;
         let (peers, answer) = surveys.select(digests);
         for peer in peers {
@@ -555,6 +576,19 @@ impl Carrier {
                 let outcome = self.transmitter.beat(sequence, block, &beat);
                 self.sent(&outcome, notice);
             }
+            Output::Sounding {
+                sequence,
+                block,
+                bytes,
+            } => {
+                // What the way does not take is lost, which is what is to be found out.
+                let _lost = self.transmitter.sounding(sequence, block, bytes);
+            }
+            Output::Feed {
+                peer,
+                number,
+                source,
+            } => self.feed(peer, number, source),
             Output::Welcome(peer) => self.welcome(peer),
             Output::Control(peer, message) => self.tell(peer, message),
             Output::Manifest(peer) => {
@@ -599,6 +633,22 @@ impl Carrier {
             ..self.welcome.clone()
         };
         self.tell(peer, ToReceiver::Welcome(welcome));
+    }
+
+    /// Tells a receiver where it gets blocks from.
+    fn feed(&self, peer: PeerId, number: u32, source: Option<(PeerId, u16)>) {
+        let known = |source: PeerId| Some(self.peers.get(source.as_usize())?.address);
+        // Zeros stand for this node: it may have another address at the receiver than here.
+        let (address, port) = match source.map(|(source, port)| (known(source), port)) {
+            Some((Some(address), port)) => (address, port),
+            _ => (Ipv4Addr::UNSPECIFIED.into(), 0),
+        };
+        let message = ToReceiver::Pull {
+            number,
+            address,
+            port,
+        };
+        self.tell(peer, message);
     }
 
     fn tell(&self, peer: PeerId, message: ToReceiver) {
@@ -681,6 +731,7 @@ impl Carrier {
     fn wind_up(mut self, summary: Summary, notice: &mut dyn FnMut(Notice<'_>)) -> SendReport {
         notice(Notice::Receptions(Receptions(&self.machine)));
         self.peers.clear();
+        self.piping.stop();
         self.requests = None;
         self.listening.store(false, Ordering::Relaxed);
         if let Some(control) = self.control.take() {
@@ -732,4 +783,10 @@ impl Carrier {
             packets_refused: refused,
         }
     }
+}
+
+/// The MTU of packets with headers as short as those of IPv4, by which the machine counts.
+fn mtu_over_ipv4(interface: &Interface) -> u32 {
+    let longer = interface.family().header_bytes() - IP_UDP_HEADERS;
+    interface.mtu.saturating_sub(longer as u32)
 }

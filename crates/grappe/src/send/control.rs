@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use grappe_os::udp::SendOutcome;
 use grappe_proto::wire::control::{ToReceiver, ToSender, decode_to_sender, encode};
+use grappe_proto::wire::link::LINK_MAGIC;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -267,6 +268,15 @@ impl Gate {
         address: SocketAddr,
     ) -> Result<(), String> {
         let mut closed = self.closed.clone();
+        let is_link = tokio::select! {
+            is_link = is_link(&stream) => is_link?,
+            _ = closed.wait_for(|closed| *closed) => return Ok(()),
+        };
+        if is_link {
+            let stream = stream.into_std().map_err(|error| error.to_string())?;
+            let _over = self.happenings.send(Happening::Link(stream));
+            return Ok(());
+        }
         let greeted = tokio::select! {
             greeted = self.greet(stream) => greeted?,
             _ = closed.wait_for(|closed| *closed) => return Ok(()),
@@ -372,6 +382,17 @@ impl Gate {
             }
         }
     }
+}
+
+/// Whether a connection begins as a link of the pipeline does, rather than as TLS. Nothing is taken from it.
+async fn is_link(stream: &TcpStream) -> Result<bool, String> {
+    let mut begins = [0; LINK_MAGIC.len()];
+    let peeked = tokio::time::timeout(GREETING_MAX, stream.peek(&mut begins)).await;
+    let count = peeked
+        .map_err(|_| "connected but said nothing".to_owned())?
+        .map_err(|error| error.to_string())?;
+    // The first byte decides; the link itself looks at the others.
+    Ok(count > 0 && begins.first() == LINK_MAGIC.first())
 }
 
 async fn write_all(mut writer: ChannelWriter, mut messages: mpsc::UnboundedReceiver<ToReceiver>) {

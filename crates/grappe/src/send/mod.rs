@@ -8,6 +8,7 @@ mod control;
 mod opening;
 mod outage;
 mod pipe;
+mod piping;
 mod readers;
 mod reports;
 mod survey;
@@ -16,7 +17,7 @@ mod transmit;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +29,8 @@ use grappe_proto::content::survey::Survey;
 use grappe_proto::rate::RateLimits;
 use grappe_proto::sender::Sender as Machine;
 pub use grappe_proto::sender::{Event, Progress, Reception};
-pub use grappe_proto::session::Straggler;
 use grappe_proto::session::{Expectation, NodeOutcome};
+pub use grappe_proto::session::{Straggler, Transport, Way};
 use grappe_proto::units::{BlockIndex, Digest, Rate, SessionId};
 use grappe_proto::wire::control::ToSender;
 
@@ -65,6 +66,8 @@ pub struct SendOptions {
     pub wait: Duration,
     /// What becomes of receivers that are far slower than the others.
     pub straggler: Straggler,
+    /// How content gets to receivers.
+    pub transport: Transport,
     /// The most to send, in bytes per second.
     pub rate: Option<Rate>,
     /// Port of this node for control connections (TCP) and for reports (UDP); 0 leaves both to the
@@ -226,6 +229,12 @@ pub enum SendError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// Standard input can be read once only.
+    #[error(
+        "standard input goes by multicast alone, as it can be read once only: send a file through the \
+         pipeline"
+    )]
+    StreamInPipeline,
     /// No source of randomness.
     #[error("the system gives no random numbers")]
     Random,
@@ -258,6 +267,10 @@ enum Happening {
     StreamEnded(u64),
     /// The hashes of the files of which receivers have another version.
     Compared(Vec<u8>),
+    /// A connection that is to be a link of the pipeline.
+    Link(TcpStream),
+    /// A link has got as far as this block.
+    Reached(BlockIndex),
     Note(String),
     Broken(String),
     Steer(Steer),

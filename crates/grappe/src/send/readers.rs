@@ -228,6 +228,12 @@ impl Content {
 
     /// Fills `buffer` with `block`, padded with zeros to whole symbols.
     fn read(&self, block: BlockIndex, buffer: &mut Vec<u8>) {
+        self.read_plain(block, buffer);
+        buffer.resize(buffer.len().next_multiple_of(self.symbol_size.into()), 0);
+    }
+
+    /// Fills `buffer` with `block`, and takes note of the hashes of content.
+    pub(super) fn read_plain(&self, block: BlockIndex, buffer: &mut Vec<u8>) {
         let laid = self.laid();
         match laid.stream.place(block) {
             Some(Place::Manifest { offset, len }) => {
@@ -253,7 +259,6 @@ impl Content {
             }
             None => buffer.clear(),
         }
-        buffer.resize(buffer.len().next_multiple_of(self.symbol_size.into()), 0);
     }
 
     /// Forms the digests object; answers its hash and the hash over all files.

@@ -6,6 +6,7 @@ use std::io;
 
 use grappe_os::udp::{MulticastSender, SendOutcome, TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
 use grappe_proto::fec::Code;
+use grappe_proto::limits::IP_UDP_HEADERS;
 use grappe_proto::seal::SealKey;
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex};
 use grappe_proto::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, Header, Kind, TAG_LEN};
@@ -143,6 +144,32 @@ impl Transmitter {
             &beat.emit(),
             &mut self.train[..len],
         );
+        self.send(len, len)
+    }
+
+    /// Sends zeros that make an IP packet of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, when it is more than a full queue. The packet has not left then.
+    pub(super) fn sounding(
+        &mut self,
+        sequence: Sequence,
+        block: BlockIndex,
+        bytes: u16,
+    ) -> io::Result<SendOutcome> {
+        let header = Header {
+            kind: Kind::Sounding,
+            symbol: SymbolIndex(0),
+            tag: self.tag,
+            block,
+            sequence,
+        };
+        let len = usize::from(bytes).saturating_sub(IP_UDP_HEADERS);
+        let body = vec![0; len.saturating_sub(HEADER_LEN + TAG_LEN)];
+        let len = HEADER_LEN + body.len() + TAG_LEN;
+        self.key
+            .seal(&header.emit(), sequence, &body, &mut self.train[..len]);
         self.send(len, len)
     }
 

@@ -14,6 +14,7 @@ mod keys;
 mod kills;
 mod merging;
 mod mounts;
+mod pipeline;
 mod ports;
 mod program;
 mod saying;

@@ -56,11 +56,13 @@ fn the_object_has_the_promised_fields_whatever_came_of_the_copy() {
     let promised = [
         "bytes",
         "limited_by",
+        "mtu",
         "name",
         "rate",
         "repaired",
         "seconds",
         "state",
+        "transport",
     ];
     assert_eq!(keys(node(&one, "node")), promised);
 }

@@ -7,7 +7,7 @@ use crate::content::stream::Stream;
 use crate::limits::SYMBOL_SIZE;
 use crate::rate::RateLimits;
 use crate::sender::{Input, SenderSetup};
-use crate::session::Straggler;
+use crate::session::{Straggler, Transport};
 
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -27,6 +27,8 @@ impl Session {
             wait: WAIT,
             rate: RateLimits::default(),
             straggler: Straggler::Wait,
+            transport: Transport::Multicast,
+            mtu: 1500,
             burst_packets_max: 16,
             starts_when_told: false,
         };

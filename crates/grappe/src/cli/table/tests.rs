@@ -1,6 +1,6 @@
 //! What the table and the object say of copies that did not go well, and of words from others.
 
-use grappe_proto::session::LimitedBy;
+use grappe_proto::session::{LimitedBy, Way};
 use grappe_proto::units::SessionId;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ fn lost(name: &str, joined: bool, reason: &str) -> NodeOutcome {
         repaired: 0,
         limited_by: LimitedBy::Network,
         apart: false,
+        way: Way::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use grappe_proto::limits::BLOCK_SIZE;
-use grappe_proto::session::{Expectation, LimitedBy, NodeOutcome, NodeState, Straggler};
+use grappe_proto::session::{Expectation, LimitedBy, NodeOutcome, NodeState, Straggler, Transport};
 use grappe_proto::units::SessionId;
 use grappe_proto::wire::gather::{ToCoordinator, TurnProgress, TurnResult};
 
@@ -105,6 +105,8 @@ fn run(
         expectation: Expectation::Names(names.collect()),
         wait: JOIN_MAX,
         straggler: Straggler::Demote,
+        // What a turn may use of the links is counted for the group.
+        transport: Transport::Multicast,
         rate: None,
         control_port: 0,
         announce: true,

@@ -1,0 +1,247 @@
+//! A receiver told to fetch its blocks, and one whose stream ends.
+
+use super::*;
+use crate::content::layout::Layout;
+use crate::content::manifest::{Entry, Kind as EntryKind, Manifest};
+use crate::limits::{BLOCK_SIZE, PROTOCOL_VERSION, SYMBOL_SIZE};
+
+const MANIFEST_LEN: u64 = 100;
+
+fn welcome() -> Welcome {
+    Welcome {
+        version: PROTOCOL_VERSION,
+        peer: 0,
+        tag: 1,
+        group: [239, 1, 2, 3].into(),
+        port: 7171,
+        report_port: 7172,
+        data_key: [1; 16],
+        report_key: [2; 16],
+        symbol_size: SYMBOL_SIZE,
+        manifest_len: MANIFEST_LEN,
+        manifest_hash: [0; 32],
+        content_bytes: 0,
+    }
+}
+
+/// One block of manifest (0), three of content (1 to 3), one of digests (4).
+fn stream() -> Stream {
+    let layout = Layout::new(&Manifest {
+        entries: vec![Entry {
+            path: b"file".to_vec(),
+            kind: EntryKind::File {
+                size: 3 * u64::from(BLOCK_SIZE),
+            },
+            mode: 0o644,
+            mtime: (0, 0),
+            ..Entry::default()
+        }],
+        ..Manifest::default()
+    });
+    Stream::of_manifest_only(MANIFEST_LEN)
+        .unwrap()
+        .with_content(&layout, 100)
+        .unwrap()
+}
+
+fn machine() -> Receiver {
+    let mut machine = Receiver::new(&welcome(), Time::ZERO).unwrap();
+    machine.handle(Input::Joined { buffer_bytes: 1 }, Time::ZERO);
+    machine
+}
+
+fn outputs(machine: &mut Receiver) -> Vec<Output> {
+    std::iter::from_fn(|| match machine.poll(Time::ZERO) {
+        Output::Wait(_) => None,
+        output => Some(output),
+    })
+    .collect()
+}
+
+fn pull(machine: &mut Receiver, number: u32) -> Vec<Output> {
+    let pull = ToReceiver::Pull {
+        number,
+        address: [10, 0, 0, 1].into(),
+        port: 7,
+    };
+    machine.handle(Input::Control(pull), Time::ZERO);
+    outputs(machine)
+}
+
+fn asked(outputs: &[Output]) -> Option<(u32, Vec<u32>)> {
+    outputs.iter().find_map(|output| match output {
+        Output::Pull { source, blocks } => {
+            let blocks = blocks.runs().flat_map(|run| run.start.0..run.end.0);
+            Some((source.number, blocks.collect()))
+        }
+        _ => None,
+    })
+}
+
+fn fetched(machine: &mut Receiver, block: u32) -> bool {
+    let len = machine.stream().place(BlockIndex(block)).unwrap().len();
+    let wanted = machine.accept_block(BlockIndex(block), len, Time::ZERO);
+    machine.handle(Input::Stored(BlockIndex(block)), Time::ZERO);
+    wanted
+}
+
+fn prepare(machine: &mut Receiver, have: &[u32]) -> Vec<Output> {
+    let mut there = BlockSet::new();
+    have.iter()
+        .for_each(|block| there.insert(BlockIndex(*block)));
+    let prepared = Prepared {
+        stream: stream(),
+        have: there,
+    };
+    machine.handle(Input::Prepared(Ok(prepared)), Time::ZERO);
+    outputs(machine)
+}
+
+#[test]
+fn the_manifest_is_fetched_first_and_then_what_is_lacking() {
+    let mut machine = machine();
+    let told = pull(&mut machine, 1);
+    assert_eq!(asked(&told), Some((1, vec![0])));
+    assert!(told.contains(&Output::Hear(false)), "it leaves the group");
+    assert!(fetched(&mut machine, 0));
+    assert!(outputs(&mut machine).contains(&Output::Job(Job::Prepare)));
+    assert_eq!(
+        asked(&prepare(&mut machine, &[2])),
+        Some((1, vec![1, 3, 4]))
+    );
+}
+
+#[test]
+fn another_source_is_asked_for_the_rest_only() {
+    let mut machine = machine();
+    pull(&mut machine, 1);
+    fetched(&mut machine, 0);
+    outputs(&mut machine);
+    prepare(&mut machine, &[]);
+    assert!(fetched(&mut machine, 1));
+    assert_eq!(asked(&pull(&mut machine, 2)), Some((2, vec![2, 3, 4])));
+    assert!(!fetched(&mut machine, 1), "it is stored");
+}
+
+#[test]
+fn a_failed_source_is_told_of_once_and_only_if_it_is_the_present_one() {
+    let mut machine = machine();
+    pull(&mut machine, 1);
+    pull(&mut machine, 2);
+    machine.handle(Input::unfed(1, "refused"), Time::ZERO);
+    assert_eq!(outputs(&mut machine), []);
+    machine.handle(Input::unfed(2, "refused"), Time::ZERO);
+    let unfed = ToSender::Unfed {
+        number: 2,
+        reason: "refused".into(),
+    };
+    assert_eq!(outputs(&mut machine), [Output::Control(unfed)]);
+}
+
+#[test]
+fn a_block_of_another_length_or_out_of_its_time_is_not_wanted() {
+    let mut machine = machine();
+    pull(&mut machine, 1);
+    assert!(!machine.accept_block(BlockIndex(0), 7, Time::ZERO));
+    assert!(
+        !machine.accept_block(BlockIndex(1), 100, Time::ZERO),
+        "unknown yet"
+    );
+}
+
+#[test]
+fn blocks_that_differ_are_asked_of_another_source() {
+    let mut machine = machine();
+    pull(&mut machine, 1);
+    fetched(&mut machine, 0);
+    outputs(&mut machine);
+    prepare(&mut machine, &[]);
+    (1..=4).for_each(|block| assert!(fetched(&mut machine, block)));
+    let finish = ToReceiver::Finish {
+        digests_hash: [7; 32],
+    };
+    machine.handle(Input::Control(finish), Time::ZERO);
+    let is_verify = |output: &Output| matches!(output, Output::Job(Job::Verify { .. }));
+    assert!(outputs(&mut machine).iter().any(is_verify));
+    machine.handle(Input::Verified(vec![BlockIndex(2)]), Time::ZERO);
+    let told = outputs(&mut machine);
+    let is_unfed =
+        |output: &Output| matches!(output, Output::Control(ToSender::Unfed { number: 1, .. }));
+    assert!(told.iter().any(is_unfed), "{told:?}");
+    assert_eq!(asked(&pull(&mut machine, 2)), Some((2, vec![2])));
+}
+
+#[test]
+fn only_a_larger_sounding_is_told_of() {
+    let mut machine = machine();
+    outputs(&mut machine);
+    let header = |sequence| Header {
+        kind: Kind::Sounding,
+        symbol: SymbolIndex(0),
+        tag: 1,
+        block: BlockIndex(0),
+        sequence: Sequence(sequence),
+    };
+    assert_eq!(machine.admit(&header(1)), Admission::Sounding);
+    machine.accept_sounding(&header(1), 1469, Time::ZERO);
+    machine.accept_sounding(&header(2), 500, Time::ZERO);
+    machine.accept_sounding(&header(2), 9000, Time::ZERO);
+    let told = outputs(&mut machine);
+    let heard: Vec<_> = told
+        .iter()
+        .filter(|output| matches!(output, Output::Control(ToSender::Heard { .. })))
+        .collect();
+    let expected = Output::Control(ToSender::Heard { bytes: 1497 });
+    assert_eq!(heard, [&expected], "a number counts once");
+}
+
+/// A pipe may end before this node is ready for what comes out of it.
+#[test]
+fn a_stream_that_ends_early_is_ended_once_all_is_prepared() {
+    let now = Time::ZERO;
+    let manifest = Stream::of_manifest_only(100).unwrap();
+    let open = manifest.with_full_blocks(1000, 0).unwrap();
+    let whole = manifest.with_full_blocks(0, 0).unwrap();
+    let job = |machine: &mut Receiver| {
+        for _ in 0..20 {
+            match machine.poll(now) {
+                Output::Job(job) => return Some(job),
+                Output::Wait(_) => return None,
+                _ => {}
+            }
+        }
+        panic!("the machine does not come to rest");
+    };
+    let mut machine = Receiver::new(&welcome(), now).unwrap();
+    machine.handle(
+        Input::Joined {
+            buffer_bytes: 1 << 20,
+        },
+        now,
+    );
+    machine.handle(Input::ManifestKnown, now);
+    assert_eq!(job(&mut machine), Some(Job::Prepare));
+    machine.handle(Input::Control(ToReceiver::Ended { bytes: 0 }), now);
+    machine.handle(
+        Input::Control(ToReceiver::Finish {
+            digests_hash: [3; 32],
+        }),
+        now,
+    );
+    assert_eq!(job(&mut machine), None, "nothing is ready for it");
+    let prepared = Prepared {
+        stream: open,
+        have: BlockSet::new(),
+    };
+    machine.handle(Input::Prepared(Ok(prepared)), now);
+    assert_eq!(job(&mut machine), Some(Job::EndStream { bytes: 0 }));
+    assert_eq!(job(&mut machine), None, "it is ended once");
+    machine.handle(Input::Laid(whole), now);
+    assert_eq!(
+        machine.poll(now),
+        Output::Control(ToSender::EndKnown),
+        "only now the blocks of hashes may come"
+    );
+    let digests_hash = Digest([3; 32]);
+    assert_eq!(job(&mut machine), Some(Job::Verify { digests_hash }));
+}

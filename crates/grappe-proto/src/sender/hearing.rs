@@ -1,0 +1,178 @@
+//! The test of the group: which receivers hear it, and packets of which size.
+//!
+//! Soundings of several sizes go to the group while somebody who joined has not said that the largest
+//! that matters arrived. Who has not after a while gets its content through the pipeline.
+
+use std::time::Duration;
+
+use super::peer::{Peer, Role};
+use super::{Output, Sender};
+use crate::session::Transport;
+use crate::units::{PeerId, Sequence, Time};
+
+/// How long a receiver has to hear a sounding: twenty times the way there and back of a slow network.
+const TEST_MAX: Duration = Duration::from_millis(400);
+
+/// Where nobody at all has heard one for so long, nobody will.
+const TEST_MIN: Duration = Duration::from_millis(160);
+
+/// Between soundings.
+const SOUND: Duration = Duration::from_millis(20);
+
+/// A packet that every network passes (RFC 791), to tell a small MTU from no multicast at all.
+const SMALL: u16 = 576;
+
+/// The largest packet tried: what interfaces call a jumbo frame.
+const JUMBO: u16 = 9000;
+
+/// A receiver that hears nothing of the group for so long, though beats always come, has lost it: switches
+/// that nobody asks for memberships forget them.
+const DEAF_MAX: Duration = Duration::from_secs(3);
+
+impl Sender {
+    /// Bytes of the IP packet that carries a symbol, which must arrive.
+    fn packet_needed(&self) -> u16 {
+        super::packet_bytes(self.setup.symbol_size) as u16
+    }
+
+    fn is_tested(&self, peer: &Peer, now: Time) -> bool {
+        self.setup.transport != Transport::Auto
+            || self.hears(peer)
+            || now.since(peer.tested_from) >= self.patience()
+    }
+
+    /// How long a sounding is waited for.
+    fn patience(&self) -> Duration {
+        let somebody_hears = self.peers.iter().any(|peer| peer.way.heard_bytes.is_some());
+        if somebody_hears { TEST_MAX } else { TEST_MIN }
+    }
+
+    fn hears(&self, peer: &Peer) -> bool {
+        self.setup.transport == Transport::Multicast
+            || peer.way.heard_bytes >= Some(self.packet_needed())
+    }
+
+    /// Whether the beginning has to wait for somebody's test.
+    pub(super) fn is_testing(&self, now: Time, deadline: Time) -> bool {
+        now < deadline + TEST_MAX && self.live().any(|peer| !self.is_tested(peer, now))
+    }
+
+    /// When the group is to be sounded again.
+    pub(super) fn test_at(&self) -> Time {
+        self.sound_at
+    }
+
+    /// Sounds the group while there is somebody to hear it whose test is not over.
+    pub(super) fn sound(&mut self, now: Time) {
+        if now < self.sound_at {
+            return;
+        }
+        let is_due = |peer: &Peer| !peer.is_piped() && !self.is_tested(peer, now);
+        if !self.present().any(is_due) {
+            self.sound_at = Time::NEVER;
+            return;
+        }
+        self.sound_at = now + SOUND;
+        let jumbo = JUMBO.min(u16::try_from(self.setup.mtu).unwrap_or(u16::MAX));
+        // The largest first: who hears it need not answer to the others.
+        for bytes in [jumbo, self.packet_needed(), SMALL] {
+            let is_jumbo = bytes > self.packet_needed();
+            if is_jumbo && (bytes != jumbo || !self.is_joining()) {
+                // Lost where it does not fit, and content flows.
+                continue;
+            }
+            let sequence = Sequence(self.sequence);
+            self.sequence += 1;
+            self.outputs.push_back(Output::Sounding {
+                sequence,
+                block: self.cursor.0,
+                bytes,
+            });
+        }
+    }
+
+    /// A receiver heard a sounding.
+    pub(super) fn heard(&mut self, id: PeerId, bytes: u16, now: Time) {
+        if let Some(peer) = self.peer_mut(id) {
+            peer.way.heard_bytes = peer.way.heard_bytes.max(Some(bytes));
+        }
+        self.admit_tested(now);
+    }
+
+    /// Content is to flow: decides how it gets to whom.
+    pub(super) fn choose_ways(&mut self, now: Time) {
+        let mut peers: Vec<&Peer> = self.live().collect();
+        // Neighbours by name are neighbours in the rack more often than not. `n2` is before `n10`.
+        peers.sort_by_key(|peer| (peer.name.len(), &*peer.name));
+        let ids: Vec<PeerId> = peers.iter().map(|peer| peer.id).collect();
+        for id in ids {
+            if let Some(why) = self.reason_to_pipe(id) {
+                self.pipe(id, why, now);
+            }
+        }
+    }
+
+    /// Receivers that came late, and whose test is over, wait for their turn or join the pipeline.
+    pub(super) fn admit_tested(&mut self, now: Time) {
+        let is_tested = |peer: &&Peer| peer.role == Role::Testing && self.is_tested(peer, now);
+        let ids: Vec<PeerId> = self
+            .present()
+            .filter(is_tested)
+            .map(|peer| peer.id)
+            .collect();
+        for id in ids {
+            if let Some(why) = self.reason_to_pipe(id) {
+                self.pipe(id, why, now);
+                continue;
+            }
+            let Some(peer) = self.peer_mut(id) else {
+                continue;
+            };
+            peer.role = Role::Waiting;
+            if peer.is_prepared() {
+                self.try_to_admit(id, now);
+            }
+        }
+    }
+
+    /// Receivers that no longer hear the group get the rest through the pipeline.
+    pub(super) fn pipe_the_deaf(&mut self, now: Time) {
+        if self.setup.transport != Transport::Auto {
+            return;
+        }
+        // Of one that does not report either, nothing is known.
+        let is_deaf = |peer: &&Peer| {
+            now.since(peer.hearing_at) >= DEAF_MAX && now.since(peer.heard_at) < DEAF_MAX / 3
+        };
+        let deaf: Vec<PeerId> = self.live().filter(is_deaf).map(|peer| peer.id).collect();
+        for id in deaf {
+            let seconds = DEAF_MAX.as_secs();
+            self.pipe(
+                id,
+                format!("heard nothing of the group for {seconds} s"),
+                now,
+            );
+        }
+    }
+
+    /// Why a receiver gets its content through the pipeline, if it does.
+    fn reason_to_pipe(&self, id: PeerId) -> Option<String> {
+        let peer = self.peers.get(id.as_usize())?;
+        if self.setup.transport == Transport::Pipeline {
+            return Some("asked for".into());
+        }
+        if self.hears(peer) {
+            return None;
+        }
+        Some(match peer.way.heard_bytes {
+            None => format!(
+                "hears no multicast: nothing in {} ms",
+                self.patience().as_millis()
+            ),
+            Some(bytes) => format!(
+                "hears multicast packets of {bytes} bytes, but none of {}: look at the MTU on the way",
+                self.packet_needed()
+            ),
+        })
+    }
+}
