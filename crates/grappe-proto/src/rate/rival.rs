@@ -14,7 +14,19 @@ const CUT: f64 = 0.7;
 
 /// The window counts for so much more: reports come later than acknowledgements, and of many receivers the one
 /// with the worst luck is heard. In the fluid of the tests it keeps the share between a third and two thirds.
-const WEIGHT: f64 = 1.2;
+const WEIGHT: f64 = 1.4;
+
+/// More than this of all that a link ever took is not taken beside a rival. A TCP whose own host is the
+/// bottleneck loses nothing and grows no window: it keeps two trains in the queue of its interface, and whoever
+/// kept a window of CUBIC there would take nearly all.
+const SHARE_MAX: f64 = 0.54;
+
+/// A queue that lasts for so long is a rival's, and not that of processors which are busy with others.
+const LASTING: Duration = Duration::from_millis(300);
+
+/// In every such time so much is spent without that bound: if nobody else is there, that shows.
+const LOOK: Duration = Duration::from_secs(4);
+const LOOKING: Duration = Duration::from_millis(600);
 
 /// The least window, in packets.
 const WINDOW_MIN: f64 = 4.0;
@@ -51,6 +63,8 @@ pub(super) struct Rivalry {
     most: Option<Rate>,
     lately: Option<Rate>,
     noted_at: Option<Time>,
+    /// Since when there has been a queue without a pause.
+    queued_since: Option<Time>,
     /// Since when he seems to be gone.
     alone: Option<Time>,
 }
@@ -129,7 +143,15 @@ impl Rivalry {
         // Half of the way to the rate of that window, as the queue is known late.
         let of_window = WEIGHT * window.packets * packet_bytes as f64 / turnaround.as_secs_f64();
         let arriving = arriving.bytes_per_second() as f64;
-        let rate = ((arriving + of_window) / 2.0).min(arriving * 1.5);
+        let mut rate = ((arriving + of_window) / 2.0).min(arriving * 1.5);
+        if standing.wait <= SHORT {
+            self.queued_since = None;
+        } else if let queued = now.since(*self.queued_since.get_or_insert(now))
+            && queued >= LASTING
+            && queued.as_millis() % LOOK.as_millis() >= LOOKING.as_millis()
+        {
+            rate = rate.min(SHARE_MAX * most.bytes_per_second() as f64);
+        }
         Some(Rate::from_bytes_per_second(rate as u64))
     }
 

@@ -273,13 +273,14 @@ fn a_link_that_halves_or_doubles_is_followed_within_a_second() {
 }
 
 #[test]
-fn processors_that_are_busy_with_others_cost_a_few_percent() {
-    for busy in [0.001, 0.003, 0.005] {
+fn processors_that_are_busy_with_others_cost_a_quarter_at_most() {
+    // From five milliseconds on it looks like a rival who keeps a queue.
+    for (busy, least) in [(0.001, 0.9), (0.003, 0.9), (0.005, 0.74)] {
         let mut model = Model::new(125e6, 125e6 * 0.1);
         model.play(2.0);
         model.busy = busy;
         let stretch = model.play(8.0);
-        assert!(stretch.ours > 0.8, "{busy}: {stretch:?}");
+        assert!(stretch.ours > least, "{busy}: {stretch:?}");
     }
 }
 
@@ -305,7 +306,7 @@ fn a_link_is_shared_with_tcp_which_gets_all_of_it_back_at_no_time() {
             let shared = model.play(20.0);
             let share = shared.ours / (shared.ours + shared.tcp);
             assert!(
-                (0.32..0.667).contains(&share),
+                (0.334..0.666).contains(&share),
                 "{link} {queue_ms}: {shared:?}"
             );
             model.tcp = None;
