@@ -10,6 +10,9 @@ use super::INTERFACE;
 /// How long hosts may take to answer the switch's question for members, in its unit.
 const QUERY_RESPONSE_CENTISECONDS: u64 = 100;
 
+/// How long they may take when one left, in the same unit. The switch asks twice.
+const LAST_MEMBER_CENTISECONDS: u64 = 10;
+
 /// What a cluster shall look like.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -115,6 +118,10 @@ impl Plan {
             let set = format!("ip -n {switch} link set bridge0 type bridge");
             lines.push(format!(
                 "{set} mcast_query_response_interval {QUERY_RESPONSE_CENTISECONDS}"
+            ));
+            // 1 s by default: for twice that, who left a group still gets its packets.
+            lines.push(format!(
+                "{set} mcast_last_member_interval {LAST_MEMBER_CENTISECONDS}"
             ));
             lines.push(format!("{set} mcast_querier 1"));
         }

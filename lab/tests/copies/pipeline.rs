@@ -19,6 +19,8 @@ fn plan(deaf: u8) -> Plan {
     Plan {
         link_mbit: Some(LINK_MBIT),
         deaf,
+        // A flood would fill the links of those who do not take it.
+        snooping: true,
         ..Plan::of(5)
     }
 }

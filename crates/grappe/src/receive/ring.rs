@@ -297,7 +297,9 @@ fn fill_chunk(ring: &Ring, socket: &impl Ear, chunk: &mut Chunk) -> io::Result<(
         let Some(train) =
             socket.receive_train(&mut chunk.memory[chunk.used..], Wait::UpTo(patience))?
         else {
-            if !ring.wanted.load(Ordering::Relaxed) {
+            let is_wanted = ring.wanted.load(Ordering::Relaxed);
+            // Who is to leave the group may hear nothing of it.
+            if !is_wanted || !ring.hearing.load(Ordering::Relaxed) {
                 return Ok(());
             }
             if !chunk.runs.is_empty() && ring.queued.load(Ordering::Relaxed) < QUEUE_SHORT {

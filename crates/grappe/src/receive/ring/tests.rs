@@ -100,3 +100,33 @@ fn an_interface_that_stays_away_ends_the_ring_with_the_reason() {
     assert_eq!(Errno::from_io_error(&error), Some(Errno::NODEV));
     assert!(began.elapsed() >= OUTAGE_MAX);
 }
+
+/// A socket to which nothing comes; it ends the ring when its group is left.
+struct Silent<'a>(&'a Ring);
+
+impl Ear for Silent<'_> {
+    fn receive_train(&self, _buffer: &mut [u8], _wait: Wait) -> io::Result<Option<Train>> {
+        // As if the sender's word came by the control connection meanwhile.
+        self.0.hear(false);
+        Ok(None)
+    }
+
+    fn leave(&self) -> io::Result<()> {
+        self.0.stop();
+        Ok(())
+    }
+
+    fn rejoin(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_group_is_left_of_which_nothing_is_heard() {
+    let (teller, _told) = notes::channel();
+    let (out, _chunks) = unbounded();
+    let notes = teller.of(SessionId([1; 16]));
+    let ring = Ring::new();
+    // Ends, or the test does not.
+    fill(&ring, &Silent(&ring), false, &notes, &out, &|chunk| chunk).unwrap();
+}
