@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use flume::{Receiver, Sender, unbounded};
 use grappe_os::clock::MonotonicClock;
 use grappe_os::udp::MulticastReceiver;
 use grappe_proto::content::stream::symbols_in;

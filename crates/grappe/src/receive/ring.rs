@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use flume::Sender;
 use grappe_os::udp::{MulticastReceiver, TRAIN_BYTES_MAX, Train, Wait};
 use grappe_proto::limits::SENDER_SILENCE_MAX;
 

@@ -237,7 +237,7 @@ fn start(
     heard: &Heard,
     welcome: Welcome,
     outbox: mpsc::UnboundedSender<ToSender>,
-) -> Result<(Carrier, crossbeam_channel::Sender<Happening>), String> {
+) -> Result<(Carrier, flume::Sender<Happening>), String> {
     let hanging = node.left_behind.count();
     if hanging >= LEFT_BEHIND_MAX {
         let into = node.destination.path().display();

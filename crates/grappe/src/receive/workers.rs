@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender};
+use flume::{Receiver, Sender};
 use grappe_proto::content::stream::Stream;
 use grappe_proto::fec::SymbolSet;
 use grappe_proto::receiver::Prepared;
@@ -137,7 +137,7 @@ fn run(store: &Store, job: Work) -> Worked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam_channel::unbounded;
+    use flume::unbounded;
     use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(60);

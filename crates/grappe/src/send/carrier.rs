@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use flume::{Receiver, RecvTimeoutError, Sender, unbounded};
 use grappe_os::clock::{MonotonicClock, precise_timers};
 use grappe_os::udp::{Interface, MulticastSender, SendOutcome};
 use grappe_proto::content::manifest::Sync;
@@ -87,7 +87,7 @@ pub(super) struct Carrier {
     numbers: BTreeMap<Connection, PeerId>,
     own_interface: Interface,
     control_port: u16,
-    absences: Option<Receiver<Absence>>,
+    absences: Option<crossbeam_channel::Receiver<Absence>>,
     hash: Option<Digest>,
     /// What receivers tell of what they have, where that is asked for.
     surveys: Option<Surveys>,
@@ -104,7 +104,7 @@ pub(super) struct Carrier {
 /// Who leads the copy while it runs.
 pub(super) struct Leader {
     pub(super) call: Vec<IpAddr>,
-    pub(super) steer: Receiver<Steer>,
+    pub(super) steer: crossbeam_channel::Receiver<Steer>,
 }
 
 impl Leader {
@@ -293,7 +293,7 @@ impl Carrier {
 
     pub(super) fn run(
         mut self,
-        cancel: &Receiver<String>,
+        cancel: &crossbeam_channel::Receiver<String>,
         notice: &mut dyn FnMut(Notice<'_>),
     ) -> Result<SendReport, SendError> {
         // Without it a pause of the pacer lasts 50 microseconds longer than meant; it works all the same.

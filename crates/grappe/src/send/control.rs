@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use flume::Sender;
 use grappe_os::udp::SendOutcome;
 use grappe_proto::wire::control::{ToReceiver, ToSender, decode_to_sender, encode};
 use grappe_proto::wire::link::LINK_MAGIC;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender};
+use flume::{Receiver, Sender};
 use grappe_proto::content::digest::{Digests, file_digest};
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Manifest;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use flume::Sender;
 use grappe_os::udp::MulticastSender;
 use grappe_proto::wire::report::REPORT_LEN_MAX;
 

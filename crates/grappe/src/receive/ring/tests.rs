@@ -3,7 +3,7 @@
 use super::*;
 use crate::receive::Notice;
 use crate::receive::notes;
-use crossbeam_channel::unbounded;
+use flume::unbounded;
 use grappe_proto::units::SessionId;
 use rustix::io::Errno;
 use std::collections::VecDeque;
