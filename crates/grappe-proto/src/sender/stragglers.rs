@@ -16,7 +16,7 @@ use crate::wire::report::Report;
 /// For so long, on balance, some may hold the others. A buffer that is full for a moment is no more
 /// than a process that was not scheduled.
 const WINDOW_PATIENCE: Duration = Duration::from_millis(100);
-const BUFFER_PATIENCE: Duration = Duration::from_millis(250);
+const BUFFER_PATIENCE: Duration = Duration::from_millis(400);
 const PREPARE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who hears the group, says that nothing waits to be stored, and yet stores nothing for so long, loses
@@ -146,7 +146,7 @@ impl Sender {
             all += 1;
             waiting += usize::from(self.waits(peer, hold));
         }
-        let do_most = waiting * 2 >= all && waiting < all;
+        let do_most = waiting * 4 >= all * 3 && waiting < all;
         self.held.looked = Some((now, do_most));
         do_most
     }
