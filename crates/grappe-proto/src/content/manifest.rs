@@ -273,6 +273,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Bytes of all paths, which whoever holds the manifest holds unfolded: at most as many as a manifest may have.
+    pub fn paths_len(&self) -> u64 {
+        let lengths = self.entries.iter().map(|entry| entry.path.len() as u64);
+        lengths.sum()
+    }
+
     /// The manifest as bytes. Only a valid one can be decoded again; see [`Manifest::validate`].
     pub fn encode(&self) -> Vec<u8> {
         encoding::encode(self)
@@ -282,7 +288,7 @@ impl Manifest {
     ///
     /// Needs memory in proportion to the length of `bytes`, whatever they claim.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let manifest = encoding::decode(bytes)?;
+        let manifest = encoding::decode(bytes, MANIFEST_BYTES_MAX)?;
         manifest.validate()?;
         Ok(manifest)
     }

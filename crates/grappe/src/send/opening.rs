@@ -102,6 +102,8 @@ fn walk<T: Send + 'static>(
 pub(super) fn lay_out(source: Source, symbol_size: u16) -> Result<Content, SendError> {
     let manifest = source.manifest();
     let manifest_bytes = manifest.encode();
+    let len = (manifest_bytes.len() as u64).max(manifest.paths_len());
+    Stream::of_manifest_only(len)?;
     let laid = Laid::new(manifest, manifest_bytes.len() as u64, |_| true)?;
     Ok(Content::new(source, laid, manifest_bytes, symbol_size))
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! manifest = [version, [entry, ...], terms]
-//! entry    = [path, kind, mode, seconds, nanoseconds, last?, extra?]
+//! entry    = [shared, path, kind, mode, seconds, nanoseconds, last?, extra?]
+//! shared   = how many bytes the whole path has in common with that of the entry before; `path` has the rest
 //! last     = size, target, entry or device; not there for directories, pipes and sockets
 //! extra    = {0: owner, 1: [gap, length, ...], 2: [name, value, ...]}
 //! terms    = {0: sync, 1: delete, 2: delete_max, 3: dry_run, 4: [include, pattern, ...], 5: stream,
@@ -10,8 +11,8 @@
 //! ```
 //!
 //! What is absent has its default. Later programs may append fields to the arrays and keys to the maps;
-//! they are skipped here. Paths are whole and not
-//! coded against the one before: a short message could otherwise unfold into gigabytes of paths.
+//! they are skipped here. A short message could unfold into gigabytes of paths, so that all of them
+//! together are bounded as the manifest is.
 //! What values are allowed is not checked here (`rules`).
 
 use std::convert::Infallible;
@@ -22,7 +23,7 @@ use minicbor::encode::{Encoder, Error as EncodeError};
 use super::{Entry, Extent, Extra, Filter, Kind, Manifest, ManifestError, Owner, Sync, Terms};
 use crate::limits::{ENTRIES_MAX, MANIFEST_BYTES_MAX};
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 const KIND_DIRECTORY: u8 = 0;
 const KIND_FILE: u8 = 1;
@@ -35,9 +36,9 @@ const KIND_SOCKET: u8 = 7;
 
 /// Fields of the manifest's own array, and of each entry, that every version has.
 const MANIFEST_FIELDS: u64 = 2;
-const ENTRY_FIELDS: u64 = 5;
+const ENTRY_FIELDS: u64 = 6;
 
-/// The fewest bytes that an entry takes: an array of five fields, of which the path has a byte.
+/// The fewest bytes that an entry takes: an array of six fields, of which the path may be empty.
 const ENTRY_BYTES_MIN: usize = 7;
 
 /// About the bytes that an entry takes beside its path; only to allocate once.
@@ -61,13 +62,15 @@ fn write(encoder: &mut Encoder<Vec<u8>>, manifest: &Manifest) -> Written {
         .array(MANIFEST_FIELDS + 1)?
         .u32(VERSION)?
         .array(manifest.entries.len() as u64)?;
+    let mut before: &[u8] = &[];
     for entry in &manifest.entries {
-        write_entry(encoder, entry)?;
+        write_entry(encoder, entry, before)?;
+        before = &entry.path;
     }
     write_terms(encoder, &manifest.terms, &manifest.owners)
 }
 
-fn write_entry(encoder: &mut Encoder<Vec<u8>>, entry: &Entry) -> Written {
+fn write_entry(encoder: &mut Encoder<Vec<u8>>, entry: &Entry, before: &[u8]) -> Written {
     let number = match entry.kind {
         Kind::Directory => KIND_DIRECTORY,
         Kind::File { .. } => KIND_FILE,
@@ -82,9 +85,12 @@ fn write_entry(encoder: &mut Encoder<Vec<u8>>, entry: &Entry) -> Written {
     };
     let has_extra = entry.owner.is_some() || entry.extra.is_some();
     let (seconds, nanos) = entry.mtime;
+    let pairs = entry.path.iter().zip(before);
+    let shared = pairs.take_while(|(one, other)| one == other).count();
     encoder
         .array(ENTRY_FIELDS + u64::from(has_last(number)) + u64::from(has_extra))?
-        .bytes(&entry.path)?
+        .u32(shared as u32)?
+        .bytes(entry.path.get(shared..).unwrap_or_default())?
         .u8(number)?
         .u32(entry.mode)?
         .i64(seconds)?
@@ -173,7 +179,8 @@ const fn has_last(kind: u8) -> bool {
     !matches!(kind, KIND_DIRECTORY | KIND_FIFO | KIND_SOCKET)
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
+/// Reads a manifest whose whole paths have at most `paths_max` bytes together.
+pub(super) fn decode(bytes: &[u8], paths_max: u64) -> Result<Manifest, ManifestError> {
     if bytes.len() as u64 > MANIFEST_BYTES_MAX {
         return Err(ManifestError::TooLong);
     }
@@ -195,8 +202,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
         entries: Vec::with_capacity(count_possible.min(count as usize)),
         ..Manifest::default()
     };
-    for entry in 0..count as u32 {
-        manifest.entries.push(reader.entry(entry)?);
+    let mut room = paths_max;
+    for number in 0..count as u32 {
+        let before = manifest.entries.last().map_or(&[][..], |entry| &entry.path);
+        let entry = reader.entry(number, before)?;
+        room = room
+            .checked_sub(entry.path.len() as u64)
+            .ok_or(ManifestError::TooLong)?;
+        manifest.entries.push(entry);
     }
     let mut left = fields - MANIFEST_FIELDS;
     if left > 0 {
@@ -216,9 +229,9 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn entry(&mut self, entry: u32) -> Result<Entry, ManifestError> {
+    fn entry(&mut self, entry: u32, before: &[u8]) -> Result<Entry, ManifestError> {
         let fields = self.array(ENTRY_FIELDS)?;
-        let path = self.bytes()?;
+        let path = self.path(before)?;
         let number = self.read(|decoder| decoder.u8())?;
         let mode = self.read(|decoder| decoder.u32())?;
         let seconds = self.read(|decoder| decoder.i64())?;
@@ -248,6 +261,15 @@ impl<'a> Reader<'a> {
         }
         self.skip(left)?;
         Ok(found)
+    }
+
+    /// The path of an entry after that with the path `before`.
+    fn path(&mut self, before: &[u8]) -> Result<Vec<u8>, ManifestError> {
+        let at = self.decoder.position();
+        let shared = self.read(|decoder| decoder.u32())?;
+        let shared = before.get(..shared as usize);
+        let rest = self.read(|decoder| decoder.bytes())?;
+        Ok([shared.ok_or(ManifestError::Malformed { at })?, rest].concat())
     }
 
     fn kind(&mut self, number: u8) -> Result<Kind, ManifestError> {

@@ -288,9 +288,11 @@ fn sizes_can_be_summed_and_numbered() {
 #[test]
 fn later_fields_are_skipped() {
     let mut bytes = Encoder::new(vec![]);
-    bytes.array(4).unwrap().u32(2).unwrap().array(1).unwrap();
+    bytes.array(4).unwrap().u32(3).unwrap().array(1).unwrap();
     bytes
-        .array(9)
+        .array(10)
+        .unwrap()
+        .u8(0)
         .unwrap()
         .bytes(b"a")
         .unwrap()
@@ -331,46 +333,75 @@ fn later_fields_are_skipped() {
 fn other_versions_and_kinds_are_named() {
     let version = Manifest::decode(&[0x82, 0x01, 0x80]);
     assert_eq!(version, Err(ManifestError::Version { version: 1 }));
-    let kind = Manifest::decode(&[0x82, 0x02, 0x81, 0x85, 0x41, b'a', 0x09, 0x00, 0x00, 0x00]);
+    let kind = Manifest::decode(&[
+        0x82, 0x03, 0x81, 0x86, 0x00, 0x41, b'a', 0x09, 0x00, 0x00, 0x00,
+    ]);
     assert_eq!(kind, Err(ManifestError::Kind { entry: 0, kind: 9 }));
-    let size_lacks =
-        Manifest::decode(&[0x82, 0x02, 0x81, 0x85, 0x41, b'a', 0x01, 0x00, 0x00, 0x00]);
+    let size_lacks = Manifest::decode(&[
+        0x82, 0x03, 0x81, 0x86, 0x00, 0x41, b'a', 0x01, 0x00, 0x00, 0x00,
+    ]);
     assert!(matches!(size_lacks, Err(ManifestError::Malformed { .. })));
+}
+
+#[test]
+fn paths_are_told_by_what_they_do_not_share() {
+    let long = "directory-".repeat(20);
+    let manifest = Manifest {
+        entries: (0..1000)
+            .map(|number| file(format!("{long}{number}"), 0))
+            .collect(),
+        ..Manifest::default()
+    };
+    let bytes = manifest.encode();
+    assert!(bytes.len() < 30_000, "{}", bytes.len());
+    assert!(Manifest::decode(&bytes) == Ok(manifest.clone()));
+    // More than may be held once it is unfolded, and more in common than there was.
+    let paths = manifest.paths_len();
+    assert!(encoding::decode(&bytes, paths).is_ok());
+    let bomb = encoding::decode(&bytes, paths - 1);
+    assert_eq!(bomb.err(), Some(ManifestError::TooLong));
+    let borrowed = [
+        0x82, 0x03, 0x81, 0x86, 0x01, 0x41, b'a', 0x04, 0x00, 0x00, 0x00,
+    ];
+    assert_eq!(
+        Manifest::decode(&borrowed),
+        Err(ManifestError::Malformed { at: 4 })
+    );
 }
 
 #[test]
 fn claimed_lengths_are_not_believed() {
     // Nine million entries, a path of 2^60 bytes, 2^60 further fields: and then nothing.
-    let entries = [0x82, 0x02, 0x9A, 0x00, 0x89, 0x54, 0x40];
+    let entries = [0x82, 0x03, 0x9A, 0x00, 0x89, 0x54, 0x40];
     let path = [
-        0x82, 0x02, 0x81, 0x85, 0x5B, 0x10, 0, 0, 0, 0, 0, 0, 0, b'a',
+        0x82, 0x03, 0x81, 0x86, 0x00, 0x5B, 0x10, 0, 0, 0, 0, 0, 0, 0, b'a',
     ];
-    let fields = [0x9B, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x80];
+    let fields = [0x9B, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x03, 0x80];
     assert_eq!(
         Manifest::decode(&entries),
         Err(ManifestError::Malformed { at: entries.len() })
     );
     assert_eq!(
         Manifest::decode(&path),
-        Err(ManifestError::Malformed { at: 4 })
+        Err(ManifestError::Malformed { at: 5 })
     );
     assert_eq!(
         Manifest::decode(&fields),
         Err(ManifestError::Malformed { at: fields.len() })
     );
-    let too_many = [0x82, 0x02, 0x9A, 0x00, 0x98, 0x96, 0x81];
+    let too_many = [0x82, 0x03, 0x9A, 0x00, 0x98, 0x96, 0x81];
     assert_eq!(Manifest::decode(&too_many), Err(ManifestError::EntryCount));
 }
 
 #[test]
 fn deep_nesting_in_later_fields_does_not_recurse() {
     let arrays = 1_000_000;
-    let mut bytes = vec![0x84, 0x02, 0x80, 0xA0];
+    let mut bytes = vec![0x84, 0x03, 0x80, 0xA0];
     bytes.extend(std::iter::repeat_n(0x81, arrays));
     bytes.push(0x00);
     assert_eq!(Manifest::decode(&bytes), Ok(Manifest::default()));
     // The same without lengths, which the decoder must remember one by one.
-    let mut bytes = vec![0x84, 0x02, 0x80, 0xA0];
+    let mut bytes = vec![0x84, 0x03, 0x80, 0xA0];
     bytes.extend(std::iter::repeat_n([0x82, 0x9F], arrays).flatten());
     assert!(Manifest::decode(&bytes).is_err());
 }
