@@ -74,7 +74,7 @@ pub fn set_attributes(
             }
         }
     }
-    for (name, value) in attributes {
+    for (name, value) in attributes.iter().filter(|(name, _)| wanted(name)) {
         fsetxattr(&file, &name[..], value, XattrFlags::empty())
             .map_err(FileError::kernel("set an attribute"))?;
     }

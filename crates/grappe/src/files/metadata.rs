@@ -195,7 +195,9 @@ impl Dress {
         entry: &Entry,
     ) -> Result<bool, FileError> {
         let found = file::attributes(file, |name| self.is_ours(name))?;
-        let mut wanted: Vec<_> = entry.attributes().iter().collect();
+        // Those that this node may not set are not missed.
+        let wanted = entry.attributes().iter();
+        let mut wanted: Vec<_> = wanted.filter(|(name, _)| self.is_ours(name)).collect();
         wanted.sort_unstable();
         Ok(found.iter().eq(wanted))
     }

@@ -3,6 +3,7 @@
 //! Directories first, then files and links by atomic rename, then the directories' own permissions and
 //! times from the deepest up, since placing anything in a directory changes its time.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         incoming,
         parents,
         placed: Placed::default(),
+        failed: HashSet::new(),
     };
     let directories = placer.make_directories();
     placer.place_entries(states);
@@ -70,6 +72,8 @@ struct Placer<'a> {
     incoming: &'a Incoming,
     parents: Parents,
     placed: Placed,
+    /// The entries that could not be placed: no further name is made of what stands in their place.
+    failed: HashSet<u32>,
 }
 
 impl<'a> Placer<'a> {
@@ -119,6 +123,10 @@ impl<'a> Placer<'a> {
                         self.placed.not_whole.push(skipped);
                         continue;
                     }
+                    if self.failed.contains(to) {
+                        self.fail(entry, "its first name could not be placed".into());
+                        continue;
+                    }
                     self.place_hard_link(index as u32, entry, *to)
                 }
                 Kind::Device {
@@ -145,6 +153,7 @@ impl<'a> Placer<'a> {
                 }
             };
             if let Err(error) = result {
+                self.failed.insert(index as u32);
                 self.fail(entry, explain(error));
             }
         }
@@ -266,7 +275,17 @@ impl<'a> Placer<'a> {
                 if error.kind() == io::ErrorKind::IsADirectory
                     && self.incoming.manifest.terms.delete =>
             {
-                remove::tree(&parent, name, &mut self.placed.removed)?;
+                if !self.placed.failed.is_empty() || !self.placed.not_whole.is_empty() {
+                    let text =
+                        "a directory is in its way, and stays as not all of the tree is here";
+                    return Err(io::Error::other(text));
+                }
+                let filters = Filters::new(self.incoming.manifest.terms.filters.clone());
+                let filters = filters.map_err(io::Error::other)?;
+                if remove::tree(&parent, &entry.path, &filters, &mut self.placed.removed)? {
+                    let text = "a directory is in its way, with something in it that was left out";
+                    return Err(io::Error::other(text));
+                }
                 Ok(staging.rename_into(staged, &parent, name)?)
             }
             result => Ok(result?),

@@ -48,17 +48,55 @@ pub(super) fn look(
     found: &mut dyn FnMut(&[u8], bool),
 ) -> io::Result<()> {
     each(top, manifest, filters, &mut |directory, path, goes| {
-        found(path, goes);
-        if !goes {
-            return Ok(());
-        }
-        let (_, name) = metadata::split(path);
-        if directory.metadata(name)?.kind == file::Kind::Directory {
-            let device = directory.device_id()?;
-            count(&directory.open_beneath(name)?, path, device, found)?;
+        if goes {
+            count(directory, path, filters, found)?;
+        } else {
+            found(path, false);
         }
         Ok(())
     })
+}
+
+/// Tells `found` of everything that goes with `path`, which is in `directory` and goes but for what the sender
+/// left out on purpose. Says whether anything of that kind, and so `path` itself, stays.
+pub(super) fn count(
+    directory: &Directory,
+    path: &[u8],
+    filters: &Filters,
+    found: &mut dyn FnMut(&[u8], bool),
+) -> io::Result<bool> {
+    let (_, name) = metadata::split(path);
+    let Some(there) = present(directory, name)? else {
+        return Ok(false);
+    };
+    let mut stays = false;
+    if there.kind == file::Kind::Directory && there.device == directory.device_id()? {
+        let inner = directory.open_beneath(name)?;
+        for name in inner.entries()? {
+            let path = [path, b"/", &name].concat();
+            stays |= is_spared(&inner, &path, filters) || count(&inner, &path, filters, found)?;
+        }
+    }
+    found(path, !stays);
+    Ok(stays)
+}
+
+/// Whether something that is not in the tree stays all the same: left out by the sender, or a copy on its way.
+fn is_spared(directory: &Directory, path: &[u8], filters: &Filters) -> bool {
+    let (_, name) = metadata::split(path);
+    staging::is_staging_name(name) || {
+        let found = directory.metadata(name);
+        let is_directory = found.is_ok_and(|it| it.kind == file::Kind::Directory);
+        !filters.allow(path, is_directory)
+    }
+}
+
+/// What is under this name; nothing when it went meanwhile.
+fn present(directory: &Directory, name: &[u8]) -> io::Result<Option<file::Metadata>> {
+    match directory.metadata(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => Ok(Some(found?)),
+    }
 }
 
 /// Removes what [`look`] said goes. Answers how many entries went, and what did not and why.
@@ -69,8 +107,7 @@ pub(super) fn remove(
 ) -> io::Result<(u64, Vec<Skipped>)> {
     let (mut removed, mut left) = (0, Vec::new());
     each(top, manifest, filters, &mut |directory, path, goes| {
-        let (_, name) = metadata::split(path);
-        if goes && let Err(error) = tree(directory, name, &mut removed) {
+        if goes && let Err(error) = tree(directory, path, filters, &mut removed) {
             left.push(Skipped {
                 path: metadata::display_path("".as_ref(), path),
                 reason: super::error::kernel_answer(error).to_string(),
@@ -81,11 +118,17 @@ pub(super) fn remove(
     Ok((removed, left))
 }
 
-/// Removes `name` in `directory` and everything below it, on this file system; counts what went.
-pub(super) fn tree(directory: &Directory, name: &[u8], removed: &mut u64) -> io::Result<()> {
-    let found = match directory.metadata(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?,
+/// Removes `path`, which is in `directory`, and everything below it on this file system, but for what the
+/// sender left out on purpose; counts what went. Says whether anything of that kind stays.
+pub(super) fn tree(
+    directory: &Directory,
+    path: &[u8],
+    filters: &Filters,
+    removed: &mut u64,
+) -> io::Result<bool> {
+    let (_, name) = metadata::split(path);
+    let Some(found) = present(directory, name)? else {
+        return Ok(false);
     };
     if found.device != directory.device_id()? {
         let text = "another file system is mounted there";
@@ -94,19 +137,23 @@ pub(super) fn tree(directory: &Directory, name: &[u8], removed: &mut u64) -> io:
     if found.kind != file::Kind::Directory {
         directory.remove_file(name)?;
         *removed += 1;
-        return Ok(());
+        return Ok(false);
     }
     let inner = directory.open_beneath(name)?;
     if found.mode & 0o700 != 0o700 {
         // Whoever may not do this may still be allowed to remove, as root.
         let _ = inner.set_mode(found.mode | 0o700);
     }
+    let mut stays = false;
     for name in inner.entries()? {
-        tree(&inner, &name, removed)?;
+        let path = [path, b"/", &name].concat();
+        stays |= is_spared(&inner, &path, filters) || tree(&inner, &path, filters, removed)?;
     }
-    directory.remove_directory(name)?;
-    *removed += 1;
-    Ok(())
+    if !stays {
+        directory.remove_directory(name)?;
+        *removed += 1;
+    }
+    Ok(stays)
 }
 
 /// Goes through what is in the directories of the manifest, as long as they are directories.
@@ -132,29 +179,8 @@ fn each(
         }
         for name in directory.entries()? {
             let path = [&entry.path[..], b"/", &name].concat();
-            let is_kept = known.contains(&path) || staging::is_staging_name(&name) || {
-                let found = directory.metadata(&name);
-                let is_directory = found.is_ok_and(|it| it.kind == file::Kind::Directory);
-                !filters.allow(&path, is_directory)
-            };
+            let is_kept = known.contains(&path) || is_spared(&directory, &path, filters);
             act(&directory, &path, !is_kept)?;
-        }
-    }
-    Ok(())
-}
-
-fn count(
-    directory: &Directory,
-    path: &[u8],
-    device: u64,
-    found: &mut dyn FnMut(&[u8], bool),
-) -> io::Result<()> {
-    for name in directory.entries()? {
-        let path = [path, b"/", &name].concat();
-        found(&path, true);
-        let inner = directory.metadata(&name)?;
-        if inner.kind == file::Kind::Directory && inner.device == device {
-            count(&directory.open_beneath(&name)?, &path, device, found)?;
         }
     }
     Ok(())

@@ -65,6 +65,7 @@ impl Sink {
             here: Here::default(),
             compared: 0,
             present: HashSet::from([&b""[..]]),
+            replaced: Vec::new(),
             is_told: manifest.terms.dry_run,
         };
         for (number, entry) in (0_u32..).zip(&manifest.entries) {
@@ -74,28 +75,42 @@ impl Sink {
             })?;
             surveyor.here.keeps.push(keep);
         }
-        let mut here = surveyor.here;
+        let (mut here, replaced) = (surveyor.here, surveyor.replaced);
         if manifest.terms.delete {
-            self.survey_removals(manifest, &mut here)?;
+            self.survey_removals(manifest, &replaced, &mut here)?;
         }
         Ok(here)
     }
 
-    fn survey_removals(&self, manifest: &Manifest, here: &mut Here) -> Result<(), SinkError> {
+    /// Counts what is not in the tree, and what is in the directories at `replaced`, which give way.
+    fn survey_removals(
+        &self,
+        manifest: &Manifest,
+        replaced: &[&[u8]],
+        here: &mut Here,
+    ) -> Result<(), SinkError> {
         let filters =
             Filters::new(manifest.terms.filters.clone()).map_err(|error| SinkError::Mismatch {
                 reason: error.to_string(),
             })?;
         let (mut removed, mut stays) = (0_u64, 0_u64);
         let survey = &mut here.survey;
-        let looked = remove::look(self.directory(), manifest, &filters, &mut |path, goes| {
+        let mut found = |path: &[u8], goes: bool| {
             if !goes {
                 stays += 1;
                 return;
             }
             removed += 1;
             note(survey, manifest.terms.dry_run, Action::Remove, path);
-        });
+        };
+        let mut looked = remove::look(self.directory(), manifest, &filters, &mut found);
+        let mut parents = Parents::new(self.directory().clone());
+        for path in replaced {
+            looked = looked.and_then(|()| {
+                let parent = parents.directory(metadata::split(path).0)?;
+                remove::count(&parent, path, &filters, &mut found).map(drop)
+            });
+        }
         looked.map_err(|error| SinkError::io("list what is in", self.path(), error))?;
         survey.counts[Action::Remove as usize] = removed;
         let is_allowed = match manifest.terms.delete_max {
@@ -122,6 +137,8 @@ struct Surveyor<'a> {
     compared: u64,
     /// The directories that are there.
     present: HashSet<&'a [u8]>,
+    /// What is a directory here and something else in the tree, or the other way round.
+    replaced: Vec<&'a [u8]>,
     /// Whether somebody reads what would be done.
     is_told: bool,
 }
@@ -139,9 +156,13 @@ impl<'a> Surveyor<'a> {
             Some(Ok(found)) => Some(found),
             _ => None,
         };
-        if entry.kind == Kind::Directory && found.is_some_and(|it| it.kind == file::Kind::Directory)
-        {
-            self.present.insert(&entry.path);
+        let was_directory = found.map(|it| it.kind == file::Kind::Directory);
+        match (entry.kind == Kind::Directory, was_directory) {
+            (true, Some(true)) => {
+                self.present.insert(&entry.path);
+            }
+            (true, Some(false)) | (false, Some(true)) => self.replaced.push(&entry.path),
+            _ => {}
         }
         let keep = match (&entry.kind, &found) {
             (Kind::File { .. }, Some(found)) if found.kind == file::Kind::File => {
@@ -166,7 +187,7 @@ impl<'a> Surveyor<'a> {
         let is_as_long = found.size == entry.size();
         let is_as_old = entry.mtime == (found.mtime_seconds, found.mtime_nanos);
         let is_checked = self.manifest.terms.sync == Sync::Checksum;
-        if is_as_long && is_as_old && (!is_checked || entry.data_bytes() == 0) {
+        if is_as_long && is_as_old && (!is_checked || entry.size() == 0) {
             return Keep::ByTime;
         }
         let pieces = data_pieces(entry.size(), entry.extents());

@@ -152,6 +152,79 @@ fn what_was_left_out_on_purpose_is_not_removed() {
     assert!(!stage.copied().join("gone").exists());
 }
 
+#[test]
+fn a_directory_that_holds_what_was_left_out_stays_with_that_alone() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "x").unwrap();
+    let staging = format!("old/{}", ".grappe-".to_owned() + &"0".repeat(32));
+    for gone in ["old/sub/gone", "old/other/gone"] {
+        let gone = stage.copied().join(gone);
+        fs::create_dir_all(gone.parent().unwrap()).unwrap();
+        fs::write(gone, "x").unwrap();
+    }
+    fs::write(stage.copied().join("old/sub/secret.key"), "x").unwrap();
+    fs::create_dir(stage.copied().join(&staging)).unwrap();
+    let rule = Filter {
+        include: false,
+        pattern: b"*.key".to_vec(),
+    };
+    let options = SourceOptions {
+        filters: Filters::new(vec![rule]).unwrap(),
+        terms: Terms {
+            // Two files and the directory of one of them: neither more is removed nor more is counted.
+            delete_max: Some(3),
+            ..terms(Sync::Times)
+        },
+        ..SourceOptions::default()
+    };
+    let (placed, _) = sync(&stage, &options).unwrap();
+    assert_eq!((placed.removed, placed.failed), (3, vec![]));
+    assert!(stage.copied().join("old/sub/secret.key").exists());
+    assert!(stage.copied().join(&staging).exists());
+    assert!(!stage.copied().join("old/sub/gone").exists());
+    assert!(!stage.copied().join("old/other").exists());
+}
+
+#[test]
+fn what_is_in_a_directory_that_gives_way_to_a_file_counts_as_removed() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("data"), "a file now").unwrap();
+    fs::create_dir_all(stage.copied().join("data")).unwrap();
+    for number in 0..5 {
+        fs::write(stage.copied().join(format!("data/{number}")), "x").unwrap();
+    }
+    let with = |delete_max| SourceOptions {
+        terms: Terms {
+            delete_max: Some(delete_max),
+            ..terms(Sync::Times)
+        },
+        ..SourceOptions::default()
+    };
+    let refused = sync(&stage, &with(5)).unwrap_err();
+    assert!(
+        matches!(refused, SinkError::TooManyRemovals { removed: 6, .. }),
+        "{refused}"
+    );
+    assert!(stage.copied().join("data/4").exists());
+    let (placed, _) = sync(&stage, &with(6)).unwrap();
+    assert_eq!((placed.removed, placed.failed), (6, vec![]));
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+}
+
+#[test]
+fn a_checksum_is_asked_of_a_file_that_is_all_hole() {
+    let stage = Stage::new();
+    let (sent, there) = (stage.tree().join("hole"), stage.copied().join("hole"));
+    fs::create_dir_all(stage.copied()).unwrap();
+    fs::File::create(&sent).unwrap().set_len(9000).unwrap();
+    fs::write(&there, vec![1; 9000]).unwrap();
+    for path in [&sent, &there] {
+        set_mtime(path, 77);
+    }
+    sync(&stage, &options(Sync::Checksum)).unwrap();
+    assert_eq!(fs::read(there).unwrap(), vec![0; 9000]);
+}
+
 /// Sets its flag when dropped, so that a failed assertion stops the other thread too.
 struct Finally<'a>(&'a AtomicBool);
 
