@@ -18,6 +18,7 @@ use super::filters::Filters;
 use super::incoming::{Incoming, file_size, staged_name};
 use super::parents::Parents;
 use super::survey::Keep;
+use super::survey::may_remove;
 use super::{SinkError, Skipped, metadata, remove};
 
 /// What a directory's owner needs to place things in it, and nothing for anybody else.
@@ -166,9 +167,22 @@ impl<'a> Placer<'a> {
         if !self.placed.failed.is_empty() || !self.placed.not_whole.is_empty() {
             return;
         }
+        let top = &self.incoming.directory;
         let removed = Filters::new(manifest.terms.filters.clone())
             .map_err(io::Error::other)
-            .and_then(|filters| remove::remove(&self.incoming.directory, manifest, &filters));
+            .and_then(|filters| {
+                // It may be long since the survey, and others may have worked here meanwhile.
+                let (mut going, mut stays) = (0, 0);
+                remove::look(top, manifest, &filters, &mut |_, goes| {
+                    *(if goes { &mut going } else { &mut stays }) += 1;
+                })?;
+                if !may_remove(manifest, going, stays) {
+                    let text =
+                        format!("{going} entries by now, more than may go without being asked");
+                    return Err(io::Error::other(text));
+                }
+                remove::remove(top, manifest, &filters)
+            });
         match removed {
             Ok((removed, left)) => {
                 self.placed.removed += removed;

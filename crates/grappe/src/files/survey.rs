@@ -113,11 +113,7 @@ impl Sink {
         }
         looked.map_err(|error| SinkError::io("list what is in", self.path(), error))?;
         survey.counts[Action::Remove as usize] = removed;
-        let is_allowed = match manifest.terms.delete_max {
-            Some(max) => removed <= max,
-            None => removed <= REMOVED_UNASKED.max(stays),
-        };
-        if is_allowed || manifest.terms.dry_run {
+        if may_remove(manifest, removed, stays) || manifest.terms.dry_run {
             return Ok(());
         }
         Err(SinkError::TooManyRemovals {
@@ -125,6 +121,14 @@ impl Sink {
             removed,
             stays,
         })
+    }
+}
+
+/// Whether so many entries may be removed where so many stay.
+pub(super) fn may_remove(manifest: &Manifest, removed: u64, stays: u64) -> bool {
+    match manifest.terms.delete_max {
+        Some(max) => removed <= max,
+        None => removed <= REMOVED_UNASKED.max(stays),
     }
 }
 

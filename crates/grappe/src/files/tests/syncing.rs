@@ -48,10 +48,20 @@ fn select(source: &Source, survey: &Survey) -> Selection {
 
 /// Makes what is there into the tree. Answers how many blocks travelled as well.
 fn sync(stage: &Stage, options: &SourceOptions) -> Result<(Placed, u32), SinkError> {
+    sync_while(stage, options, || ())
+}
+
+/// The same while others do something, after what is there was looked at.
+fn sync_while(
+    stage: &Stage,
+    options: &SourceOptions,
+    others: impl FnOnce(),
+) -> Result<(Placed, u32), SinkError> {
     let watch = WalkWatch::default();
     let source = Source::open_watched(&[stage.tree()], options, &watch).unwrap();
     let sink = Sink::open(stage.into.path())?;
     let here = sink.survey(source.manifest())?;
+    others();
     let selection = select(&source, &here.survey);
     let layout = Layout::of(source.manifest(), |entry| selection.entries.contains(entry));
     let layout = Arc::new(layout);
@@ -209,6 +219,32 @@ fn what_is_in_a_directory_that_gives_way_to_a_file_counts_as_removed() {
     let (placed, _) = sync(&stage, &with(6)).unwrap();
     assert_eq!((placed.removed, placed.failed), (6, vec![]));
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
+}
+
+#[test]
+fn what_came_since_the_survey_is_not_removed_beyond_the_bound() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "x").unwrap();
+    fs::create_dir_all(stage.copied()).unwrap();
+    let results = || {
+        for number in 0..20 {
+            fs::write(stage.copied().join(format!("{number}")), "result").unwrap();
+        }
+    };
+    let options = SourceOptions {
+        terms: Terms {
+            delete_max: None,
+            ..terms(Sync::Times)
+        },
+        ..SourceOptions::default()
+    };
+    let (placed, _) = sync_while(&stage, &options, results).unwrap();
+    assert_eq!((placed.removed, placed.failed.len()), (0, 1));
+    assert!(
+        placed.failed[0].reason.contains("20 entries by now"),
+        "{placed:?}"
+    );
+    assert!(stage.copied().join("19").exists());
 }
 
 #[test]
