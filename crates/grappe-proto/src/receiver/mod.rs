@@ -287,7 +287,7 @@ impl Receiver {
         match header.kind {
             Kind::Beat => Admission::Beat,
             Kind::Sounding => Admission::Sounding,
-            Kind::Data if !self.is_piped() && self.wants(header.block, header.symbol) => {
+            Kind::Data if self.wants(header.block, header.symbol) => {
                 Admission::Place(header.block, header.symbol)
             }
             Kind::Data => Admission::Surplus,
@@ -370,7 +370,7 @@ impl Receiver {
     /// Takes an opened sounding of so many bytes into account.
     pub fn accept_sounding(&mut self, header: &Header, packet_len: usize, now: Time) {
         let bytes = u16::try_from(packet_len.saturating_add(IP_UDP_HEADERS)).unwrap_or(u16::MAX);
-        if self.count(header.sequence, now) && bytes > self.sounded {
+        if self.phase != Phase::Over && self.count(header.sequence, now) && bytes > self.sounded {
             self.sounded = bytes;
             self.outputs
                 .push_back(Output::Control(ToSender::Heard { bytes }));
@@ -512,8 +512,9 @@ impl Receiver {
         (self.window.stored_below().0, self.stream.block_count())
     }
 
+    /// Whether the symbol of a packet is to be kept; of blocks that are fetched whole, none is.
     fn wants(&self, block: BlockIndex, symbol: SymbolIndex) -> bool {
-        self.stream.place(block).is_some() && self.window.wants(block, symbol)
+        !self.is_piped() && self.stream.place(block).is_some() && self.window.wants(block, symbol)
     }
 
     /// Counts a packet that opened; says whether it came for the first time.

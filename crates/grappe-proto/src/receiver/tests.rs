@@ -245,3 +245,26 @@ fn a_stream_that_ends_early_is_ended_once_all_is_prepared() {
     let digests_hash = Digest([3; 32]);
     assert_eq!(job(&mut machine), Some(Job::Verify { digests_hash }));
 }
+
+/// What still comes of the group when blocks are fetched must not pass for part of one.
+#[test]
+fn packets_count_for_nothing_once_blocks_are_fetched() {
+    let mut machine = machine();
+    let pull = ToReceiver::Pull {
+        number: 1,
+        address: [10, 0, 0, 1].into(),
+        port: 7171,
+    };
+    machine.handle(Input::Control(pull), Time::ZERO);
+    let header = Header {
+        kind: Kind::Data,
+        symbol: SymbolIndex(0),
+        tag: 1,
+        block: BlockIndex(0),
+        sequence: Sequence(1),
+    };
+    assert_eq!(machine.admit(&header), Admission::Surplus);
+    assert!(!machine.accept(&header, Time::ZERO));
+    let stores = |output: &Output| matches!(output, Output::Job(Job::Store { .. }));
+    assert!(!outputs(&mut machine).iter().any(stores));
+}
