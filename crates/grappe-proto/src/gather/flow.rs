@@ -1,8 +1,8 @@
 //! When turns run and how fast: the coordinator's machine while content flows.
 //!
-//! A few senders send all at once, each with its share of the links; many send one after the other, the
-//! next being prepared meanwhile and beginning when the one before has sent everything once. The first
-//! sender begins alone and finds out what the links carry.
+//! A few senders send all at once, each with its share of the links, where that gains something; else one
+//! sends after the other, each steering by itself, the next being prepared meanwhile and beginning when the
+//! one before has sent everything once. The first sender begins alone and finds out what the links carry.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,11 @@ use crate::wire::gather::{ToMember, TurnProgress};
 /// senders than these, one after the other loses less than 8 % to its own turn's idle link.
 const AT_ONCE_MAX: usize = 12;
 
-/// Turns prepared ahead of the one that runs, when they run one after the other.
+/// Senders that send at once gain the share of the smallest part in all of them, and cost each node as many
+/// copies at a time. For less they send one after the other.
+const GAIN_MIN: f64 = 0.04;
+
+/// Turns prepared ahead of the one that runs, when more than that run one after the other.
 const AHEAD: usize = 2;
 
 /// The first sender looks for the links' rate for so long at most: a rate that doubles every 15 ms has
@@ -29,6 +33,9 @@ const PREPARE_MAX: Duration = Duration::from_secs(3);
 
 /// Of the rate at which packets got lost, so much is used at first.
 const USED: f64 = 0.985;
+
+/// A sender's rate says something of the links once it has sent for so long.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// How often the shares are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -48,7 +55,7 @@ const LOWER: f64 = 0.97;
 const LOWER_MOST: f64 = 0.3;
 const BELOW: f64 = 0.01;
 
-/// Senders that may send less than so much of their shares have met losses.
+/// A sender that may send less than so much of its share has met losses.
 const HELD_BACK: f64 = 0.93;
 
 /// More repairs than the links' own losses cost, as a share of all packets, mean a full queue.
@@ -162,6 +169,8 @@ pub(super) struct Links {
     /// The last raise.
     step: f64,
     all_at_once: bool,
+    /// Turns that were told that they have the links for themselves.
+    finishing: usize,
     /// Shares must be looked at, as a turn began or ended.
     pub(super) changed: bool,
     looked_at: Time,
@@ -181,6 +190,7 @@ impl Links {
             knee: None,
             step: RAISE,
             all_at_once: false,
+            finishing: 0,
             changed: false,
             looked_at: now,
             raised_at: now,
@@ -189,8 +199,13 @@ impl Links {
         }
     }
 
-    pub(super) const fn all_at_once(&mut self, turns: usize) {
-        self.all_at_once = turns <= AT_ONCE_MAX;
+    /// Decides whether senders that have `parts` to send, of which the last is 0 where a node only
+    /// listens, send all at once.
+    pub(super) fn plan(&mut self, parts: &[u64]) {
+        let total: u64 = parts.iter().sum();
+        let least = parts.iter().min().copied().unwrap_or(0);
+        let gain = least as f64 / total.max(1) as f64;
+        self.all_at_once = parts.len() <= AT_ONCE_MAX && gain >= GAIN_MIN;
     }
 
     pub(super) fn measured(&self) -> Option<Rate> {
@@ -212,6 +227,14 @@ impl Links {
         self.cut = None;
         self.used = Some(self.bounded(used.scaled(1.0 + self.step)));
         self.raised_at = now;
+    }
+
+    /// Uses a little less, as senders met losses and hold themselves back, though little was lost in all.
+    /// What is known of the links stays, so that the rate comes back soon.
+    fn yield_a_little(&mut self, used: Rate, now: Time) {
+        (self.lowered_at, self.raised_at) = (now, now);
+        self.step = RAISE;
+        self.used = Some(used.scaled(LOWER));
     }
 
     /// Uses less, as only `carried` of it came through. Losses that a cut did not take away are the links'
@@ -257,7 +280,8 @@ impl Coordinator {
     }
 
     fn prepare(&mut self, now: Time) {
-        let room = if self.links.all_at_once {
+        // Few are prepared all together: short turns end before the next could be prepared.
+        let room = if self.runs.len() <= AT_ONCE_MAX {
             AT_ONCE_MAX
         } else {
             1 + AHEAD
@@ -317,7 +341,7 @@ impl Coordinator {
             let has_met = flowing.progress.knee > 0 || has_waited;
             let seen = match flowing.progress.knee {
                 0 => flowing.progress.rate,
-                knee => knee.min(flowing.progress.allowed),
+                knee => knee,
             };
             let seen = Rate::from_bytes_per_second(seen);
             has_met.then_some((seen, flowing.progress.knee > 0))
@@ -382,7 +406,7 @@ impl Coordinator {
         let name = self.name_of(sender);
         self.event(Event::Flowing(name));
         // Where all begin at once, each gets its share before it begins.
-        if rate.is_some() {
+        if rate.is_some() && self.links.all_at_once {
             self.divide();
         } else if let Some(most) = self.links.most {
             let rate = most.bytes_per_second();
@@ -396,7 +420,17 @@ impl Coordinator {
     /// Follows the links: raises what is used while nothing gets lost, lowers it when something does.
     fn adapt(&mut self, now: Time) {
         let Some(used) = self.links.used else { return };
-        let (mut caps, mut allowed, mut lost, mut least) = (0.0, 0.0, 0.0, f64::INFINITY);
+        if !self.links.all_at_once {
+            // Each steers by itself; the next one begins where it is.
+            let flowing = self.runs.iter().filter_map(Run::flowing);
+            let settled = flowing.filter(|it| now.since(it.since) >= SETTLED);
+            let allowed = settled.map(|it| it.progress.allowed).filter(|it| *it > 0);
+            let allowed = allowed.max().map(Rate::from_bytes_per_second);
+            self.links.used = Some(allowed.unwrap_or(used));
+            return;
+        }
+        let (mut caps, mut lost, mut carried, mut least) = (0.0, 0.0, 0.0, f64::INFINITY);
+        let (mut senders, mut held) = (0_usize, 0_usize);
         for flowing in self.runs.iter().filter_map(Run::flowing) {
             let Some(cap) = flowing.cap.filter(|_| flowing.has_reported) else {
                 continue;
@@ -404,18 +438,26 @@ impl Coordinator {
             let cap = cap.bytes_per_second() as f64;
             let may = flowing.progress.allowed as f64;
             caps += cap;
-            allowed += may;
+            carried += may;
             lost += flowing.loss * cap;
             least = least.min(may / cap);
+            senders += 1;
+            held += usize::from(may < cap * HELD_BACK);
         }
         if caps == 0.0 {
             return;
         }
-        let (share, loss) = (allowed / caps, lost / caps);
+        let (share, loss) = (carried / caps, lost / caps);
         let excess = (loss - self.links.own_loss).max(0.0);
-        if excess > EXCESS || share < HELD_BACK {
-            if now.since(self.links.lowered_at) >= LOWER_EVERY {
+        let may_lower = now.since(self.links.lowered_at) >= LOWER_EVERY;
+        if excess > EXCESS {
+            if may_lower {
                 self.links.lower(used, share.min(1.0 - excess), loss, now);
+            }
+        } else if held * 2 > senders {
+            // A single one that is held is not held by what all of them share.
+            if may_lower {
+                self.links.yield_a_little(used, now);
             }
         } else if least >= AT_SHARE && now.since(self.links.raised_at) >= RAISE_EVERY {
             self.links.raise(used, now);
@@ -424,7 +466,9 @@ impl Coordinator {
 
     /// Tells each sender its share, where it changed.
     fn divide(&mut self) {
-        let Some(used) = self.links.used else { return };
+        let Some(used) = self.links.used.filter(|_| self.links.all_at_once) else {
+            return;
+        };
         let flowing: Vec<usize> = (0..self.runs.len())
             .filter(|number| {
                 self.runs
@@ -432,6 +476,9 @@ impl Coordinator {
                     .is_some_and(|it| it.flowing().is_some())
             })
             .collect();
+        if flowing.is_empty() {
+            return self.let_finish(used);
+        }
         let runs = flowing.iter().filter_map(|number| self.runs.get(*number));
         let (senders, left): (Vec<usize>, Vec<u64>) =
             runs.map(|run| (run.turn.sender, run.left())).unzip();
@@ -453,6 +500,25 @@ impl Coordinator {
                 let rate = share.bytes_per_second();
                 self.tell_member(sender, ToMember::Cap { turn, rate });
             }
+        }
+    }
+
+    /// Gives the links to turns that have sent everything once: some receivers may lack much of it.
+    fn let_finish(&mut self, used: Rate) {
+        let runs = self.runs.iter().enumerate();
+        let finishing = runs.filter(|(_, run)| run.state == State::Sent);
+        let finishing: Vec<(usize, usize)> = finishing
+            .map(|(number, run)| (number, run.turn.sender))
+            .collect();
+        if finishing.len() == self.links.finishing {
+            return;
+        }
+        self.links.finishing = finishing.len();
+        let rate = used.scaled(1.0 / finishing.len().max(1) as f64);
+        let rate = rate.bytes_per_second();
+        for (number, sender) in finishing {
+            let turn = u32::try_from(number).unwrap_or(u32::MAX);
+            self.tell_member(sender, ToMember::Cap { turn, rate });
         }
     }
 }

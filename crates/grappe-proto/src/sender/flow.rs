@@ -18,6 +18,8 @@ const READ_AHEAD_BLOCKS: u32 = 16;
 
 /// Between beats while there is something to hear about, and while all is quiet.
 const BEAT_ACTIVE: Duration = Duration::from_millis(5);
+/// Where several senders share the links: who leads them sets the rates, and each node hears all beats.
+const BEAT_SHARED: Duration = Duration::from_millis(20);
 const BEAT_QUIET: Duration = Duration::from_millis(200);
 
 /// What a receiver must have in its ring for its processor, not the network, to be the cause.
@@ -219,7 +221,7 @@ impl Sender {
     /// Puts one burst out, or says why none can leave.
     fn burst(&mut self, now: Time) -> Obstacle {
         let packet = super::packet_bytes(self.setup.symbol_size);
-        let time = if self.setup.starts_when_told {
+        let time = if self.shares_links() {
             BURST_SHARED
         } else {
             BURST
@@ -392,6 +394,11 @@ impl Sender {
             block,
             beat,
         });
-        self.beat_at = now + if active { BEAT_ACTIVE } else { BEAT_QUIET };
+        let every = match active {
+            true if self.shares_links() => BEAT_SHARED,
+            true => BEAT_ACTIVE,
+            false => BEAT_QUIET,
+        };
+        self.beat_at = now + every;
     }
 }

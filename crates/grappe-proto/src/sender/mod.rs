@@ -454,6 +454,11 @@ impl Sender {
         Output::Wait(self.wake_at(now))
     }
 
+    /// Whether the rate at which packets get lost was met by now.
+    pub const fn knows_knee(&self) -> bool {
+        self.rate.knee().is_some()
+    }
+
     /// How far the copy is.
     pub fn progress(&self) -> Progress {
         let content = self.setup.stream.content_blocks();
@@ -567,10 +572,17 @@ impl Sender {
     }
 
     /// How often each receiver reports: a hundred times a second, rarer when there are many, so that
-    /// up to 10,000 receivers make at most 10,000 reports a second.
+    /// up to 10,000 receivers make at most 10,000 reports a second; rarer as well where several senders
+    /// share the links, since each node then reports to all of them.
     fn report_interval(&self) -> Duration {
+        let least = if self.shares_links() { 25 } else { 10 };
         Duration::from_micros(100 * self.receivers as u64)
-            .clamp(Duration::from_millis(10), Duration::from_secs(1))
+            .clamp(Duration::from_millis(least), Duration::from_secs(1))
+    }
+
+    /// Whether this is one of several senders, each with a share of the links.
+    const fn shares_links(&self) -> bool {
+        self.setup.starts_when_told && self.setup.rate.cap.is_some()
     }
 
     fn wake_at(&self, now: Time) -> Time {

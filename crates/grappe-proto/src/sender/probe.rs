@@ -17,6 +17,10 @@ const LIMITS: Duration = Duration::from_secs(1);
 /// The rate has found its knee when it was not lowered for so long: longer than packets wait in queues.
 const SETTLED: Duration = Duration::from_millis(400);
 
+/// The same where several senders share the links: each meets losses that another one causes, and is back
+/// at its share soon.
+const SETTLED_SHARED: Duration = Duration::from_secs(2);
+
 /// Less than this share of the rate is lower; the queue that sets it makes it swing a little.
 const LOWERED: f64 = 0.93;
 
@@ -83,6 +87,11 @@ impl Sender {
     }
 
     fn think_of_probing(&mut self, now: Time) {
+        let settled = if self.shares_links() {
+            SETTLED_SHARED
+        } else {
+            SETTLED
+        };
         let limiters = &mut self.probing.limiters;
         if let Some((peer, at_host)) = self.rate.limited_by() {
             limiters.insert(peer, (now, at_host));
@@ -93,7 +102,7 @@ impl Sender {
             self.probing.rate = rate;
         }
         self.probing.rate = self.probing.rate.max(rate);
-        let is_settled = now.since(self.probing.lowered_at) >= SETTLED;
+        let is_settled = now.since(self.probing.lowered_at) >= settled;
         if !is_settled || now < self.probing.next_at || limiters.is_empty() {
             return;
         }

@@ -31,8 +31,13 @@ const CHUNKS: usize = 128;
 /// Chunks waiting to be worked on from which on a chunk is filled up before it is passed on.
 const QUEUE_SHORT: usize = 4;
 
-/// Packets are let gather for so long while they flow: fewer wake-ups, larger batches.
+/// Packets are let gather for so long while they flow: fewer wake-ups, larger batches. At least, and at
+/// most where they come slowly; nothing that a sender learns of a path is taken from when they are read.
 const GATHER: Duration = Duration::from_millis(1);
+const GATHER_MOST: Duration = Duration::from_millis(4);
+
+/// What should gather.
+const GATHERED: usize = 96 * 1024;
 
 /// Nothing waits longer in a socket; more is a wall clock that was set.
 const WAITED_MAX: Duration = Duration::from_secs(1);
@@ -234,6 +239,7 @@ fn fill<M>(
 ) -> io::Result<()> {
     let mut outage = Outage::new("hear the group");
     let mut joined_at = Some(Instant::now());
+    let mut pace = Pace::new(Instant::now());
     while ring.wanted.load(Ordering::Relaxed) {
         if !ring.hearing.load(Ordering::Relaxed) {
             if joined_at.take().is_some() {
@@ -252,6 +258,7 @@ fn fill<M>(
             renew(socket, &mut joined_at).and_then(|()| fill_chunk(ring, socket, &mut chunk));
         // What arrived before an error is good.
         let has_packets = !chunk.runs.is_empty();
+        let used = chunk.used;
         ring.queued.fetch_add(1, Ordering::Relaxed);
         if !has_packets {
             ring.recycle(chunk);
@@ -275,10 +282,37 @@ fn fill<M>(
             joined_at = None;
             thread::sleep(RETRY);
         } else if gathers {
-            thread::sleep(GATHER);
+            thread::sleep(pace.after(used, now));
         }
     }
     Ok(())
+}
+
+/// How fast packets come, in so far as it says how long to let them gather.
+struct Pace {
+    since: Instant,
+    gather: Duration,
+}
+
+impl Pace {
+    const fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            gather: GATHER,
+        }
+    }
+
+    /// How long to let packets gather after `bytes` came since the last call: half as long as now or
+    /// twice as long at most, as what comes in one go says little.
+    fn after(&mut self, bytes: usize, now: Instant) -> Duration {
+        let took = now.saturating_duration_since(self.since);
+        self.since = now;
+        let wanted = took.as_secs_f64() * GATHERED as f64 / bytes.max(1) as f64;
+        let last = self.gather.as_secs_f64();
+        let next = wanted.clamp(last / 2.0, last * 2.0);
+        self.gather = Duration::from_secs_f64(next).clamp(GATHER, GATHER_MOST);
+        self.gather
+    }
 }
 
 /// Renews the membership, where that is due.

@@ -98,6 +98,7 @@ pub(super) struct Carrier {
     /// When something last moved, and what it looked like.
     moved: (Time, (u32, u32, usize, bool)),
     noticed_at: Time,
+    knee_told: bool,
     waiting_told_at: Time,
 }
 
@@ -287,6 +288,7 @@ impl Carrier {
             hash: None,
             moved: (now, (0, 0, 0, true)),
             noticed_at: now,
+            knee_told: false,
             waiting_told_at: now,
         })
     }
@@ -699,10 +701,13 @@ impl Carrier {
     }
 
     fn tell_progress(&mut self, now: Time, notice: &mut dyn FnMut(Notice<'_>)) {
-        if now.since(self.noticed_at) < PROGRESS_INTERVAL {
+        // Who leads a gather waits for this sender's first word of what the links carry.
+        let is_news = !self.knee_told && self.machine.knows_knee();
+        if now.since(self.noticed_at) < PROGRESS_INTERVAL && !is_news {
             return;
         }
         self.noticed_at = now;
+        self.knee_told |= is_news;
         let progress = self.machine.progress();
         notice(Notice::Progress(progress));
         notice(Notice::Receptions(Receptions(&self.machine)));

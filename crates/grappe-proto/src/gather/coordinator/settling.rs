@@ -88,7 +88,11 @@ impl Coordinator {
             .into_iter()
             .map(|turn| Run::new(turn, 1, now))
             .collect();
-        self.links.all_at_once(self.runs.len());
+        let mut parts: Vec<u64> = self.runs.iter().map(|run| run.turn.bytes).collect();
+        if present.iter().filter(|is_there| **is_there).count() > parts.len() {
+            parts.push(0);
+        }
+        self.links.plan(&parts);
         self.phase = Phase::Exchanging;
         for (rank, is_there) in present.into_iter().enumerate() {
             if is_there {
