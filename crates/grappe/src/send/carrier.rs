@@ -27,7 +27,7 @@ use super::outage::{Outage, QUEUE_FULL, Verdict};
 use super::piping::Piping;
 use super::readers::{self, Content, Request};
 use super::reports::listen;
-use super::survey::{Heard, Surveys};
+use super::survey::{Heard, Surveys, pieces_in};
 use super::threads::join_in_time;
 use super::transmit::{Blocks, Transmitter, train_packets_max};
 use super::{
@@ -539,7 +539,7 @@ impl Carrier {
             && !self.content.source.manifest().terms.dry_run
             && let (Some(surveys), Some(requests)) = (&mut self.surveys, &self.requests)
         {
-            let (_, compare) = surveys.close();
+            let (_, compare) = surveys.close(pieces_in(self.content.source.manifest()));
             let _over = requests.send(Request::Compare(compare));
         }
     }
@@ -549,7 +549,7 @@ impl Carrier {
         let Some(surveys) = &mut self.surveys else {
             return;
         };
-        let (selected, hashed) = surveys.close();
+        let (selected, hashed) = surveys.close(pieces_in(self.content.source.manifest()));
         match self.content.select(&selected, &hashed, &digests) {
             Ok(laid) => self.machine.handle(Input::Laid(laid.stream.clone()), now),
             Err(error) => return self.break_off(error.to_string()),

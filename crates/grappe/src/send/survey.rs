@@ -6,7 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grappe_proto::content::survey::{EntrySet, Parts, SURVEY_BYTES_MAX, Selection, Survey};
+use grappe_proto::content::layout::data_pieces;
+use grappe_proto::content::manifest::Manifest;
+use grappe_proto::content::survey::{
+    COMPARED_PIECES_MAX, EntrySet, Parts, SURVEY_BYTES_MAX, Selection, Survey,
+};
 use grappe_proto::units::PeerId;
 use grappe_proto::wire::control::ToReceiver;
 
@@ -54,9 +58,12 @@ impl Surveys {
         let Some(whole) = whole else { return Ok(None) };
         self.coming.remove(&peer);
         self.heard.insert(peer);
-        minicbor::decode(&whole)
-            .map(Some)
-            .map_err(|_| "broke the protocol: its survey cannot be read".into())
+        let survey: Survey = minicbor::decode(&whole)
+            .map_err(|_| "broke the protocol: its survey cannot be read")?;
+        if !survey.compare.is_within(&survey.lacking) {
+            return Err("broke the protocol: it wants to compare what it does not lack".into());
+        }
+        Ok(Some(survey))
     }
 
     /// Takes account of a survey.
@@ -82,9 +89,22 @@ impl Surveys {
             && awaited.all(|peer| self.heard.contains(&peer))
     }
 
-    /// Takes no further needs in; gives the files to send, and those to hash before.
-    pub(super) fn close(&mut self) -> (EntrySet, EntrySet) {
-        self.is_closed = true;
+    /// Takes no further needs in; gives the files to send, and those to hash before. `pieces_of` tells how many
+    /// pieces an entry has: each receiver keeps to the bound, and all together may not. What is beyond is sent
+    /// whole.
+    pub(super) fn close(&mut self, pieces_of: impl Fn(u32) -> u64) -> (EntrySet, EntrySet) {
+        if !self.is_closed {
+            self.is_closed = true;
+            let (mut compared, mut pieces) = (EntrySet::default(), 0_u64);
+            for entry in self.compare.iter() {
+                let more = pieces.saturating_add(pieces_of(entry));
+                if more <= COMPARED_PIECES_MAX {
+                    pieces = more;
+                    compared.insert(entry);
+                }
+            }
+            self.compare = compared;
+        }
         (self.lacking.clone(), self.compare.clone())
     }
 
@@ -110,6 +130,14 @@ impl Surveys {
         parts
             .map(|(bytes, is_last)| ToReceiver::Part { bytes, is_last })
             .collect()
+    }
+}
+
+/// How many pieces the data of an entry of `manifest` has; none where there is no such entry.
+pub(super) fn pieces_in(manifest: &Manifest) -> impl Fn(u32) -> u64 {
+    |entry| {
+        let entry = manifest.entries.get(entry as usize);
+        entry.map_or(0, |entry| data_pieces(entry.size(), entry.extents()))
     }
 }
 
@@ -139,7 +167,7 @@ mod tests {
         assert!(!surveys.is_complete(awaited()));
         assert!(matches!(come(&mut surveys, 1, &[2]), Heard::Noted));
         assert!(surveys.is_complete(awaited()));
-        let (lacking, _) = surveys.close();
+        let (lacking, _) = surveys.close(|_| 1);
         assert_eq!(lacking, survey(&[1, 2, 7]).lacking);
         assert!(!surveys.is_complete(awaited()), "only once");
         assert!(
@@ -161,5 +189,36 @@ mod tests {
         let part = vec![0; SURVEY_BYTES_MAX];
         assert_eq!(surveys.part(PeerId(2), &part, false), Ok(None));
         assert!(surveys.part(PeerId(2), &[0], false).is_err());
+    }
+
+    #[test]
+    fn a_survey_that_compares_what_it_does_not_lack_is_refused() {
+        let mut surveys = Surveys::default();
+        let mut survey = survey(&[1]);
+        survey.compare.insert(2);
+        let bytes = minicbor::to_vec(&survey).unwrap();
+        let refused = surveys.part(PeerId(0), &bytes, true).unwrap_err();
+        assert!(refused.contains("does not lack"), "{refused}");
+    }
+
+    #[test]
+    fn what_all_receivers_together_compare_keeps_to_the_bound() {
+        let mut surveys = Surveys::default();
+        for (peer, entry) in [(0, 3), (1, 5), (2, 7)] {
+            let mut survey = survey(&[entry]);
+            survey.compare.insert(entry);
+            let bytes = minicbor::to_vec(&survey).unwrap();
+            let survey = surveys.part(PeerId(peer), &bytes, true).unwrap().unwrap();
+            surveys.add(&survey);
+        }
+        // The second alone is more than fits beside the first, and the third fits.
+        let pieces_of = |entry| match entry {
+            5 => COMPARED_PIECES_MAX,
+            _ => COMPARED_PIECES_MAX / 2,
+        };
+        let (lacking, compare) = surveys.close(pieces_of);
+        assert_eq!(lacking, survey(&[3, 5, 7]).lacking, "all are sent");
+        assert_eq!(compare, survey(&[3, 7]).lacking);
+        assert_eq!(surveys.close(|_| 0).1, compare, "once for all");
     }
 }
