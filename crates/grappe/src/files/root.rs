@@ -9,8 +9,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use grappe_proto::limits::PATH_BYTES_MAX;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
@@ -21,6 +21,8 @@ use super::SourceError;
 pub(super) struct Root {
     directory: OwnedFd,
     path: PathBuf,
+    /// The directory below in which a name was last asked for.
+    last: Mutex<Option<(Vec<u8>, Arc<OwnedFd>)>>,
 }
 
 /// What tells one state of a file from another without reading it.
@@ -77,6 +79,7 @@ impl Root {
         let root = Self {
             directory,
             path: parent.to_path_buf(),
+            last: Mutex::default(),
         };
         match root.stat(name.as_bytes()) {
             Ok(_) => Ok((root, name.as_bytes().to_vec())),
@@ -92,6 +95,7 @@ impl Root {
         Ok(Self {
             directory,
             path: typed.to_path_buf(),
+            last: Mutex::default(),
         })
     }
 
@@ -158,34 +162,54 @@ impl Root {
         Ok((directory, stat))
     }
 
-    /// Does something with `path`, from as near as its length demands: the kernel takes no path of
-    /// `PATH_MAX` bytes and a zero in one call.
+    /// Lets go of the directory that is open for the next name: what takes its place from now on counts.
+    pub(super) fn forget(&self) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = None;
+    }
+
+    /// Does something with the name at the end of `path`, in the directory that it stands in: by the whole path
+    /// the kernel would follow a link that took the place of a directory on the way. The directory stays open
+    /// for the next name, as most are asked for one after the other.
     fn by_name<T>(
         &self,
         path: &[u8],
         act: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<T, Errno>,
     ) -> io::Result<T> {
-        if path.len() < PATH_BYTES_MAX {
-            return Ok(act(self.directory.as_fd(), path)?);
-        }
         let (parent, name) = super::metadata::split(path);
-        let parent = self.open(parent, OFlags::DIRECTORY)?;
-        Ok(act(parent.as_fd(), name)?)
+        if parent.is_empty() {
+            return Ok(act(self.directory.as_fd(), name)?);
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = match last.take() {
+            Some((known, directory)) if known == parent => directory,
+            _ => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+                Arc::new(self.resolve(parent, flags)?)
+            }
+        };
+        *last = Some((parent.to_vec(), Arc::clone(&directory)));
+        drop(last);
+        Ok(act(directory.as_fd(), name)?)
     }
 
     fn open(&self, path: &[u8], extra: OFlags) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
+        // Only the owner of a file may ask that reading it leaves no trace (open(2), O_NOATIME).
+        match self.resolve(path, flags | OFlags::NOATIME) {
+            Err(Errno::PERM) => Ok(self.resolve(path, flags)?),
+            result => Ok(result?),
+        }
+    }
+
+    /// Opens `path` without following a link anywhere in it.
+    fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         // A kernel before 5.6 does not know openat2(2), and some sandboxes hide it.
-        let open = |flags| match self.open_at_once(path, flags) {
+        match self.open_at_once(path, flags) {
             Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => {
                 self.open_step_by_step(path, flags)
             }
             result => result,
-        };
-        // Only the owner of a file may ask that reading it leaves no trace (open(2), O_NOATIME).
-        match open(flags | OFlags::NOATIME) {
-            Err(Errno::PERM) => Ok(open(flags)?),
-            result => Ok(result?),
         }
     }
 
@@ -245,6 +269,23 @@ fn source_error(typed: &Path, error: io::Error) -> SourceError {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_on_the_way_is_not_followed_by_who_looks_at_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        fs::create_dir_all(tree.join("real")).unwrap();
+        fs::write(tree.join("real/file"), "text").unwrap();
+        symlink("target", tree.join("real/link")).unwrap();
+        symlink("real", tree.join("way")).unwrap();
+        let (root, _) = Root::locate(&tree).unwrap();
+        assert!(root.stat(b"tree/real/file").is_ok());
+        assert_eq!(root.link_target(b"tree/real/link").unwrap(), b"target");
+        assert!(root.stat(b"tree/way/file").is_err());
+        assert!(root.link_target(b"tree/way/link").is_err());
+        // The last name itself may be a link: it is looked at, not followed.
+        assert_eq!(root.link_target(b"tree/way").unwrap(), b"real");
+    }
 
     #[test]
     fn both_ways_to_open_agree_and_follow_no_link() {

@@ -286,13 +286,17 @@ impl Source {
         if self.manifest.terms.stream {
             return states;
         }
+        for root in self.roots.iter() {
+            root.forget();
+        }
         for (entry, _) in self.manifest.files() {
             states[entry as usize] = self.final_state(entry);
         }
         states
     }
 
-    /// The files that are not sent whole, and what happened to each. Complete after [`Source::finish`].
+    /// The files that are not sent whole, and what happened to each; then that nothing was removed for that
+    /// reason, where it was to be. Complete after [`Source::finish`].
     pub fn problems(&self) -> Vec<Skipped> {
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         let skipped = problems.iter().map(|(entry, problem)| {

@@ -102,6 +102,7 @@ impl Walk {
         for (root, name) in locate_all(paths)? {
             walk.roots.push(root);
             walk.add_tree(name, watch)?;
+            walk.root().forget();
         }
         if walk.manifest.terms.delete && !walk.skipped.is_empty() {
             walk.manifest.terms.delete = false;
@@ -139,6 +140,7 @@ impl Walk {
         for name in others.into_iter().chain(directories) {
             walk.add_tree(name, watch)?;
         }
+        walk.root().forget();
         Ok(walk)
     }
 
