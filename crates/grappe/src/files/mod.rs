@@ -3,6 +3,7 @@
 //! Policy only: what is sent, what may be replaced, what is reported. What the kernel promises about
 //! names and handles is `grappe_os::file`; where bytes stand in the stream is `grappe_proto::content`.
 
+mod descent;
 mod error;
 mod filters;
 mod holes;
@@ -18,6 +19,7 @@ mod resume;
 mod root;
 mod sink;
 mod source;
+mod spelling;
 mod staging;
 mod survey;
 mod walk;

@@ -1,7 +1,8 @@
 //! What stands in the directories of a tree and is not in its manifest: looking for it, and removing it.
 //!
-//! Only below directories that the manifest names, never through a link, never on another file system, and
-//! nothing that the sender left out on purpose. Whether that is wanted is decided in `survey` and `place`.
+//! Only below directories that the manifest names, never through a link, never on another mount, nothing that
+//! the manifest knows under another spelling, and nothing that the sender left out on purpose. Whether that is
+//! wanted is decided in `survey` and `place`.
 
 use std::io;
 use std::sync::Arc;
@@ -10,34 +11,15 @@ use grappe_os::file::{self, Directory};
 use grappe_proto::content::manifest::{Kind, Manifest};
 
 use super::Skipped;
+use super::descent::{Visitor, descend, is_same_mount};
 use super::filters::Filters;
 use super::metadata;
 use super::parents::Parents;
+use super::spelling::{Known, may_be_same, respelt};
 use super::staging;
 
 /// What is done with an entry of a directory: its path, and whether it goes.
 type Act<'a> = dyn FnMut(&Directory, &[u8], bool) -> io::Result<()> + 'a;
-
-/// The paths of a manifest, to be asked for one by one; four bytes each.
-struct Known<'a> {
-    manifest: &'a Manifest,
-    sorted: Vec<u32>,
-}
-
-impl<'a> Known<'a> {
-    fn new(manifest: &'a Manifest) -> Self {
-        let mut sorted: Vec<u32> = (0..manifest.entries.len() as u32).collect();
-        sorted.sort_unstable_by_key(|entry| &manifest.entries[*entry as usize].path[..]);
-        Self { manifest, sorted }
-    }
-
-    fn contains(&self, path: &[u8]) -> bool {
-        let path_of = |entry: &u32| &self.manifest.entries[*entry as usize].path[..];
-        self.sorted
-            .binary_search_by(|entry| path_of(entry).cmp(path))
-            .is_ok()
-    }
-}
 
 /// Tells `found` of everything in the directories of the manifest that are there: its path, and whether it
 /// goes.
@@ -58,27 +40,44 @@ pub(super) fn look(
 }
 
 /// Tells `found` of everything that goes with `path`, which is in `directory` and goes but for what the sender
-/// left out on purpose. Says whether anything of that kind, and so `path` itself, stays.
+/// left out on purpose, and what is mounted there. Says whether anything of that kind, and so `path` itself,
+/// stays.
 pub(super) fn count(
     directory: &Directory,
     path: &[u8],
     filters: &Filters,
     found: &mut dyn FnMut(&[u8], bool),
 ) -> io::Result<bool> {
-    let (_, name) = metadata::split(path);
-    let Some(there) = present(directory, name)? else {
-        return Ok(false);
-    };
-    let mut stays = false;
-    if there.kind == file::Kind::Directory && there.device == directory.device_id()? {
-        let inner = directory.open_beneath(name)?;
-        for name in inner.entries()? {
-            let path = [path, b"/", &name].concat();
-            stays |= is_spared(&inner, &path, filters) || count(&inner, &path, filters, found)?;
-        }
+    descend(directory, path, &mut Counter { filters, found })
+}
+
+struct Counter<'a> {
+    filters: &'a Filters,
+    found: &'a mut dyn FnMut(&[u8], bool),
+}
+
+impl Visitor for Counter<'_> {
+    fn spares(&mut self, directory: &Directory, path: &[u8]) -> bool {
+        is_spared(directory, path, self.filters)
     }
-    found(path, !stays);
-    Ok(stays)
+
+    fn mounted(&mut self, path: &[u8]) -> io::Result<()> {
+        (self.found)(path, false);
+        Ok(())
+    }
+
+    fn enter(&mut self, _: &Directory, _: &file::Metadata) {}
+
+    fn leave(
+        &mut self,
+        _: &Directory,
+        path: &[u8],
+        _: &file::Metadata,
+        stays: bool,
+    ) -> io::Result<()> {
+        (self.found)(path, !stays);
+        Ok(())
+    }
 }
 
 /// Whether something that is not in the tree stays all the same: left out by the sender, or a copy on its way.
@@ -88,14 +87,6 @@ fn is_spared(directory: &Directory, path: &[u8], filters: &Filters) -> bool {
         let found = directory.metadata(name);
         let is_directory = found.is_ok_and(|it| it.kind == file::Kind::Directory);
         !filters.allow(path, is_directory)
-    }
-}
-
-/// What is under this name; nothing when it went meanwhile.
-fn present(directory: &Directory, name: &[u8]) -> io::Result<Option<file::Metadata>> {
-    match directory.metadata(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        found => Ok(Some(found?)),
     }
 }
 
@@ -118,45 +109,60 @@ pub(super) fn remove(
     Ok((removed, left))
 }
 
-/// Removes `path`, which is in `directory`, and everything below it on this file system, but for what the
-/// sender left out on purpose; counts what went. Says whether anything of that kind stays.
+/// Removes `path`, which is in `directory`, and everything below it on this mount, but for what the sender
+/// left out on purpose; counts what went. Says whether anything of that kind stays.
 pub(super) fn tree(
     directory: &Directory,
     path: &[u8],
     filters: &Filters,
     removed: &mut u64,
 ) -> io::Result<bool> {
-    let (_, name) = metadata::split(path);
-    let Some(found) = present(directory, name)? else {
-        return Ok(false);
-    };
-    if found.device != directory.device_id()? {
-        let text = "another file system is mounted there";
-        return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
-    }
-    if found.kind != file::Kind::Directory {
-        directory.remove_file(name)?;
-        *removed += 1;
-        return Ok(false);
-    }
-    let inner = directory.open_beneath(name)?;
-    if found.mode & 0o700 != 0o700 {
-        // Whoever may not do this may still be allowed to remove, as root.
-        let _ = inner.set_mode(found.mode | 0o700);
-    }
-    let mut stays = false;
-    for name in inner.entries()? {
-        let path = [path, b"/", &name].concat();
-        stays |= is_spared(&inner, &path, filters) || tree(&inner, &path, filters, removed)?;
-    }
-    if !stays {
-        directory.remove_directory(name)?;
-        *removed += 1;
-    }
-    Ok(stays)
+    descend(directory, path, &mut Remover { filters, removed })
 }
 
-/// Goes through what is in the directories of the manifest, as long as they are directories.
+struct Remover<'a> {
+    filters: &'a Filters,
+    removed: &'a mut u64,
+}
+
+impl Visitor for Remover<'_> {
+    fn spares(&mut self, directory: &Directory, path: &[u8]) -> bool {
+        is_spared(directory, path, self.filters)
+    }
+
+    fn mounted(&mut self, path: &[u8]) -> io::Result<()> {
+        let path = metadata::display_path("".as_ref(), path);
+        let text = format!("something is mounted at {}", path.display());
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+    }
+
+    fn enter(&mut self, inner: &Directory, found: &file::Metadata) {
+        if found.mode & 0o700 != 0o700 {
+            // Whoever may not do this may still be allowed to remove, as root.
+            let _ = inner.set_mode(found.mode | 0o700);
+        }
+    }
+
+    fn leave(
+        &mut self,
+        directory: &Directory,
+        path: &[u8],
+        found: &file::Metadata,
+        stays: bool,
+    ) -> io::Result<()> {
+        let (_, name) = metadata::split(path);
+        match found.kind {
+            file::Kind::Directory if stays => return Ok(()),
+            file::Kind::Directory => directory.remove_directory(name)?,
+            _ => directory.remove_file(name)?,
+        }
+        *self.removed += 1;
+        Ok(())
+    }
+}
+
+/// Goes through what is in the directories of the manifest, as long as they are directories. What goes is
+/// known under no name of the manifest, however it is spelt.
 fn each(
     top: &Arc<Directory>,
     manifest: &Manifest,
@@ -165,7 +171,6 @@ fn each(
 ) -> io::Result<()> {
     let known = Known::new(manifest);
     let mut parents = Parents::new(Arc::clone(top));
-    let device = top.device_id()?;
     for entry in &manifest.entries {
         if entry.kind != Kind::Directory {
             continue;
@@ -174,12 +179,25 @@ fn each(
         let Ok(directory) = parents.directory(&entry.path) else {
             continue;
         };
-        if directory.device_id()? != device {
+        if !is_same_mount(top, &directory)? {
             continue;
         }
-        for name in directory.entries()? {
-            let path = [&entry.path[..], b"/", &name].concat();
-            let is_kept = known.contains(&path) || is_spared(&directory, &path, filters);
+        let names = directory.entries()?;
+        let mut known_otherwise = None;
+        for name in &names {
+            let path = [&entry.path[..], b"/", name].concat();
+            if known.contains(&path) || is_spared(&directory, &path, filters) {
+                act(&directory, &path, false)?;
+                continue;
+            }
+            let others = match &mut known_otherwise {
+                Some(others) => others,
+                unknown => unknown.insert(respelt(&directory, &entry.path, &names, &known)?),
+            };
+            let is_kept = !others.is_empty()
+                && directory
+                    .metadata(name)
+                    .is_ok_and(|found| others.iter().any(|other| may_be_same(&found, other)));
             act(&directory, &path, !is_kept)?;
         }
     }
