@@ -305,6 +305,7 @@ impl Incoming {
     /// When `states` does not fit the manifest, or the staging folder cannot be removed.
     pub fn finalize(&self, states: &[FileState]) -> Result<Placed, SinkError> {
         self.large.close_all();
+        self.journal.close();
         place::place(self, states)
     }
 

@@ -49,7 +49,8 @@ pub(super) struct Journal {
 
 #[derive(Debug)]
 struct Written {
-    file: File,
+    /// None once the copy is being placed.
+    file: Option<File>,
     end: u64,
     /// The blocks that have a record.
     blocks: BlockSet,
@@ -79,7 +80,7 @@ impl Journal {
         }
         Ok(Self {
             written: Mutex::new(Written {
-                file,
+                file: Some(file),
                 end: bytes.len() as u64,
                 blocks: recorded,
             }),
@@ -106,6 +107,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes no more, so that the file can go: where a removed file keeps a name while it is open (NFS, FUSE),
+    /// its folder could not.
+    pub(super) fn close(&self) {
+        self.lock().file = None;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Written> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +120,10 @@ impl Journal {
 
 impl Written {
     fn append(&mut self, record: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(record, self.end)?;
+        let Some(file) = &self.file else {
+            return Err(io::Error::other("the copy is being placed already"));
+        };
+        file.write_all_at(record, self.end)?;
         self.end += record.len() as u64;
         Ok(())
     }

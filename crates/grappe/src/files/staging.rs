@@ -7,8 +7,8 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -36,8 +36,8 @@ pub(super) struct Staging {
     parent: Arc<Directory>,
     name: Vec<u8>,
     directory: Directory,
-    /// Locked as long as it is open.
-    _lock: File,
+    /// Locked as long as it is open; none once the folder is removed.
+    lock: Mutex<Option<File>>,
     removed: AtomicBool,
     kept: AtomicBool,
 }
@@ -104,7 +104,7 @@ impl Staging {
                         parent: Arc::clone(parent),
                         name,
                         directory,
-                        _lock: lock,
+                        lock: Mutex::new(Some(lock)),
                         removed: AtomicBool::new(false),
                         kept: AtomicBool::new(false),
                     }));
@@ -139,7 +139,12 @@ impl Staging {
         if self.removed.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        remove_folder(&self.parent, &self.name, &self.directory)
+        let lock = self
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        remove_folder(&self.parent, &self.name, &self.directory, lock)
     }
 }
 
@@ -214,7 +219,7 @@ fn remove_if_stale(parent: &Directory, name: &[u8], kept_max: Duration) -> io::R
     {
         return Ok(Stale::Kept);
     }
-    remove_folder(parent, name, &directory)?;
+    remove_folder(parent, name, &directory, Some(lock))?;
     Ok(Stale::Removed)
 }
 
@@ -229,13 +234,20 @@ fn age(unix_seconds: i64) -> Duration {
 }
 
 /// Removes the files of a staging folder, its lock last, and the folder.
-fn remove_folder(parent: &Directory, name: &[u8], directory: &Directory) -> io::Result<()> {
+fn remove_folder(
+    parent: &Directory,
+    name: &[u8],
+    directory: &Directory,
+    lock: Option<File>,
+) -> io::Result<()> {
     for file in directory.entries()? {
         if file != LOCK_NAME {
             directory.remove_file(&file)?;
         }
     }
     directory.remove_file(LOCK_NAME)?;
+    // Where a removed file keeps a name while it is open (NFS, FUSE), the folder would not be empty.
+    drop(lock);
     match parent.remove_directory(name) {
         // Empty and without its lock, it was removed by another receiver that found it so.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
