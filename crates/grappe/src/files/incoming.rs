@@ -20,10 +20,12 @@ use grappe_proto::units::Digest;
 
 use super::error::is_full;
 use super::journal::Journal;
+use super::keep::Compared;
 use super::metadata::Dress;
 use super::open_files::OpenFiles;
 use super::place::{self, Placed};
 use super::resume::Earlier;
+use super::root::Stamp;
 use super::staging::Staging;
 use super::survey::Keep;
 use super::{SinkError, holes, metadata};
@@ -50,6 +52,10 @@ pub struct Incoming {
     earlier: BTreeMap<u32, Vec<Digest>>,
     /// What becomes of each entry; empty in a copy that keeps nothing.
     keeps: Vec<Keep>,
+    /// The files that stay for their content, as they were when it was compared.
+    compared: HashMap<u32, Compared>,
+    /// Whether what is not in the tree goes.
+    is_cleared: bool,
 }
 
 /// What was found out and made ready before the first block comes.
@@ -61,6 +67,8 @@ pub(super) struct Begun {
     pub(super) earlier: Earlier,
     /// What becomes of each entry; empty in a copy that keeps nothing.
     pub(super) keeps: Vec<Keep>,
+    /// Whether what is not in the tree goes.
+    pub(super) is_cleared: bool,
 }
 
 impl Incoming {
@@ -77,6 +85,7 @@ impl Incoming {
             journal,
             earlier,
             keeps,
+            is_cleared,
         } = begun;
         let (large, created) = (OpenFiles::default(), Mutex::new(earlier.entries));
         Self {
@@ -92,6 +101,8 @@ impl Incoming {
             journal,
             earlier: earlier.blocks,
             keeps,
+            compared: HashMap::new(),
+            is_cleared,
         }
     }
 
@@ -167,11 +178,15 @@ impl Incoming {
         // What a hole hides has no hash: the holes must be the same.
         let has_same_holes = entry.extents().is_none()
             || holes::find(&old, &stat).is_ok_and(|found| found.as_deref() == entry.extents());
+        let is_still =
+            rustix::fs::fstat(&old).is_ok_and(|now| Stamp::new(&now) == Stamp::new(&stat));
         if same.len() == wanted.len()
+            && is_still
             && stat.st_size.unsigned_abs() == entry.size()
             && has_same_holes
         {
             self.keeps[number as usize] = Keep::ByHash;
+            self.compared.insert(number, Compared::new(&stat));
             equal.extend(same.iter().map(|(piece, digest)| (piece.number, *digest)));
             return Ok(());
         }
@@ -179,6 +194,10 @@ impl Incoming {
         for (piece, wanted) in same {
             // Hashed again: somebody may be writing to it.
             if is_equal(piece, wanted, &mut buffer) {
+                // What an earlier attempt wrote of it is about to go.
+                self.journal
+                    .take_back(piece.block)
+                    .map_err(|error| (*piece, error))?;
                 self.write_piece(piece, &buffer)
                     .map_err(|error| (*piece, error))?;
                 equal.insert(piece.number, *wanted);
@@ -196,6 +215,16 @@ impl Incoming {
             .open_file(name, Access::Read)?;
         let stat = rustix::fs::fstat(&file)?;
         Ok((file, stat))
+    }
+
+    /// The file that stays for its content under entry `entry`, as it was when it was compared.
+    pub(super) fn compared(&self, entry: u32) -> Option<&Compared> {
+        self.compared.get(&entry)
+    }
+
+    /// Whether what is not in the tree goes.
+    pub(super) const fn is_cleared(&self) -> bool {
+        self.is_cleared
     }
 
     pub(super) fn keep_of(&self, entry: u32) -> Keep {

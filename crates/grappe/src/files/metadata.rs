@@ -15,6 +15,8 @@ use grappe_proto::content::manifest::{Entry, Manifest, Owner};
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
+use super::held::Held;
+
 /// Permission bits that travel by themselves. Setuid, setgid and sticky travel only where both sides
 /// want them: at the receiver the file may belong to somebody else, for whom nobody asked for such powers.
 pub(super) const MODE_MASK: u32 = 0o777;
@@ -145,15 +147,14 @@ impl Dress {
         Ok(())
     }
 
-    /// Whether `name` in `directory`, of which `found` is known, has the metadata of `entry`; its content is
-    /// not looked at.
-    pub(super) fn fits(
+    /// Whether `name` in `directory`, of which `found` is known, has the owner, permissions and attributes of
+    /// `entry`; its content is not looked at.
+    pub(super) fn suits(
         &self,
         directory: &Directory,
         name: &[u8],
         found: &file::Metadata,
         entry: &Entry,
-        is_link: bool,
     ) -> bool {
         let has_attributes = || {
             let opened: Result<bool, FileError> = match found.kind {
@@ -167,26 +168,55 @@ impl Dress {
             };
             opened.unwrap_or(false)
         };
+        self.belongs(found, entry) && (!self.attributes || has_attributes())
+    }
+
+    /// Whether what is `found` was last changed when `entry` was.
+    pub(super) fn is_as_old(found: &file::Metadata, entry: &Entry) -> bool {
+        entry.mtime == (found.mtime_seconds, found.mtime_nanos)
+    }
+
+    /// Whether what is `found` has the owner and the permissions of `entry`.
+    pub(super) fn belongs(&self, found: &file::Metadata, entry: &Entry) -> bool {
+        let is_link = found.kind == file::Kind::Symlink;
         let is_owned = self
             .owner(entry)
             .is_none_or(|owner| owner == (found.uid, found.gid));
-        is_owned
-            && (is_link || found.mode & self.mode_mask() == self.mode(entry))
-            && entry.mtime == (found.mtime_seconds, found.mtime_nanos)
-            && (!self.attributes || has_attributes())
+        is_owned && (is_link || found.mode & self.mode_mask() == self.mode(entry))
     }
 
-    /// Gives the file `name` in `directory`, whose content stays, the metadata of `entry`.
-    pub(super) fn adjust(
-        &self,
-        directory: &Directory,
-        name: &[u8],
-        entry: &Entry,
-    ) -> io::Result<()> {
-        if self.attributes {
-            return self.file(&directory.open_file(name, Access::Read)?, entry);
+    /// As [`Dress::suits`], for the file that is `held`.
+    pub(super) fn suits_held(&self, held: &Held, entry: &Entry) -> bool {
+        let has_attributes = || {
+            let file = held.readable();
+            file.is_some_and(|file| self.has_attributes(file, entry).unwrap_or(false))
+        };
+        self.belongs(&held.metadata(), entry) && (!self.attributes || has_attributes())
+    }
+
+    /// Gives the file that is `held`, whose content stays, the metadata of `entry`.
+    pub(super) fn adjust(&self, held: &Held, entry: &Entry) -> io::Result<()> {
+        match held.readable() {
+            Some(file) => self.file(file, entry),
+            None if self.attributes => Err(Errno::ACCESS.into()),
+            None => {
+                if let Some((uid, gid)) = self.owner(entry) {
+                    held.set_owner(uid, gid)?;
+                }
+                held.set_mode(self.mode(entry))?;
+                held.set_mtime(entry.mtime)
+            }
         }
-        self.node(directory, name, entry, false)
+    }
+
+    /// Whether `entry` gets powers here beyond those of whoever runs it: setuid, setgid or capabilities. What
+    /// does not have them yet may be open for writing to whoever it belongs to, and is never given them.
+    pub(super) fn gives_powers(&self, entry: &Entry) -> bool {
+        let has_capabilities = || {
+            let mut attributes = entry.attributes().iter();
+            attributes.any(|(name, _)| name == CAPABILITY)
+        };
+        self.has_powers && (entry.mode & MODE_POWERS != 0 || self.attributes && has_capabilities())
     }
 
     fn has_attributes(

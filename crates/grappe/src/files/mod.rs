@@ -6,9 +6,11 @@
 mod descent;
 mod error;
 mod filters;
+mod held;
 mod holes;
 mod incoming;
 mod journal;
+mod keep;
 mod metadata;
 mod open_files;
 mod own;

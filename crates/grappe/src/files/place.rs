@@ -3,23 +3,28 @@
 //! Directories first, then files and links by atomic rename, then the directories' own permissions and
 //! times from the deepest up, since placing anything in a directory changes its time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use grappe_os::file::{Access, Directory, Kind as Found, Node};
+use grappe_os::file::{Access, Directory, Kind as Found};
 use grappe_proto::content::digest::FileState;
-use grappe_proto::content::manifest::{Entry, Kind};
+use grappe_proto::content::manifest::{Entry, Kind, Sync};
 use grappe_proto::limits::BLOCK_SIZE;
+use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::error::kernel_answer;
 use super::filters::Filters;
 use super::incoming::{Incoming, file_size, staged_name};
+use super::keep::{Keeper, node_of};
 use super::parents::Parents;
-use super::survey::Keep;
-use super::survey::may_remove;
+use super::spelling::Names;
+use super::survey::{Keep, may_remove};
 use super::{SinkError, Skipped, metadata, remove};
+
+/// Why something in a directory that could not be made is not placed.
+const SHUT: &str = "the directory that it belongs in could not be made";
 
 /// What a directory's owner needs to place things in it, and nothing for anybody else.
 const OWNER_MODE: u32 = 0o700;
@@ -37,6 +42,8 @@ pub struct Placed {
     pub left_alone: Vec<Skipped>,
     /// Entries that were removed since they are not in the tree.
     pub removed: u64,
+    /// Whether what is not in the tree was to be removed, and stays since not all of the tree is here.
+    pub others_stay: bool,
     /// What could not be placed here, or not with its permissions and times, and why.
     pub failed: Vec<Skipped>,
 }
@@ -54,13 +61,20 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         parents,
         placed: Placed::default(),
         failed: HashSet::new(),
+        shut: HashSet::new(),
+        late: Late::default(),
+        is_clearing: false,
+        keeper: Keeper::default(),
+        names: Names::default(),
+        made: Vec::new(),
     };
-    let directories = placer.make_directories();
+    placer.make_directories();
     placer.place_entries(states);
-    if incoming.manifest.terms.delete {
+    placer.place_late();
+    if incoming.is_cleared() {
         placer.remove_others();
     }
-    placer.finish_directories(&directories);
+    placer.finish_directories();
     let placed = placer.placed;
     incoming
         .staging
@@ -75,96 +89,340 @@ struct Placer<'a> {
     placed: Placed,
     /// The entries that could not be placed: no further name is made of what stands in their place.
     failed: HashSet<u32>,
+    /// Directories that could not be made: what should be in them has no place, even where the path leads
+    /// somewhere.
+    shut: HashSet<&'a [u8]>,
+    late: Late<'a>,
+    /// Whether what is in the way is removed: only once all is placed that has nothing in its way.
+    is_clearing: bool,
+    keeper: Keeper,
+    names: Names<'a>,
+    /// The directories that are there now, each after the one that it is in.
+    made: Vec<&'a Entry>,
 }
 
+/// What waits until all is placed that has nothing in its way.
+#[derive(Default)]
+struct Late<'a> {
+    /// Entries in the order of the manifest, and what of them is ready in the staging folder.
+    entries: BTreeMap<u32, Option<Staged>>,
+    /// The directories among them.
+    directories: HashSet<&'a [u8]>,
+}
+
+/// Something ready in the staging folder, with its bytes if it is a file.
+#[derive(Clone, Copy)]
+struct Staged(Option<u64>);
+
 impl<'a> Placer<'a> {
-    /// Makes the directories that are not there, open to nobody else yet. Returns all that are there now.
-    fn make_directories(&mut self) -> Vec<&'a Entry> {
-        let mut made = Vec::new();
-        for entry in &self.incoming.manifest.entries {
+    /// Makes the directories that are not there, open to nobody else yet.
+    fn make_directories(&mut self) {
+        for (index, entry) in (0_u32..).zip(&self.incoming.manifest.entries) {
             if entry.kind == Kind::Directory {
-                match self.make_directory(entry) {
-                    Ok(()) => made.push(entry),
-                    Err(error) => self.fail(entry, explain(error)),
-                }
+                self.make_directory(index, entry);
             }
         }
-        made
     }
 
-    fn make_directory(&mut self, entry: &Entry) -> io::Result<()> {
+    fn make_directory(&mut self, index: u32, entry: &'a Entry) {
+        let parent = metadata::split(&entry.path).0;
+        let result = if self.shut.contains(parent) {
+            Err(io::Error::other(SHUT))
+        } else if self.late.directories.contains(parent) && !self.is_clearing {
+            Ok(false)
+        } else {
+            self.try_directory(entry)
+        };
+        match result {
+            Ok(true) => self.made.push(entry),
+            Ok(false) => {
+                self.late.entries.insert(index, None);
+                self.late.directories.insert(&entry.path);
+            }
+            Err(error) => {
+                self.shut.insert(&entry.path);
+                self.fail(entry, explain(error));
+            }
+        }
+    }
+
+    /// Makes the directory of `entry`, or finds it. Says no when something else is there that is to give way,
+    /// and it is too early for that.
+    fn try_directory(&mut self, entry: &'a Entry) -> io::Result<bool> {
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
         match parent.create_directory(name, OWNER_MODE) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if self.incoming.manifest.terms.delete
-                    && parent.metadata(name)?.kind != Found::Directory
-                {
-                    parent.remove_file(name)?;
-                    self.placed.removed += 1;
-                    return Ok(parent.create_directory(name, OWNER_MODE)?);
-                }
-                // It may be anything; only a directory, and not a link to one, opens.
-                let found = self.parents.directory(&entry.path)?;
-                make_writable(&found)
-            }
-            result => Ok(result?),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return Ok(result.map(|()| true)?),
         }
+        self.check_spelling(entry)?;
+        if self.incoming.is_cleared() && parent.metadata(name)?.kind != Found::Directory {
+            if !self.is_clearing {
+                return Ok(false);
+            }
+            self.check_all_placed()?;
+            parent.remove_file(name)?;
+            self.placed.removed += 1;
+            parent.create_directory(name, OWNER_MODE)?;
+            return Ok(true);
+        }
+        // It may be anything; only a directory, and not a link to one, opens.
+        make_writable(&*self.parents.directory(&entry.path)?)?;
+        Ok(true)
     }
 
     fn place_entries(&mut self, states: &[FileState]) {
         let incoming = self.incoming;
-        for (index, (entry, state)) in incoming.manifest.entries.iter().zip(states).enumerate() {
-            let result = match &entry.kind {
+        for (index, (entry, state)) in (0_u32..).zip(incoming.manifest.entries.iter().zip(states)) {
+            let state = match &entry.kind {
                 Kind::Directory => continue,
-                Kind::Symlink { target } => self.place_link(index as u32, entry, target),
-                Kind::HardLink { to } => {
-                    if let Some(reason) = states.get(*to as usize).copied().and_then(not_whole) {
-                        let skipped = self.skipped(entry, reason.to_owned());
-                        self.placed.not_whole.push(skipped);
-                        continue;
-                    }
-                    if self.failed.contains(to) {
-                        self.fail(entry, "its first name could not be placed".into());
-                        continue;
-                    }
-                    self.place_hard_link(index as u32, entry, *to)
-                }
-                Kind::Device {
-                    is_block,
-                    major,
-                    minor,
-                } => {
-                    let node = Node::Device {
-                        is_block: *is_block,
-                        major: *major,
-                        minor: *minor,
-                    };
-                    self.place_node(index as u32, entry, node)
-                }
-                Kind::Fifo => self.place_node(index as u32, entry, Node::Fifo),
-                Kind::Socket => self.place_node(index as u32, entry, Node::Socket),
-                Kind::File { .. } => {
-                    if let Some(reason) = not_whole(*state) {
-                        let skipped = self.skipped(entry, reason.to_owned());
-                        self.placed.not_whole.push(skipped);
-                        continue;
-                    }
-                    self.place_file(index as u32, entry)
-                }
+                Kind::HardLink { to } => states.get(*to as usize).copied(),
+                Kind::File { .. } => Some(*state),
+                _ => None,
             };
-            if let Err(error) = result {
-                self.failed.insert(index as u32);
-                self.fail(entry, explain(error));
+            if let Some(reason) = state.and_then(not_whole) {
+                let skipped = self.skipped(entry, reason.to_owned());
+                self.placed.not_whole.push(skipped);
+                continue;
+            }
+            self.place_entry(index, entry);
+        }
+    }
+
+    /// Places what is not a directory, or puts it off.
+    fn place_entry(&mut self, index: u32, entry: &'a Entry) {
+        let parent = metadata::split(&entry.path).0;
+        let is_late = match &entry.kind {
+            Kind::HardLink { to } => self.late.entries.contains_key(to),
+            _ => false,
+        };
+        if !self.is_clearing && (is_late || self.late.directories.contains(parent)) {
+            self.late.entries.insert(index, None);
+            return;
+        }
+        let result = if self.shut.contains(parent) {
+            Err(io::Error::other(SHUT))
+        } else {
+            match self.stage(index, entry) {
+                Ok(Some(staged)) => self.settle(index, entry, staged),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        if let Err(error) = result {
+            self.failed.insert(index);
+            self.fail(entry, explain(error));
+        }
+    }
+
+    /// Places what was put off, if all else is in place: whatever is in its way may be needed otherwise.
+    fn place_late(&mut self) {
+        let incoming = self.incoming;
+        let late = std::mem::take(&mut self.late.entries);
+        self.is_clearing = true;
+        for index in late.keys().copied() {
+            let entry = incoming.entry(index);
+            if entry.kind == Kind::Directory {
+                self.make_directory(index, entry);
             }
         }
+        for (index, staged) in late {
+            let entry = incoming.entry(index);
+            match (&entry.kind, staged) {
+                (Kind::Directory, _) => {}
+                (_, None) => self.place_entry(index, entry),
+                (_, Some(staged)) => {
+                    if let Err(error) = self.settle(index, entry, staged) {
+                        self.failed.insert(index);
+                        self.fail(entry, explain(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Fails unless all is in place that was to be placed so far.
+    fn check_all_placed(&self) -> io::Result<()> {
+        if self.placed.failed.is_empty() && self.placed.not_whole.is_empty() {
+            return Ok(());
+        }
+        let text = "something else is in its way, and stays as not all of the tree is here";
+        Err(io::Error::other(text))
+    }
+
+    /// Makes `entry` ready in the staging folder, so that what it replaces is there until it is. Answers
+    /// nothing where it stands in its place already.
+    fn stage(&mut self, index: u32, entry: &'a Entry) -> io::Result<Option<Staged>> {
+        let incoming = self.incoming;
+        let (staging, staged) = (incoming.staging.directory(), staged_name(index));
+        let dress = &incoming.dress;
+        match &entry.kind {
+            Kind::Directory => return Ok(None),
+            Kind::File { .. } => return self.stage_file(index, entry),
+            Kind::HardLink { to } => return self.stage_hard_link(index, entry, *to),
+            _ if self.keep_node(entry)? => return Ok(None),
+            Kind::Symlink { target } => {
+                staging.symlink(target, &staged)?;
+                dress.node(staging, &staged, entry, true)?;
+            }
+            kind => {
+                let node = node_of(kind).ok_or(io::ErrorKind::Unsupported)?;
+                staging.create_node(&staged, node, 0o600)?;
+                dress.node(staging, &staged, entry, false)?;
+            }
+        }
+        Ok(Some(Staged(None)))
+    }
+
+    fn stage_file(&mut self, index: u32, entry: &'a Entry) -> io::Result<Option<Staged>> {
+        let incoming = self.incoming;
+        if matches!(incoming.keep_of(index), Keep::ByTime | Keep::ByHash) {
+            let (parent, name) = metadata::split(&entry.path);
+            let parent = self.parents.directory(parent)?;
+            self.check_spelling(entry)?;
+            self.keeper.file(incoming, &parent, name, index)?;
+            self.count(entry.size());
+            return Ok(None);
+        }
+        let (staging, staged) = (incoming.staging.directory(), staged_name(index));
+        let mut size = file_size(entry);
+        let file = if incoming.manifest.terms.stream {
+            let file = staging.open_file(&staged, Access::ReadWrite)?;
+            size = file.metadata()?.len();
+            file
+        } else if entry.data_bytes() == 0 {
+            let file = staging.create_exclusive(&staged, 0o600)?;
+            file.set_len(size)?;
+            file
+        } else if size > u64::from(BLOCK_SIZE) {
+            staging.open_file(&staged, Access::ReadWrite)?
+        } else {
+            // It has its metadata since it was written.
+            return Ok(Some(Staged(Some(size))));
+        };
+        incoming.dress.file(&file, entry)?;
+        Ok(Some(Staged(Some(size))))
+    }
+
+    /// Makes a further name of what was placed for entry `to`.
+    fn stage_hard_link(
+        &mut self,
+        index: u32,
+        entry: &'a Entry,
+        to: u32,
+    ) -> io::Result<Option<Staged>> {
+        if self.failed.contains(&to) {
+            return Err(io::Error::other("its first name could not be placed"));
+        }
+        let (first, first_name) = metadata::split(&self.incoming.entry(to).path);
+        let first = self.parents.directory(first)?;
+        let (parent, name) = metadata::split(&entry.path);
+        let parent = self.parents.directory(parent)?;
+        if let (Ok(one), Ok(other)) = (first.metadata(first_name), parent.metadata(name))
+            && (one.device, one.inode) == (other.device, other.inode)
+        {
+            self.check_spelling(entry)?;
+            return Ok(None);
+        }
+        let staging = self.incoming.staging.directory();
+        first.link_into(first_name, staging, &staged_name(index))?;
+        Ok(Some(Staged(None)))
+    }
+
+    /// Whether a link, device, pipe or socket is there as `entry` is, and stays: in a copy that keeps what is
+    /// there.
+    fn keep_node(&mut self, entry: &'a Entry) -> io::Result<bool> {
+        if self.incoming.manifest.terms.sync == Sync::None {
+            return Ok(false);
+        }
+        let (parent, name) = metadata::split(&entry.path);
+        let parent = self.parents.directory(parent)?;
+        if !Keeper::node(self.incoming, &parent, name, entry) {
+            return Ok(false);
+        }
+        self.check_spelling(entry)?;
+        Ok(true)
+    }
+
+    /// Gives what is ready its name, or puts that off.
+    fn settle(&mut self, index: u32, entry: &'a Entry, staged: Staged) -> io::Result<()> {
+        if !self.rename(&staged_name(index), entry)? {
+            self.late.entries.insert(index, Some(staged));
+            return Ok(());
+        }
+        if let Some(bytes) = staged.0 {
+            self.count(bytes);
+        }
+        if !matches!(entry.kind, Kind::HardLink { .. }) {
+            return Ok(());
+        }
+        // A name that is a link to the very same file by now stays as it is, and so does the staged one
+        // (rename(2)).
+        let staging = self.incoming.staging.directory();
+        match staging.remove_file(&staged_name(index)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.placed.files += 1;
+        self.placed.bytes += bytes;
+    }
+
+    /// Renames what is `staged`. Says no when a directory is there that is to give way, and it is too early
+    /// for that.
+    fn rename(&mut self, staged: &[u8], entry: &'a Entry) -> io::Result<bool> {
+        let (parent, name) = metadata::split(&entry.path);
+        let parent = self.parents.directory(parent)?;
+        let staging = self.incoming.staging.directory();
+        // Where nothing is replaced, nothing needs to be looked at first. Not every file system knows how.
+        match renameat_with(staging, staged, &*parent, name, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => self.check_spelling(entry)?,
+            result => return Ok(result.map(|()| true)?),
+        }
+        match staging.rename_into(staged, &parent, name) {
+            Err(error)
+                if error.kind() == io::ErrorKind::IsADirectory && self.incoming.is_cleared() =>
+            {
+                if !self.is_clearing {
+                    return Ok(false);
+                }
+                self.check_all_placed()?;
+                let filters = Filters::new(self.incoming.manifest.terms.filters.clone());
+                let filters = filters.map_err(io::Error::other)?;
+                if remove::tree(&parent, &entry.path, &filters, &mut self.placed.removed)? {
+                    let text = "a directory is in its way, with something in it that was left out";
+                    return Err(io::Error::other(text));
+                }
+                staging.rename_into(staged, &parent, name)?;
+                Ok(true)
+            }
+            result => Ok(result.map(|()| true)?),
+        }
+    }
+
+    /// Fails if what has the name of `entry` here is there for another entry, which is spelt otherwise: on a
+    /// file system that folds case one of two such names can be placed, and nothing is replaced by the other.
+    fn check_spelling(&mut self, entry: &'a Entry) -> io::Result<()> {
+        let parent = self.parents.directory(metadata::split(&entry.path).0)?;
+        let Some(other) = self.names.taken(&self.incoming.manifest, &parent, entry)? else {
+            return Ok(());
+        };
+        let other = metadata::display_path("".as_ref(), &other);
+        let text = format!(
+            "the file system takes its name for that of {}, which is in the tree as well; rename one",
+            other.display()
+        );
+        Err(io::Error::other(text))
     }
 
     /// Removes what is not in the tree, now that all that is in it stands there. Nothing goes when anything
     /// of the tree could not be placed: what looks superfluous may be needed.
     fn remove_others(&mut self) {
         let manifest = &self.incoming.manifest;
-        if !self.placed.failed.is_empty() || !self.placed.not_whole.is_empty() {
+        if self.check_all_placed().is_err() {
+            self.placed.others_stay = true;
             return;
         }
         let top = &self.incoming.directory;
@@ -198,118 +456,10 @@ impl<'a> Placer<'a> {
         }
     }
 
-    /// Leaves a file where it is, and gives it the metadata of `entry`.
-    fn keep_file(&mut self, entry: &Entry, keep: Keep) -> io::Result<()> {
-        let (parent, name) = metadata::split(&entry.path);
-        let parent = self.parents.directory(parent)?;
-        let found = parent.metadata(name)?;
-        let is_as_old = entry.mtime == (found.mtime_seconds, found.mtime_nanos);
-        let is_same = found.kind == Found::File && found.size == entry.size();
-        if !is_same || keep == Keep::ByTime && !is_as_old {
-            return Err(io::Error::other("it changed here during the copy"));
-        }
-        let dress = &self.incoming.dress;
-        if !dress.fits(&parent, name, &found, entry, false) {
-            dress.adjust(&parent, name, entry)?;
-        }
-        self.placed.files += 1;
-        self.placed.bytes += entry.size();
-        Ok(())
-    }
-
-    fn place_file(&mut self, index: u32, entry: &Entry) -> io::Result<()> {
-        let keep = self.incoming.keep_of(index);
-        if matches!(keep, Keep::ByTime | Keep::ByHash) {
-            return self.keep_file(entry, keep);
-        }
-        let staging = self.incoming.staging.directory();
-        let staged = staged_name(index);
-        let dress = &self.incoming.dress;
-        let mut size = file_size(entry);
-        if self.incoming.manifest.terms.stream {
-            let file = staging.open_file(&staged, Access::ReadWrite)?;
-            size = file.metadata()?.len();
-            dress.file(&file, entry)?;
-        } else if entry.data_bytes() == 0 {
-            let file = staging.create_exclusive(&staged, 0o600)?;
-            file.set_len(size)?;
-            dress.file(&file, entry)?;
-        } else if size > u64::from(BLOCK_SIZE) {
-            let file = staging.open_file(&staged, Access::ReadWrite)?;
-            dress.file(&file, entry)?;
-        }
-        // The others have their metadata since they were written.
-        self.rename(&staged, entry)?;
-        self.placed.files += 1;
-        self.placed.bytes += size;
-        Ok(())
-    }
-
-    /// Places a symbolic link. It is made in the staging folder and renamed, so that what it replaces
-    /// is there until the link is.
-    fn place_link(&mut self, index: u32, entry: &Entry, target: &[u8]) -> io::Result<()> {
-        let staging = self.incoming.staging.directory();
-        let staged = staged_name(index);
-        staging.symlink(target, &staged)?;
-        self.incoming.dress.node(staging, &staged, entry, true)?;
-        self.rename(&staged, entry)
-    }
-
-    /// Places a device, pipe or socket in the same way.
-    fn place_node(&mut self, index: u32, entry: &Entry, node: Node) -> io::Result<()> {
-        let staging = self.incoming.staging.directory();
-        let staged = staged_name(index);
-        staging.create_node(&staged, node, 0o600)?;
-        self.incoming.dress.node(staging, &staged, entry, false)?;
-        self.rename(&staged, entry)
-    }
-
-    /// Gives what was placed for entry `to` a further name, in the same way.
-    fn place_hard_link(&mut self, index: u32, entry: &Entry, to: u32) -> io::Result<()> {
-        let staging = self.incoming.staging.directory();
-        let staged = staged_name(index);
-        let (parent, name) = metadata::split(&self.incoming.entry(to).path);
-        let parent = self.parents.directory(parent)?;
-        parent.link_into(name, staging, &staged)?;
-        self.rename(&staged, entry)?;
-        // A name that was a link to the very same file stays as it is, and so does the staged one
-        // (rename(2)).
-        match staging.remove_file(&staged) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn rename(&mut self, staged: &[u8], entry: &Entry) -> io::Result<()> {
-        let (parent, name) = metadata::split(&entry.path);
-        let parent = self.parents.directory(parent)?;
-        let staging = self.incoming.staging.directory();
-        match staging.rename_into(staged, &parent, name) {
-            Err(error)
-                if error.kind() == io::ErrorKind::IsADirectory
-                    && self.incoming.manifest.terms.delete =>
-            {
-                if !self.placed.failed.is_empty() || !self.placed.not_whole.is_empty() {
-                    let text =
-                        "a directory is in its way, and stays as not all of the tree is here";
-                    return Err(io::Error::other(text));
-                }
-                let filters = Filters::new(self.incoming.manifest.terms.filters.clone());
-                let filters = filters.map_err(io::Error::other)?;
-                if remove::tree(&parent, &entry.path, &filters, &mut self.placed.removed)? {
-                    let text = "a directory is in its way, with something in it that was left out";
-                    return Err(io::Error::other(text));
-                }
-                Ok(staging.rename_into(staged, &parent, name)?)
-            }
-            result => Ok(result?),
-        }
-    }
-
     /// Gives the directories their permissions and times, the deepest first: afterwards nothing below
     /// needs to be entered any more.
-    fn finish_directories(&mut self, directories: &[&Entry]) {
-        for entry in directories.iter().rev() {
+    fn finish_directories(&mut self) {
+        for entry in std::mem::take(&mut self.made).into_iter().rev() {
             if let Err(error) = self.finish_directory(entry) {
                 let error = kernel_answer(error);
                 if metadata::is_not_permitted(&error) {

@@ -31,12 +31,12 @@ pub struct Sink {
     allowed: Allowed,
 }
 
-/// What copies may bring along beside files, directories and links.
+/// What copies may do beside bringing files, directories and links along.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed {
-    /// Devices, pipes and sockets.
+    /// Bring devices, pipes and sockets.
     pub specials: bool,
-    /// Setuid, setgid and sticky bits, and capabilities.
+    /// Bring setuid, setgid and sticky bits, and capabilities.
     pub powers: bool,
 }
 
@@ -64,7 +64,7 @@ impl Sink {
         })
     }
 
-    /// The same directory, for copies that may bring `allowed` along.
+    /// The same directory, for copies that may do what is `allowed`.
     #[must_use]
     pub fn allowing(self, allowed: Allowed) -> Self {
         Self { allowed, ..self }
@@ -121,7 +121,7 @@ impl Sink {
         // relies on paths that stay in the tree.
         manifest.validate()?;
         self.check_allowed(&manifest)?;
-        self.check_conflicts(manifest_hash, &manifest)?;
+        self.check_conflicts(&manifest)?;
         let path = self.path.clone();
         let folder = metadata::display_path(&path, &staging::name(manifest_hash));
         let staging = match Staging::create(&self.directory, manifest_hash) {
@@ -152,6 +152,7 @@ impl Sink {
             journal,
             earlier,
             keeps: here.keeps,
+            is_cleared: manifest.terms.delete,
         };
         Ok(Incoming::new(into, manifest, layout, staging, begun))
     }
@@ -212,8 +213,7 @@ impl Sink {
 
     /// Looks for what stands in the way of any entry. What is not there at all has nothing in it, so
     /// that a copy of a new tree costs one look for each of its tops.
-    fn check_conflicts(&self, manifest_hash: Digest, manifest: &Manifest) -> Result<(), SinkError> {
-        let staging_name = staging::name(manifest_hash);
+    fn check_conflicts(&self, manifest: &Manifest) -> Result<(), SinkError> {
         let mut parents = Parents::new(Arc::clone(&self.directory));
         let mut present: HashSet<&[u8]> = HashSet::from([&b""[..]]);
         let device = self
@@ -226,8 +226,8 @@ impl Sink {
                 continue;
             }
             let path = metadata::display_path(&self.path, &entry.path);
-            if entry.path == staging_name {
-                let reason = "the copy would replace its own staging folder".to_owned();
+            if parent.is_empty() && staging::is_staging_name(name) {
+                let reason = "names of that kind are those of copies on their way".to_owned();
                 return Err(SinkError::Conflict { path, reason });
             }
             let directory = parents.directory(parent);

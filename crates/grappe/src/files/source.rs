@@ -306,7 +306,16 @@ impl Source {
                 reason: problem.reason.clone(),
             }
         });
-        skipped.collect()
+        let mut skipped: Vec<Skipped> = skipped.collect();
+        if self.manifest.terms.delete && !skipped.is_empty() {
+            skipped.push(Skipped {
+                path: self.roots[0].display_path(&self.manifest.entries[0].path),
+                reason:
+                    "nothing was removed at receivers, since not all of the tree was sent whole"
+                        .into(),
+            });
+        }
+        skipped
     }
 
     fn read_piece(&self, piece: &Piece, bytes: &mut [u8]) -> Result<(), Problem> {

@@ -170,7 +170,12 @@ impl<'a> Surveyor<'a> {
         }
         let keep = match (&entry.kind, &found) {
             (Kind::File { .. }, Some(found)) if found.kind == file::Kind::File => {
-                self.file(entry, found)
+                let suits = |it: &Directory| self.dress.suits(it, name, found, entry);
+                if self.dress.gives_powers(entry) && !directory.as_deref().is_some_and(suits) {
+                    Keep::No
+                } else {
+                    self.file(entry, found)
+                }
             }
             _ => Keep::No,
         };
@@ -189,7 +194,7 @@ impl<'a> Surveyor<'a> {
 
     fn file(&mut self, entry: &Entry, found: &file::Metadata) -> Keep {
         let is_as_long = found.size == entry.size();
-        let is_as_old = entry.mtime == (found.mtime_seconds, found.mtime_nanos);
+        let is_as_old = Dress::is_as_old(found, entry);
         let is_checked = self.manifest.terms.sync == Sync::Checksum;
         if is_as_long && is_as_old && (!is_checked || entry.size() == 0) {
             return Keep::ByTime;
@@ -242,9 +247,9 @@ impl<'a> Surveyor<'a> {
         if !is_same {
             return self.note(entry, Action::Update);
         }
-        let is_link = matches!(entry.kind, Kind::Symlink { .. });
         if !matches!(entry.kind, Kind::HardLink { .. })
-            && !self.dress.fits(directory, name, &found, entry, is_link)
+            && !(Dress::is_as_old(&found, entry)
+                && self.dress.suits(directory, name, &found, entry))
         {
             return self.note(entry, Action::Adjust);
         }

@@ -520,9 +520,19 @@ impl Store {
         self.tell("not sent whole, an earlier one stays", &placed.not_whole);
         self.tell("its permissions and time stay", &placed.left_alone);
         self.tell("not placed", &placed.failed);
+        if placed.others_stay {
+            self.notes.tell(format_args!(
+                "nothing that is not in the tree was removed, as not all of the tree is here"
+            ));
+        }
         if let Some(first) = placed.failed.first() {
+            let others_stay = if placed.others_stay {
+                "; so nothing was removed"
+            } else {
+                ""
+            };
             return Err(format!(
-                "{} not placed, such as {}: {}",
+                "{} not placed, such as {}: {}{others_stay}",
                 count(placed.failed.len(), "entry", "entries"),
                 first.path.display(),
                 first.reason

@@ -197,6 +197,25 @@ fn what_is_not_in_the_tree_goes_only_when_asked_for_and_within_bounds() {
 }
 
 #[test]
+fn what_was_to_be_removed_and_stays_is_said_on_both_sides() {
+    let stage = Stage::new();
+    stage.file("from/tree/file", "x");
+    stage.file("from/tree/data", "now a file");
+    // What is left out keeps the directory in the way of `data`.
+    stage.file("n0/tree/data/secret.key", "x");
+    stage.file("n0/tree/old", "stays");
+    let receiver = stage.receiver("n0");
+    let tree = stage.path("from/tree");
+    let flags = ["--sync", "--delete", "--exclude", "*.key"];
+    let sent = Running::start(stage.send_to(1, &[&tree]).args(flags)).end();
+    let report = sent.with_code(1).report();
+    let reason = node(&report, "n0")["reason"].to_string();
+    assert!(reason.contains("so nothing was removed"), "{reason}");
+    receiver.wait_for("nothing that is not in the tree was removed");
+    assert!(stage.path("n0/tree/old").exists());
+}
+
+#[test]
 fn a_command_runs_after_each_copy_and_events_are_told() {
     let stage = Stage::new();
     write_tree(&stage);
@@ -256,10 +275,24 @@ fn next(state: &mut u64) -> u64 {
     *state
 }
 
-/// One file of the tree in one generation. Files 0 to 9 never change, 10 to 19 change each time.
+/// One file of the tree in one generation. Files 0 to 9 never change, 10 to 19 change each time; every fifth
+/// is larger than a block, and of those the last changes in its middle block alone.
 fn content(file: u64, generation: u64) -> Vec<u8> {
     let generation = if file < 10 { 0 } else { generation };
-    noise(1 + file + 1000 * generation, 9_000 + file as usize)
+    if !file.is_multiple_of(5) {
+        return noise(1 + file + 1000 * generation, 9_000 + file as usize);
+    }
+    let mut bytes = noise(1 + file, 3 * BLOCK + file as usize);
+    if generation > 0 {
+        let changed = if file == 15 {
+            BLOCK..BLOCK + 99
+        } else {
+            0..2 * BLOCK + 7
+        };
+        let len = changed.len();
+        bytes[changed].copy_from_slice(&noise(1 + file + 1000 * generation, len));
+    }
+    bytes
 }
 
 /// Whatever was there before, and is in the source, is there: as it was, or as it is.

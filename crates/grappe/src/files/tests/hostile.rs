@@ -1,10 +1,13 @@
 //! Names that would lead out of the destination: from the sender, or by links that lie in it.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
+use grappe_proto::units::Digest;
 
 use super::{COPY, Stage, all_whole, begin, carry};
 use crate::files::SinkError;
@@ -124,13 +127,25 @@ fn special_bits_of_a_mode_are_not_set() {
 }
 
 #[test]
-fn a_copy_cannot_write_into_its_own_staging_folder() {
+fn a_copy_cannot_write_into_a_staging_folder() {
     let stage = Stage::new();
-    let name = crate::files::staging::name(COPY);
-    let manifest = Arc::new(Manifest {
-        entries: vec![entry(&name, Kind::Directory)],
-        ..Manifest::default()
-    });
-    let error = begin(stage.into.path(), &manifest).unwrap_err();
-    assert!(matches!(error, SinkError::Conflict { .. }));
+    let own = crate::files::staging::name(COPY);
+    let other = crate::files::staging::name(Digest([0x17; 32]));
+    for name in [own, other] {
+        let below = [&name[..], b"/lock"].concat();
+        let mut entries = vec![entry(&name, Kind::Directory)];
+        entries.push(entry(&below, Kind::File { size: 0 }));
+        let manifest = Arc::new(Manifest {
+            entries,
+            ..Manifest::default()
+        });
+        for is_there in [false, true] {
+            if is_there {
+                fs::create_dir(stage.into.path().join(OsStr::from_bytes(&name))).unwrap();
+            }
+            let error = begin(stage.into.path(), &manifest).unwrap_err();
+            assert!(matches!(error, SinkError::Conflict { .. }), "{error}");
+        }
+        fs::remove_dir(stage.into.path().join(OsStr::from_bytes(&name))).unwrap_or_default();
+    }
 }

@@ -3,6 +3,7 @@
 //! No network here: blocks go straight from `read_block` to `hash_and_write`.
 
 mod changing;
+mod folding;
 mod hostile;
 mod placing;
 mod resuming;
@@ -14,7 +15,9 @@ mod syncing;
 mod walking;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -79,6 +82,20 @@ impl Stage {
     fn assert_no_staging(&self) {
         assert_eq!(staging_folders(self.into.path()), Vec::<String>::new());
     }
+}
+
+/// Says that the running test is skipped and why, also in the file that `GRAPPE_SKIPPED` names.
+fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let line = format!("{}: {reason}", thread.name().unwrap_or("a test"));
+    eprintln!("skipped: {line}");
+    let Some(list) = std::env::var_os("GRAPPE_SKIPPED") else {
+        return;
+    };
+    let opened = File::options().create(true).append(true).open(list);
+    // One write for each line: other tests write at the same time.
+    let written = opened.and_then(|mut list| list.write_all(format!("{line}\n").as_bytes()));
+    assert!(written.is_ok(), "GRAPPE_SKIPPED names a file to write to");
 }
 
 fn begin(into: &Path, manifest: &Arc<Manifest>) -> Result<Incoming, SinkError> {
@@ -161,6 +178,20 @@ fn things(top: &Path) -> BTreeMap<Vec<u8>, Thing> {
         );
     }
     things
+}
+
+/// The regular files at and below `top`, each with all its names there.
+fn files_by_names(top: &Path) -> Vec<Vec<Vec<u8>>> {
+    let mut files: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
+    for name in things(top).into_keys() {
+        let found = fs::symlink_metadata(top.join(OsStr::from_bytes(&name))).unwrap();
+        if found.is_file() {
+            files.entry(found.ino()).or_default().push(name);
+        }
+    }
+    let mut files: Vec<_> = files.into_values().collect();
+    files.sort();
+    files
 }
 
 /// Sets when `path`, which is no link, was last modified: so many nanoseconds after 2001.

@@ -3,12 +3,14 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use grappe_proto::content::layout::Layout;
-use grappe_proto::content::manifest::{Entry, Kind, Manifest};
+use grappe_proto::content::manifest::{Entry, Kind, Manifest, Sync};
 
-use super::{BLOCK, Stage, all_whole, begin, carry, content, set_mode, set_mtime, things};
+use super::syncing::{options, sync};
+use super::{BLOCK, Stage, all_whole, begin, carry, content, set_mode, set_mtime, skip, things};
 use crate::files::SinkError;
 
 /// A tree with one of everything.
@@ -211,4 +213,83 @@ fn what_does_not_fit_the_manifest_is_refused() {
         incoming.finalize(&[]).unwrap_err(),
         SinkError::Mismatch { .. }
     ));
+}
+
+#[test]
+fn a_hard_link_whose_first_name_failed_is_no_link_to_what_stands_there() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("first"), b"new").unwrap();
+    fs::hard_link(stage.tree().join("first"), stage.tree().join("second")).unwrap();
+    fs::write(stage.tree().join("third"), b"third").unwrap();
+    fs::create_dir(stage.copied()).unwrap();
+    fs::write(stage.copied().join("second"), b"old").unwrap();
+    let source = stage.source();
+    let incoming = stage.begin(&source).unwrap();
+    carry(&source, &incoming);
+    fs::create_dir(stage.copied().join("first")).unwrap();
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    let failed: Vec<_> = placed.failed.iter().map(|it| &it.path).collect();
+    assert_eq!(
+        failed,
+        [
+            &stage.copied().join("first"),
+            &stage.copied().join("second")
+        ]
+    );
+    assert!(placed.failed[1].reason.contains("first name"), "{placed:?}");
+    assert_eq!(fs::read(stage.copied().join("second")).unwrap(), b"old");
+    assert_eq!(fs::read(stage.copied().join("third")).unwrap(), b"third");
+    stage.assert_no_staging();
+}
+
+/// Makes what is there unchangeable even for root, until it is dropped.
+struct Immutable<'a>(&'a Path);
+
+impl<'a> Immutable<'a> {
+    fn new(path: &'a Path) -> Option<Self> {
+        let set = Command::new("chattr").arg("+i").arg(path).output();
+        if set.is_ok_and(|output| output.status.success()) {
+            return Some(Self(path));
+        }
+        skip("cannot make a file immutable");
+        None
+    }
+}
+
+impl Drop for Immutable<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("chattr").arg("-i").arg(self.0).output();
+    }
+}
+
+#[test]
+fn what_cannot_be_changed_here_is_reported_and_the_rest_is_placed() {
+    for is_kept in [false, true] {
+        let stage = Stage::new();
+        for name in ["fixed", "other"] {
+            fs::write(stage.tree().join(name), name).unwrap();
+        }
+        fs::create_dir(stage.copied()).unwrap();
+        fs::write(stage.copied().join("fixed"), "fixed").unwrap();
+        fs::write(stage.copied().join("old"), "old").unwrap();
+        set_mode(&stage.copied().join("fixed"), 0o600);
+        for top in [stage.tree(), stage.copied()] {
+            set_mtime(&top.join("fixed"), 7);
+        }
+        let fixed = stage.copied().join("fixed");
+        let Some(_immutable) = Immutable::new(&fixed) else {
+            return;
+        };
+        let placed = if is_kept {
+            sync(&stage, &options(Sync::Times)).unwrap().0
+        } else {
+            stage.copy()
+        };
+        assert_eq!(placed.failed.len(), 1, "{placed:?}");
+        assert_eq!(placed.failed[0].path, fixed);
+        assert_eq!(placed.others_stay, is_kept, "removal was asked for once");
+        assert_eq!(fs::metadata(&fixed).unwrap().mode() & 0o777, 0o600);
+        assert!(stage.copied().join("old").exists());
+        assert_eq!(fs::read(stage.copied().join("other")).unwrap(), b"other");
+    }
 }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use grappe_proto::content::layout::Layout;
+use grappe_proto::content::manifest::Sync;
 use grappe_proto::units::Digest;
 
-use super::{BLOCK, Stage, begin, carry, content, staging_folders, things};
-use crate::files::{Incoming, Source};
+use super::syncing::{options, select};
+use super::{BLOCK, COPY, Stage, begin, carry, content, set_mtime, staging_folders, things};
+use crate::files::{Incoming, Sink, Source, WalkWatch};
 
 /// Three blocks of one file, and two small files in a fourth.
 fn stage() -> Stage {
@@ -114,4 +118,43 @@ fn another_copy_does_not_find_it() {
     let incoming = begin(stage.into.path(), source.manifest()).unwrap();
     assert!(earlier(&incoming).is_empty());
     assert!(!folder.join("1").exists(), "and it makes way");
+}
+
+#[test]
+fn what_is_written_again_from_an_older_version_counts_as_missing_until_it_is_whole() {
+    let stage = Stage::new();
+    let (sent, there) = (stage.tree().join("holes"), stage.copied().join("holes"));
+    fs::create_dir_all(stage.copied()).unwrap();
+    let file = fs::File::create(&sent).unwrap();
+    file.set_len(100_000).unwrap();
+    file.write_all_at(&content(4096), 0).unwrap();
+    // The same where there is data, and something else where there is a hole: it is written anew.
+    let mut older = vec![9; 100_000];
+    older[..4096].copy_from_slice(&content(4096));
+    fs::write(&there, older).unwrap();
+    set_mtime(&there, 1);
+    let options = options(Sync::Times);
+    let watch = WalkWatch::default();
+    let source = Source::open_watched(&[stage.tree()], &options, &watch).unwrap();
+    let sink = Sink::open(stage.into.path()).unwrap();
+    let selection = select(&source, &sink.survey(source.manifest()).unwrap().survey);
+    let layout = Arc::new(Layout::new(source.manifest()));
+    let begin = || {
+        let here = sink.survey(source.manifest()).unwrap();
+        let manifest = Arc::clone(source.manifest());
+        sink.begin_beside(COPY, manifest, Arc::clone(&layout), here)
+            .unwrap()
+    };
+    let incoming = begin();
+    carry(&source, &incoming);
+    incoming.keep();
+    drop(incoming);
+    let mut incoming = begin();
+    assert_eq!(earlier(&incoming).len(), 1);
+    incoming.compare(&selection).unwrap();
+    assert_eq!(earlier(&incoming).len(), 1, "it is there, by either way");
+    // Killed here, it leaves a file of that length of which nobody knows how much was written.
+    incoming.keep();
+    drop(incoming);
+    assert_eq!(earlier(&begin()).len(), 0);
 }

@@ -16,7 +16,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, fsetxattr, mknodat};
 
-use super::{BLOCK, Stage, carry, content, set_mode, set_mtime, things};
+use super::{BLOCK, Stage, carry, content, set_mode, set_mtime, skip, things};
 use crate::files::{Allowed, Filters, Sink, SinkError, Source, SourceOptions, WalkWatch};
 
 /// Everything that can travel.
@@ -36,6 +36,7 @@ fn copy_with(stage: &Stage, options: &SourceOptions) -> crate::files::Placed {
     let allowed = Allowed {
         specials: true,
         powers: true,
+        ..Allowed::default()
     };
     let sink = Sink::open(stage.into.path()).unwrap().allowing(allowed);
     let layout = Layout::new(source.manifest()).into();
@@ -61,7 +62,7 @@ fn rsync_differences(stage: &Stage) -> Option<String> {
             Some(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Err(error) => {
-            eprintln!("skipped: no rsync to compare with: {error}");
+            skip(&format!("no rsync to compare with: {error}"));
             None
         }
     }
@@ -182,6 +183,57 @@ fn every_kind_of_entry_arrives_as_it_was() {
     copy_with(&stage, &everything());
     if let Some(differences) = rsync_differences(&stage) {
         assert_eq!(differences, "");
+    }
+}
+
+#[test]
+fn an_owner_is_known_by_name_unless_numbers_are_wanted() {
+    if !is_root() {
+        skip("only root may give files to others");
+        return;
+    }
+    // Every system has these two, and both with numbers that are not those of the copy.
+    let daemon = uzers::get_user_by_name("daemon").map(|user| user.uid());
+    let group = uzers::get_group_by_name("daemon").map(|group| group.gid());
+    let (Some(daemon), Some(group)) = (daemon, group) else {
+        skip("nobody is called daemon here");
+        return;
+    };
+    for numeric_owners in [false, true] {
+        let stage = Stage::new();
+        fs::write(stage.tree().join("file"), "x").unwrap();
+        std::os::unix::fs::chown(stage.tree().join("file"), Some(daemon), Some(group)).unwrap();
+        let options = SourceOptions {
+            numeric_owners,
+            ..SourceOptions::default()
+        };
+        let watch = WalkWatch::default();
+        let source = Source::open_watched(&[stage.tree()], &options, &watch).unwrap();
+        // As it would come from a machine where daemon has other numbers.
+        let mut manifest = (**source.manifest()).clone();
+        for owner in manifest
+            .owners
+            .iter_mut()
+            .filter(|owner| owner.uid == daemon)
+        {
+            (owner.uid, owner.gid) = (4321, 1234);
+        }
+        let manifest = std::sync::Arc::new(manifest);
+        let incoming = super::begin(stage.into.path(), &manifest).unwrap();
+        carry(&source, &incoming);
+        let placed = incoming.finalize(&source.finish()).unwrap();
+        assert_eq!(placed.failed, []);
+        let found = fs::metadata(stage.copied().join("file")).unwrap();
+        let wanted = if numeric_owners {
+            (4321, 1234)
+        } else {
+            (daemon, group)
+        };
+        assert_eq!(
+            (found.uid(), found.gid()),
+            wanted,
+            "numeric: {numeric_owners}"
+        );
     }
 }
 
@@ -307,7 +359,7 @@ fn build_sparse(path: &Path, runs: &[(u64, u64)], tail: u64) -> io::Result<()> {
 }
 
 /// The data of a file as the kernel tells it, by place.
-fn data(path: &Path) -> BTreeMap<u64, Vec<u8>> {
+pub(super) fn data(path: &Path) -> BTreeMap<u64, Vec<u8>> {
     let file = File::open(path).unwrap();
     let mut data = BTreeMap::new();
     let mut at = 0;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BLOCK, Stage, begin, carry, content, staging_folders};
+use super::{BLOCK, Stage, begin, carry, content, skip, staging_folders};
 use crate::files::{Sink, SinkError};
 
 /// A mounted tmpfs, unmounted at the end.
@@ -23,7 +23,7 @@ impl SmallDisk {
                 path: path.to_path_buf(),
             });
         }
-        eprintln!("skipped: cannot mount a tmpfs");
+        skip("cannot mount a tmpfs");
         None
     }
 }

@@ -3,21 +3,27 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use grappe_proto::content::digest::FileState;
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Filter, Sync, Terms};
 use grappe_proto::content::survey::{EntrySet, Selection, Survey};
 use proptest::collection::btree_map;
 use proptest::prelude::*;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, renameat_with};
+use rustix::process::{Resource, Rlimit};
 
 use super::round_trip::{Node, build, name, node};
-use super::{BLOCK, COPY, Stage, content, set_mtime, things};
-use crate::files::{Filters, Placed, Sink, SinkError, Source, SourceOptions, WalkWatch};
+use super::{BLOCK, COPY, Stage, content, files_by_names, set_mode, set_mtime, skip, things};
+use crate::files::{
+    Allowed, Filters, Placed, Sink, SinkError, Skipped, Source, SourceOptions, WalkWatch,
+};
 
 fn terms(sync: Sync) -> Terms {
     Terms {
@@ -29,7 +35,7 @@ fn terms(sync: Sync) -> Terms {
 }
 
 /// What is sent to a receiver that told `survey`, as a sender would work it out.
-fn select(source: &Source, survey: &Survey) -> Selection {
+pub(super) fn select(source: &Source, survey: &Survey) -> Selection {
     let among = |set: &EntrySet| Layout::of(source.manifest(), |entry| set.contains(entry));
     let layout = among(&survey.compare);
     let mut digests = vec![0; 32 * layout.piece_count() as usize];
@@ -47,8 +53,21 @@ fn select(source: &Source, survey: &Survey) -> Selection {
 }
 
 /// Makes what is there into the tree. Answers how many blocks travelled as well.
-fn sync(stage: &Stage, options: &SourceOptions) -> Result<(Placed, u32), SinkError> {
+pub(super) fn sync(stage: &Stage, options: &SourceOptions) -> Result<(Placed, u32), SinkError> {
     sync_while(stage, options, || ())
+}
+
+/// The same where the receiver allows that.
+fn sync_allowing(
+    stage: &Stage,
+    options: &SourceOptions,
+    allowed: Allowed,
+) -> Result<(Placed, u32), SinkError> {
+    let others = Others {
+        allowed,
+        ..Others::default()
+    };
+    sync_among(stage, options, others)
 }
 
 /// The same while others do something, after what is there was looked at.
@@ -57,11 +76,43 @@ fn sync_while(
     options: &SourceOptions,
     others: impl FnOnce(),
 ) -> Result<(Placed, u32), SinkError> {
+    let others = Others {
+        after_survey: Box::new(others),
+        ..Others::default()
+    };
+    sync_among(stage, options, others)
+}
+
+/// What a receiver allows, and what others do meanwhile.
+struct Others<'a> {
+    allowed: Allowed,
+    after_survey: Box<dyn FnOnce() + 'a>,
+    before_placing: Box<dyn FnOnce() + 'a>,
+    /// The file that the sender cannot read to its end.
+    unreadable: Option<&'a [u8]>,
+}
+
+impl Default for Others<'_> {
+    fn default() -> Self {
+        Self {
+            allowed: Allowed::default(),
+            after_survey: Box::new(|| ()),
+            before_placing: Box::new(|| ()),
+            unreadable: None,
+        }
+    }
+}
+
+fn sync_among(
+    stage: &Stage,
+    options: &SourceOptions,
+    others: Others<'_>,
+) -> Result<(Placed, u32), SinkError> {
     let watch = WalkWatch::default();
     let source = Source::open_watched(&[stage.tree()], options, &watch).unwrap();
-    let sink = Sink::open(stage.into.path())?;
+    let sink = Sink::open(stage.into.path())?.allowing(others.allowed);
     let here = sink.survey(source.manifest())?;
-    others();
+    (others.after_survey)();
     let selection = select(&source, &here.survey);
     let layout = Layout::of(source.manifest(), |entry| selection.entries.contains(entry));
     let layout = Arc::new(layout);
@@ -75,10 +126,17 @@ fn sync_while(
         assert_eq!(incoming.hash_and_write(block, &buffer)?, read.digests);
         travelled += 1;
     }
-    Ok((incoming.finalize(&source.finish())?, travelled))
+    (others.before_placing)();
+    let mut states = source.finish();
+    for (entry, state) in source.manifest().entries.iter().zip(&mut states) {
+        if Some(&entry.path[..]) == others.unreadable {
+            *state = FileState::Unreadable;
+        }
+    }
+    Ok((incoming.finalize(&states)?, travelled))
 }
 
-fn options(sync: Sync) -> SourceOptions {
+pub(super) fn options(sync: Sync) -> SourceOptions {
     SourceOptions {
         terms: terms(sync),
         ..SourceOptions::default()
@@ -107,6 +165,7 @@ proptest! {
         prop_assert_eq!(placed.failed, []);
         // Random files of one length and time have one content here, so that both ways find all.
         prop_assert_eq!(things(&stage.copied()), things(&stage.tree()));
+        prop_assert_eq!(files_by_names(&stage.copied()), files_by_names(&stage.tree()));
         stage.assert_no_staging();
         let (placed, travelled) = sync(&stage, &options(how)).unwrap();
         prop_assert_eq!((placed.failed, placed.removed, travelled), (vec![], 0, 0));
@@ -317,4 +376,300 @@ fn a_directory_swapped_for_a_link_while_files_arrive_leads_nothing_outside() {
         }
     });
     println!("{whole} copies were whole, {disturbed} disturbed");
+}
+
+/// Mounts `from` at `to` as well, until it is dropped.
+struct BindMount(PathBuf);
+
+impl BindMount {
+    fn new(from: &Path, to: &Path) -> Option<Self> {
+        let mounted = Command::new("mount")
+            .arg("--bind")
+            .args([from, to])
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(to.to_path_buf()));
+        }
+        skip("cannot mount a directory twice");
+        None
+    }
+}
+
+impl Drop for BindMount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn what_is_mounted_in_a_directory_is_not_removed_though_its_file_system_is_the_same() {
+    for place in ["mounted", "old/mounted", "sub"] {
+        let stage = Stage::new();
+        fs::create_dir_all(stage.tree().join("sub")).unwrap();
+        fs::write(stage.tree().join("file"), "x").unwrap();
+        let precious = stage.into.path().join("precious");
+        fs::create_dir_all(precious.join("inner")).unwrap();
+        fs::write(precious.join("inner/file"), "precious").unwrap();
+        let point = stage.copied().join(place);
+        fs::create_dir_all(&point).unwrap();
+        let Some(_mount) = BindMount::new(&precious, &point) else {
+            return;
+        };
+        let before = things(&precious);
+        let (placed, _) = sync(&stage, &options(Sync::Times)).unwrap();
+        assert_eq!(placed.removed, 0, "{place}: {placed:?}");
+        // The directory `sub` of the tree is that mount, and only its own time is set.
+        let after = things(&precious);
+        assert!(before.keys().eq(after.keys()), "{place}");
+        assert_eq!(after[&b"inner/file"[..]], before[&b"inner/file"[..]]);
+        if place != "sub" {
+            let reason = &placed.failed[0].reason;
+            assert!(reason.contains("something is mounted at"), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn a_tree_deeper_than_any_path_is_removed_with_few_descriptors() {
+    const DEPTH: usize = 3000;
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "x").unwrap();
+    fs::create_dir_all(stage.copied()).unwrap();
+    let mut reached: OwnedFd = fs::File::open(stage.copied()).unwrap().into();
+    for _ in 0..DEPTH {
+        rustix::fs::mkdirat(&reached, "deep", Mode::RWXU).unwrap();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        reached = rustix::fs::openat(&reached, "deep", flags, Mode::empty()).unwrap();
+    }
+    drop(reached);
+    let options = SourceOptions {
+        terms: Terms {
+            delete_max: Some(DEPTH as u64),
+            ..terms(Sync::Times)
+        },
+        ..SourceOptions::default()
+    };
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    let few = Rlimit {
+        current: Some(256),
+        ..before
+    };
+    rustix::process::setrlimit(Resource::Nofile, few).unwrap();
+    let result = sync(&stage, &options);
+    rustix::process::setrlimit(Resource::Nofile, before).unwrap();
+    let (placed, _) = result.unwrap();
+    assert_eq!((placed.removed, placed.failed), (DEPTH as u64, vec![]));
+    assert!(!stage.copied().join("deep").exists());
+}
+
+#[test]
+fn links_and_pipes_that_are_alike_stay_the_very_same() {
+    let stage = Stage::new();
+    let is_root = rustix::process::geteuid().is_root();
+    let mut names = vec!["link", "pipe", "socket"];
+    symlink("target", stage.tree().join("link")).unwrap();
+    let node = |name: &str, kind, device| {
+        let mode = Mode::from_raw_mode(0o640);
+        rustix::fs::mknodat(CWD, stage.tree().join(name), kind, mode, device).unwrap();
+    };
+    node("pipe", FileType::Fifo, 0);
+    node("socket", FileType::Socket, 0);
+    if is_root {
+        node(
+            "device",
+            FileType::CharacterDevice,
+            rustix::fs::makedev(1, 3),
+        );
+        names.push("device");
+    }
+    let options = SourceOptions {
+        specials: true,
+        ..options(Sync::Times)
+    };
+    let allowed = Allowed {
+        specials: true,
+        ..Allowed::default()
+    };
+    let found = |name: &str| fs::symlink_metadata(stage.copied().join(name)).unwrap();
+    let again = || sync_allowing(&stage, &options, allowed).unwrap().0.failed;
+    assert_eq!(again(), []);
+    let first: Vec<u64> = names.iter().map(|name| found(name).ino()).collect();
+    // Another time alone is set on what is there.
+    for name in &names {
+        let time = rustix::fs::Timespec {
+            tv_sec: 77,
+            tv_nsec: 9,
+        };
+        let times = rustix::fs::Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::utimensat(CWD, stage.tree().join(name), &times, flags).unwrap();
+    }
+    assert_eq!(again(), []);
+    for (name, first) in names.iter().zip(&first) {
+        assert_eq!(
+            (found(name).ino(), found(name).mtime()),
+            (*first, 77),
+            "{name}"
+        );
+    }
+    // Whatever differs in kind, target, permissions or number is replaced.
+    fs::remove_file(stage.tree().join("link")).unwrap();
+    symlink("another", stage.tree().join("link")).unwrap();
+    set_mode(&stage.tree().join("pipe"), 0o600);
+    fs::remove_file(stage.tree().join("socket")).unwrap();
+    node("socket", FileType::Fifo, 0);
+    if is_root {
+        fs::remove_file(stage.tree().join("device")).unwrap();
+        node(
+            "device",
+            FileType::CharacterDevice,
+            rustix::fs::makedev(1, 5),
+        );
+    }
+    assert_eq!(again(), []);
+    for (name, first) in names.iter().zip(&first) {
+        assert_ne!(found(name).ino(), *first, "{name}");
+    }
+    let target = fs::read_link(stage.copied().join("link")).unwrap();
+    assert_eq!(target, Path::new("another"));
+}
+
+#[test]
+fn what_is_not_removed_since_something_is_missing_is_told() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "new").unwrap();
+    fs::write(stage.tree().join("data"), "now a file").unwrap();
+    // What was left out keeps the directory that is in the way of `data`.
+    fs::create_dir_all(stage.copied().join("data")).unwrap();
+    fs::write(stage.copied().join("data/secret.key"), "x").unwrap();
+    fs::write(stage.copied().join("old"), "stays").unwrap();
+    let rule = Filter {
+        include: false,
+        pattern: b"*.key".to_vec(),
+    };
+    let options = SourceOptions {
+        filters: Filters::new(vec![rule]).unwrap(),
+        ..options(Sync::Times)
+    };
+    let (placed, _) = sync(&stage, &options).unwrap();
+    assert_eq!((placed.failed.len(), placed.others_stay), (1, true));
+    assert!(stage.copied().join("old").exists());
+    fs::remove_file(stage.copied().join("data/secret.key")).unwrap();
+    let (placed, _) = sync(&stage, &options).unwrap();
+    assert_eq!((placed.failed.len(), placed.others_stay), (0, false));
+    assert!(!stage.copied().join("old").exists());
+}
+
+#[test]
+fn nothing_gives_way_when_anything_after_it_is_missing() {
+    let stage = Stage::new();
+    fs::create_dir_all(stage.tree().join("was file")).unwrap();
+    fs::write(stage.tree().join("was file/inner"), "inner").unwrap();
+    fs::write(stage.tree().join("data"), "now a file").unwrap();
+    fs::hard_link(stage.tree().join("data"), stage.tree().join("data too")).unwrap();
+    fs::write(stage.tree().join("last"), "last").unwrap();
+    fs::create_dir_all(stage.copied().join("data")).unwrap();
+    fs::write(stage.copied().join("data/1"), "x").unwrap();
+    fs::write(stage.copied().join("was file"), "x").unwrap();
+    let before = things(&stage.copied());
+    // `last` comes after both, and the sender could not read it to its end.
+    let others = Others {
+        unreadable: Some(b"tree/last"),
+        ..Others::default()
+    };
+    let (placed, _) = sync_among(&stage, &options(Sync::Times), others).unwrap();
+    assert_eq!(
+        (placed.removed, placed.not_whole.len()),
+        (0, 1),
+        "{placed:?}"
+    );
+    let after = things(&stage.copied());
+    for name in [&b"data/1"[..], b"was file"] {
+        assert_eq!(after[name], before[name]);
+    }
+    let in_the_way = |failed: &Skipped| failed.reason.contains("not all of the tree is here");
+    assert!(placed.failed.iter().any(in_the_way), "{placed:?}");
+    // Without a fault all gives way.
+    let (placed, _) = sync(&stage, &options(Sync::Times)).unwrap();
+    assert_eq!(placed.failed, []);
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+}
+
+#[test]
+fn a_file_that_somebody_writes_to_after_it_was_compared_is_not_kept() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), content(5000)).unwrap();
+    fs::create_dir_all(stage.copied()).unwrap();
+    let there = stage.copied().join("file");
+    fs::write(&there, content(5000)).unwrap();
+    let meddle = || {
+        let time = fs::metadata(&there).unwrap().modified().unwrap();
+        fs::write(&there, vec![7; 5000]).unwrap();
+        let file = fs::File::options().write(true).open(&there).unwrap();
+        // Whoever means it puts the time back.
+        file.set_modified(time).unwrap();
+    };
+    let others = Others {
+        before_placing: Box::new(meddle),
+        ..Others::default()
+    };
+    let (placed, travelled) = sync_among(&stage, &options(Sync::Checksum), others).unwrap();
+    assert_eq!((placed.files, travelled), (0, 0));
+    assert!(
+        placed.failed[0].reason.contains("changed here"),
+        "{placed:?}"
+    );
+    // The next copy sees it.
+    let (placed, _) = sync(&stage, &options(Sync::Checksum)).unwrap();
+    assert_eq!(placed.failed, []);
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+}
+
+#[test]
+fn names_of_one_file_here_that_are_two_in_the_tree_are_both_kept() {
+    let stage = Stage::new();
+    for name in ["a", "b"] {
+        fs::write(stage.tree().join(name), content(700)).unwrap();
+        set_mtime(&stage.tree().join(name), 5);
+    }
+    fs::create_dir_all(stage.copied()).unwrap();
+    fs::write(stage.copied().join("a"), content(700)).unwrap();
+    fs::hard_link(stage.copied().join("a"), stage.copied().join("b")).unwrap();
+    let (placed, travelled) = sync(&stage, &options(Sync::Checksum)).unwrap();
+    assert_eq!((placed.failed, placed.files, travelled), (vec![], 2, 0));
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+}
+
+#[test]
+fn a_file_gets_powers_only_with_its_content() {
+    let stage = Stage::new();
+    let (sent, there) = (stage.tree().join("program"), stage.copied().join("program"));
+    fs::create_dir_all(stage.copied()).unwrap();
+    fs::write(&sent, "the program!").unwrap();
+    fs::write(&there, "another one!").unwrap();
+    for path in [&sent, &there] {
+        set_mode(path, 0o755);
+        set_mtime(path, 9);
+    }
+    set_mode(&sent, 0o4755);
+    let options = SourceOptions {
+        powers: true,
+        ..options(Sync::Times)
+    };
+    let allowed = Allowed {
+        powers: true,
+        ..Allowed::default()
+    };
+    let before = fs::metadata(&there).unwrap().ino();
+    let (placed, _) = sync_allowing(&stage, &options, allowed).unwrap();
+    assert_eq!(placed.failed, []);
+    assert_eq!(fs::read(&there).unwrap(), b"the program!");
+    assert_ne!(fs::metadata(&there).unwrap().ino(), before);
+    assert_eq!(fs::metadata(&there).unwrap().mode() & 0o7777, 0o4755);
+    // With them already, it is kept as any file is.
+    let (_, travelled) = sync_allowing(&stage, &options, allowed).unwrap();
+    assert_eq!(travelled, 0);
 }
