@@ -11,42 +11,45 @@ use grappe_proto::content::manifest::{Filter, Sync, Terms};
 
 use super::error::CommandError;
 
+// Each flag names its heading: one for the whole group would stay for the flags that follow it elsewhere.
+const SENT: &str = "What is sent";
+const TAKEN: &str = "What is taken";
+
 /// Flags of `send`.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What is sent")]
 #[command(group(ArgGroup::new("syncing").args(["sync", "checksum"]).multiple(true)))]
 pub(crate) struct TreeArguments {
     #[command(flatten)]
     filters: FilterArguments,
     /// Send extended attributes and access lists as well
-    #[arg(long)]
+    #[arg(long, help_heading = SENT)]
     xattrs: bool,
     /// Send devices, pipes and sockets as well; receivers take them with --allow-specials only
-    #[arg(long)]
+    #[arg(long, help_heading = SENT)]
     specials: bool,
     /// Send setuid, setgid and sticky bits and capabilities as well; receivers take them with
     /// --allow-setuid only
-    #[arg(long)]
+    #[arg(long, help_heading = SENT)]
     setuid: bool,
     /// Keep the numbers of users and groups, whatever their names are called here and there
-    #[arg(long)]
+    #[arg(long, help_heading = SENT)]
     numeric_owners: bool,
     /// Send only what a receiver lacks: files of another size or time, and of those that it has in another
     /// version the blocks that differ
-    #[arg(long)]
+    #[arg(long, help_heading = SENT)]
     sync: bool,
     /// As --sync, but compare all files by their content
-    #[arg(long)]
+    #[arg(long, help_heading = SENT)]
     checksum: bool,
     /// Remove at receivers what is not in the directories sent
-    #[arg(long, requires = "syncing")]
+    #[arg(long, requires = "syncing", help_heading = SENT)]
     delete: bool,
     /// Remove so many entries at most; a receiver that would remove more takes no part [default: 10, or as
     /// many as stay]
-    #[arg(long, value_name = "N", requires = "delete")]
+    #[arg(long, value_name = "N", requires = "delete", help_heading = SENT)]
     delete_max: Option<u64>,
     /// Change nothing; say what each receiver would do
-    #[arg(long, requires = "syncing")]
+    #[arg(long, requires = "syncing", help_heading = SENT)]
     dry_run: bool,
 }
 
@@ -83,13 +86,12 @@ impl TreeArguments {
 
 /// Flags of `receive`.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What is taken")]
 pub(crate) struct AllowedArguments {
     /// Take devices, pipes and sockets, where a copy has them
-    #[arg(long)]
+    #[arg(long, help_heading = TAKEN)]
     allow_specials: bool,
     /// Take setuid, setgid and sticky bits and capabilities, where a copy has them
-    #[arg(long)]
+    #[arg(long, help_heading = TAKEN)]
     allow_setuid: bool,
 }
 
@@ -126,6 +128,7 @@ impl Args for FilterArguments {
                 .value_name("GLOB")
                 .value_parser(clap::value_parser!(OsString))
                 .action(ArgAction::Append)
+                .help_heading(SENT)
                 .help(*help);
             command.arg(argument)
         })
@@ -158,5 +161,59 @@ impl FromArgMatches for FilterArguments {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        tree: TreeArguments,
+    }
+
+    #[test]
+    fn of_include_and_exclude_the_first_that_was_typed_counts() {
+        let typed = |line: &[&str]| {
+            let line = Line::try_parse_from([&["send"], line].concat()).unwrap();
+            let filters = line.tree.options().unwrap().filters;
+            let rules = filters.typed().iter();
+            rules
+                .map(|rule| {
+                    (
+                        rule.include,
+                        String::from_utf8(rule.pattern.clone()).unwrap(),
+                    )
+                })
+                .collect::<Vec<_>>()
+        };
+        let line = [
+            "--exclude=*.o",
+            "--include",
+            "a*",
+            "--xattrs",
+            "--exclude",
+            "b",
+        ];
+        let rules = [(false, "*.o"), (true, "a*"), (false, "b")];
+        assert_eq!(
+            typed(&line),
+            rules.map(|(include, glob)| (include, glob.to_owned()))
+        );
+        let line = [
+            "--include=a*",
+            "--exclude=b",
+            "--exclude=*.o",
+            "--include=c",
+        ];
+        let rules = [(true, "a*"), (false, "b"), (false, "*.o"), (true, "c")];
+        assert_eq!(
+            typed(&line),
+            rules.map(|(include, glob)| (include, glob.to_owned()))
+        );
     }
 }
