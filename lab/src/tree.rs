@@ -426,6 +426,8 @@ fn everything(stage: &Stage) -> Result<Row> {
     shell::run(&format!("ln -s ../plain {quoted}/sub/link"))?;
     shell::run(&format!("mkfifo -m 640 {quoted}/pipe"))?;
     shell::run(&format!("mknod {quoted}/null c 1 3"))?;
+    // A socket's name stays when who listened there is gone.
+    drop(std::os::unix::net::UnixListener::bind(tree.join("socket"))?);
     shell::run(&format!("truncate -s 50M {quoted}/hole"))?;
     shell::run(&format!("cp {quoted}/plain {quoted}/program"))?;
     shell::run(&format!("chown 1234:4321 {quoted}/program"))?;
@@ -447,6 +449,14 @@ fn everything(stage: &Stage) -> Result<Row> {
             rustix::fs::XattrFlags::empty(),
         )?;
     }
+    for (name, path) in [
+        ("system.posix_acl_access", tree.join("plain")),
+        ("system.posix_acl_access", tree.join("sub")),
+        ("system.posix_acl_default", tree.join("sub")),
+    ] {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(path, name, &access_list(), flags)?;
+    }
     let _receivers = stage.receivers(RECEIVERS, &["--allow-setuid", "--allow-specials"])?;
     let flags = ["--xattrs", "--setuid", "--specials"];
     let copied = stage.send(&tree, RECEIVERS, &flags)?;
@@ -462,6 +472,25 @@ fn everything(stage: &Stage) -> Result<Row> {
         goal: "`rsync -aAXHn --itemize-changes` prints nothing",
         is_met: is_right,
     })
+}
+
+/// An access list (acl(5)) in the kernel's form: owner rwx, user 1234 r, group r, mask r, others nothing.
+fn access_list() -> Vec<u8> {
+    const VERSION: u32 = 2;
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 7, u32::MAX),
+        (0x02, 4, 1234),
+        (0x04, 4, u32::MAX),
+        (0x10, 4, u32::MAX),
+        (0x20, 0, u32::MAX),
+    ];
+    let mut list = VERSION.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(permissions.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    list
 }
 
 fn stream(stage: &Stage) -> Result<Row> {
