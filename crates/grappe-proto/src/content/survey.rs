@@ -165,6 +165,10 @@ pub struct Survey {
     /// The first of the changes, by name.
     #[n(4)]
     pub changes: Vec<Change>,
+    /// How many entries are not in the tree and stay, since this receiver lets no copy remove anything; none
+    /// where it does, or where nothing was to be removed.
+    #[n(5)]
+    pub spared: Option<u64>,
 }
 
 /// What is sent to whoever lacks it.

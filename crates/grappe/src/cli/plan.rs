@@ -20,6 +20,12 @@ pub(crate) fn text(report: &SendReport) -> String {
             name.escape_debug(),
             show_bytes(survey.bytes)
         );
+        if let Some(spared) = survey.spared {
+            let _ = writeln!(
+                text,
+                "  removes nothing, by its --no-delete: {spared} entries stay"
+            );
+        }
         for change in &survey.changes {
             let path = String::from_utf8_lossy(&change.path);
             let _ = writeln!(text, "  {} {}", sign(change.action), path.escape_debug());
@@ -60,6 +66,9 @@ struct Node<'a> {
     update: u64,
     adjust: u64,
     remove: u64,
+    /// Entries that stay as the receiver lets no copy remove anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spared: Option<u64>,
     bytes: u64,
     changes: Vec<Change>,
 }
@@ -87,6 +96,7 @@ fn node<'a>(name: &'a str, survey: &Survey) -> Node<'a> {
         update,
         adjust,
         remove,
+        spared: survey.spared,
         bytes: survey.bytes,
         changes: changes.collect(),
     }

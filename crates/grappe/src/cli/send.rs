@@ -37,8 +37,8 @@ Exit code: 0 every expected receiver is complete and verified; 1 some are not, o
 sent whole, or the copy was broken off; 2 usage or configuration; 3 nobody joined.
 
 The object of --json: session, bytes, files, seconds, blake3, nodes (each with name, state, bytes, \
-seconds, rate, repaired, limited_by, transport, and where it is so transport_reason, mtu, apart and \
-reason), skipped, missing, cancelled (null, \
+seconds, rate, repaired, limited_by, transport, and where it is so transport_reason, mtu, apart, \
+spared (entries that stay by its --no-delete) and reason), skipped, missing, cancelled (null, \
 or why the copy was broken off). It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
 
 /// Send files and directories to every node that listens
@@ -324,6 +324,12 @@ fn conclude(
             "not sent whole: {}: {}",
             skipped.path.display(),
             skipped.reason
+        ));
+    }
+    for (node, stay) in report.spared() {
+        say(format_args!(
+            "{}: nothing was removed, by its --no-delete; entries that are not in the tree: {stay}",
+            node
         ));
     }
     if let Some(reason) = &report.cancelled {

@@ -64,6 +64,9 @@ struct Node<'a> {
     /// Whether some of it was sent apart from the others.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     apart: bool,
+    /// Entries that were to be removed and stay, as the receiver lets no copy remove anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spared: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
 }
@@ -76,6 +79,10 @@ struct Skipped {
 
 /// The JSON object of `--json`.
 pub(crate) fn json(report: &SendReport) -> String {
+    let spared = |name: &str| {
+        let mut known = report.spared();
+        known.find_map(|(node, stay)| (node == name).then_some(stay))
+    };
     let nodes = report.nodes.iter().map(|node| Node {
         name: &node.name,
         state: node.state.as_str(),
@@ -88,6 +95,7 @@ pub(crate) fn json(report: &SendReport) -> String {
         transport_reason: node.way.why.as_deref(),
         mtu: node.way.heard_bytes,
         apart: node.apart,
+        spared: spared(&node.name),
         reason: node.reason.as_deref(),
     });
     let skipped = report.skipped.iter().map(|skipped| Skipped {

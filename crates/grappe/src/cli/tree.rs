@@ -93,6 +93,9 @@ pub(crate) struct AllowedArguments {
     /// Take setuid, setgid and sticky bits and capabilities, where a copy has them
     #[arg(long, help_heading = TAKEN)]
     allow_setuid: bool,
+    /// Remove nothing, even where the sender says --delete; its report tells what stays
+    #[arg(long, help_heading = TAKEN)]
+    no_delete: bool,
 }
 
 impl AllowedArguments {
@@ -101,6 +104,7 @@ impl AllowedArguments {
         Allowed {
             specials: self.allow_specials,
             powers: self.allow_setuid,
+            keeps_others: self.no_delete,
         }
     }
 }

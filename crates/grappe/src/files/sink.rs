@@ -38,6 +38,8 @@ pub struct Allowed {
     pub specials: bool,
     /// Bring setuid, setgid and sticky bits, and capabilities.
     pub powers: bool,
+    /// Remove nothing, whatever they ask for.
+    pub keeps_others: bool,
 }
 
 impl Sink {
@@ -76,6 +78,11 @@ impl Sink {
 
     pub(super) const fn allowed(&self) -> Allowed {
         self.allowed
+    }
+
+    /// Whether a copy of `manifest` removes what is not in it.
+    pub(super) const fn is_cleared_by(&self, manifest: &Manifest) -> bool {
+        manifest.terms.delete && !self.allowed.keeps_others
     }
 
     /// The directory as its user named it.
@@ -152,7 +159,7 @@ impl Sink {
             journal,
             earlier,
             keeps: here.keeps,
-            is_cleared: manifest.terms.delete,
+            is_cleared: self.is_cleared_by(&manifest),
         };
         Ok(Incoming::new(into, manifest, layout, staging, begun))
     }
@@ -237,7 +244,7 @@ impl Sink {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(SinkError::io("look at", &path, error)),
             };
-            if let Some(reason) = conflict(entry, &found, device, manifest.terms.delete) {
+            if let Some(reason) = conflict(entry, &found, device, self.is_cleared_by(manifest)) {
                 return Err(SinkError::Conflict {
                     path,
                     reason: reason.to_owned(),

@@ -95,23 +95,30 @@ impl Sink {
             })?;
         let (mut removed, mut stays) = (0_u64, 0_u64);
         let survey = &mut here.survey;
+        let is_cleared = self.is_cleared_by(manifest);
+        let is_told = manifest.terms.dry_run && is_cleared;
         let mut found = |path: &[u8], goes: bool| {
             if !goes {
                 stays += 1;
                 return;
             }
             removed += 1;
-            note(survey, manifest.terms.dry_run, Action::Remove, path);
+            note(survey, is_told, Action::Remove, path);
         };
         let mut looked = remove::look(self.directory(), manifest, &filters, &mut found);
         let mut parents = Parents::new(self.directory().clone());
-        for path in replaced {
+        // Where nothing is removed, nothing gives way either.
+        for path in replaced.iter().filter(|_| is_cleared) {
             looked = looked.and_then(|()| {
                 let parent = parents.directory(metadata::split(path).0)?;
                 remove::count(&parent, path, &filters, &mut found).map(drop)
             });
         }
         looked.map_err(|error| SinkError::io("list what is in", self.path(), error))?;
+        if !is_cleared {
+            survey.spared = Some(removed);
+            return Ok(());
+        }
         survey.counts[Action::Remove as usize] = removed;
         if may_remove(manifest, removed, stays) || manifest.terms.dry_run {
             return Ok(());

@@ -228,6 +228,12 @@ impl Store {
         let (here, selection) = if terms.dry_run || terms.delete || terms.sync != Sync::None {
             let here = sink.survey(&manifest).map_err(|error| error.to_string())?;
             self.agreement.tell(&here.survey);
+            if let Some(spared @ 1..) = here.survey.spared {
+                let spared = count(spared as usize, "entry is", "entries are");
+                self.notes.tell(format_args!(
+                    "nothing is removed, by --no-delete: {spared} not in the tree"
+                ));
+            }
             if terms.dry_run {
                 return Ok(Preparation::Rehearsed);
             }

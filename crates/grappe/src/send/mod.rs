@@ -183,6 +183,15 @@ pub struct SendReport {
     pub packets_refused: u64,
 }
 
+impl SendReport {
+    /// The receivers that let no copy remove anything, and how many entries stay there that are not in the
+    /// tree.
+    pub fn spared(&self) -> impl Iterator<Item = (&str, u64)> {
+        let surveys = self.surveys.iter();
+        surveys.filter_map(|(name, survey)| Some((&name[..], survey.spared?)))
+    }
+}
+
 /// Why a copy could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {

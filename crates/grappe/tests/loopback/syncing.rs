@@ -197,6 +197,27 @@ fn what_is_not_in_the_tree_goes_only_when_asked_for_and_within_bounds() {
 }
 
 #[test]
+fn a_receiver_may_decline_to_remove_and_the_sender_says_what_stays() {
+    let stage = Stage::new();
+    stage.file("from/tree/file", "x");
+    stage.file("n0/tree/old", "stays");
+    stage.file("n1/tree/old", "goes");
+    let declining = Running::start(stage.receive("n0").arg("--no-delete"));
+    declining.wait_for("receiving into");
+    let _other = stage.receiver("n1");
+    let tree = stage.path("from/tree");
+    let flags = ["--sync", "--delete"];
+    let sent = Running::start(stage.send_to(2, &[&tree]).args(flags)).end();
+    let sent = sent.with_code(0).saying("n0: nothing was removed");
+    let report = sent.report();
+    assert_eq!(node(&report, "n0")["spared"], 1);
+    assert_eq!(node(&report, "n1")["spared"], Value::Null);
+    declining.wait_for("1 entry is not in the tree");
+    assert!(stage.path("n0/tree/old").exists());
+    assert!(!stage.path("n1/tree/old").exists());
+}
+
+#[test]
 fn what_was_to_be_removed_and_stays_is_said_on_both_sides() {
     let stage = Stage::new();
     stage.file("from/tree/file", "x");

@@ -673,3 +673,28 @@ fn a_file_gets_powers_only_with_its_content() {
     let (_, travelled) = sync_allowing(&stage, &options, allowed).unwrap();
     assert_eq!(travelled, 0);
 }
+
+#[test]
+fn a_receiver_that_removes_nothing_tells_what_stays() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "x").unwrap();
+    fs::create_dir_all(stage.copied().join("old/er")).unwrap();
+    let options = options(Sync::Times);
+    let allowed = Allowed {
+        keeps_others: true,
+        ..Allowed::default()
+    };
+    let watch = WalkWatch::default();
+    let source = Source::open_watched(&[stage.tree()], &options, &watch).unwrap();
+    let sink = Sink::open(stage.into.path()).unwrap().allowing(allowed);
+    let told = sink.survey(source.manifest()).unwrap().survey;
+    assert_eq!((told.spared, told.counts[3]), (Some(2), 0));
+    let (placed, _) = sync_allowing(&stage, &options, allowed).unwrap();
+    assert_eq!((placed.removed, placed.failed), (0, vec![]));
+    assert!(stage.copied().join("old/er").exists());
+    // Nor does anything give way there.
+    fs::remove_file(stage.tree().join("file")).unwrap();
+    fs::write(stage.tree().join("old"), "now a file").unwrap();
+    let refused = sync_allowing(&stage, &options, allowed).unwrap_err();
+    assert!(matches!(refused, SinkError::Conflict { .. }), "{refused}");
+}
