@@ -167,7 +167,8 @@ impl<'a> Placer<'a> {
             return Ok(true);
         }
         // It may be anything; only a directory, and not a link to one, opens.
-        make_writable(&*self.parents.directory(&entry.path)?)?;
+        let found = self.parents.directory(&entry.path)?;
+        make_writable(&found)?;
         Ok(true)
     }
 
