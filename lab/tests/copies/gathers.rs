@@ -67,3 +67,48 @@ fn every_node_gets_what_it_lacks_once() {
         );
     }
 }
+
+/// What has arrived of a gather that was broken off counts as there, whoever has it by now.
+#[test]
+fn a_rerun_sends_what_some_node_still_lacks_and_nothing_of_finished_turns() {
+    let Some(trial) = Trial::new(&Plan {
+        link_mbit: Some(100),
+        snooping: true,
+        ..Plan::of(4)
+    }) else {
+        return;
+    };
+    // The turns run at once: the shortest is over long before the others.
+    let parts = [(2, 24_u64 << 20), (3, 8 << 20), (4, 24 << 20)];
+    for (node, bytes) in parts {
+        let file = trial.part(node).join(format!("of-{node}"));
+        content::create(&file, bytes, u64::from(node)).unwrap();
+    }
+    let _members: Vec<_> = (1..=4).map(|node| trial.member(node)).collect();
+    thread::sleep(RECEIVER_START);
+    let mut broken_off = trial.gather(1, 4);
+    trial.wait_for_words(&broken_off, "sent: n3");
+    broken_off.kill();
+    for (node, copy) in [1, 2, 4].map(|node| (node, trial.arrived(node, "of-3"))) {
+        let original = trial.part(3).join("of-3");
+        assert!(content::identical(&original, &copy), "of-3 at n{node}");
+    }
+    let before = [1, 2, 3, 4].map(|node| trial.received(node));
+    let mut rerun = trial.gather(1, 4);
+    rerun.finish(COPY_MAX).unwrap();
+    for (node, before) in (1..=4).zip(before) {
+        let came = (trial.received(node) - before) as f64;
+        let unfinished = parts.iter().filter(|(owner, _)| ![3, node].contains(owner));
+        let lacked: u64 = unfinished.map(|(_, bytes)| bytes).sum();
+        // What had come of them is not sent again either, so nothing makes up for a finished turn.
+        assert!(
+            came < lacked as f64,
+            "{came} bytes came to n{node}, which lacked less than {lacked}"
+        );
+        for (owner, _) in parts {
+            let name = format!("of-{owner}");
+            let (original, copy) = (trial.part(owner).join(&name), trial.arrived(node, &name));
+            assert!(content::identical(&original, &copy), "{name} at n{node}");
+        }
+    }
+}

@@ -3,13 +3,14 @@
 //!
 //! Not here: which files may stay (`survey`), and whether their content is the same (`incoming`).
 
-use std::collections::HashSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 
 use grappe_os::file::{Directory, Kind as Found, Metadata, Node};
-use grappe_proto::content::manifest::{Entry, Kind};
+use grappe_proto::content::manifest::{Entry, Extent, Kind};
 
 use super::held::Held;
+use super::holes;
 use super::incoming::Incoming;
 use super::metadata::Dress;
 use super::root::Stamp;
@@ -37,76 +38,102 @@ impl Compared {
     }
 }
 
-/// Keeps what is there in one copy.
-#[derive(Debug, Default)]
-pub(super) struct Keeper {
-    /// Files with other names, by device and number, that got another time here under one of them.
-    adjusted: HashSet<(u64, u64)>,
+/// A file that stays.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// It has the metadata that it is to have.
+    Whole,
+    /// It is to have other metadata, and has other names, here or elsewhere, that are to keep theirs.
+    Shared(Held),
 }
 
-impl Keeper {
-    /// Leaves the file `name` in `directory` where it is, and gives it the metadata of entry `index`.
-    pub(super) fn file(
-        &mut self,
-        incoming: &Incoming,
-        directory: &Directory,
-        name: &[u8],
-        index: u32,
-    ) -> io::Result<()> {
-        let (entry, dress) = (incoming.entry(index), &incoming.dress);
-        let keep = incoming.keep_of(index);
-        if keep == Keep::ByTime {
-            let found = directory.metadata(name)?;
-            let fits = is_as_told(&found, entry) && dress.suits(directory, name, &found, entry);
-            // Nothing is to be changed: it need not even be opened.
-            if fits && Dress::is_as_old(&found, entry) {
-                return Ok(());
-            }
+/// Leaves the file `name` in `directory` where it is, and gives it the metadata of entry `index`, unless it
+/// has other names.
+pub(super) fn file(
+    incoming: &Incoming,
+    directory: &Directory,
+    name: &[u8],
+    index: u32,
+) -> io::Result<Kept> {
+    let (entry, dress) = (incoming.entry(index), &incoming.dress);
+    let keep = incoming.keep_of(index);
+    if keep == Keep::ByTime {
+        let found = directory.metadata(name)?;
+        let fits = is_as_told(&found, entry) && dress.suits(directory, name, &found, entry);
+        // Nothing is to be changed: it need not even be opened.
+        if fits && Dress::is_as_old(&found, entry) {
+            return Ok(Kept::Whole);
         }
-        let held = Held::file(directory, name)?;
-        let (found, stamp) = (held.metadata(), held.stamp());
-        let is_adjusted = self.adjusted.contains(&(found.device, found.inode));
-        let is_same = match (keep, incoming.compared(index)) {
-            (Keep::ByHash, Some(then)) => is_adjusted || then.is_still(&stamp),
-            (Keep::ByHash, None) => false,
-            _ => is_adjusted || Dress::is_as_old(&found, entry),
-        };
-        let suits = dress.suits_held(&held, entry);
-        if !is_same || !is_as_told(&found, entry) || !suits && dress.gives_powers(entry) {
-            return Err(io::Error::other("it changed here during the copy"));
-        }
-        if !suits || !Dress::is_as_old(&found, entry) {
-            dress.adjust(&held, entry)?;
-            if held.has_other_names() {
-                self.adjusted.insert((found.device, found.inode));
-            }
-        }
-        Ok(())
     }
+    let held = Held::file(directory, name)?;
+    let (found, stamp) = (held.metadata(), held.stamp());
+    let is_same = match (keep, incoming.compared(index)) {
+        (Keep::ByHash, Some(then)) => then.is_still(&stamp),
+        (Keep::ByHash, None) => false,
+        _ => Dress::is_as_old(&found, entry),
+    };
+    let suits = dress.suits_held(&held, entry);
+    if !is_same || !is_as_told(&found, entry) || !suits && dress.gives_powers(entry) {
+        return Err(changed());
+    }
+    if suits && Dress::is_as_old(&found, entry) {
+        return Ok(Kept::Whole);
+    }
+    if held.has_other_names() {
+        return Ok(Kept::Shared(held));
+    }
+    dress.adjust(&held, entry)?;
+    Ok(Kept::Whole)
+}
 
-    /// Whether `name` in `directory` is a link, device, pipe or socket as `entry` is; then it gets the same
-    /// time.
-    pub(super) fn node(
-        incoming: &Incoming,
-        directory: &Directory,
-        name: &[u8],
-        entry: &Entry,
-    ) -> bool {
-        let Ok(held) = Held::anything(directory, name) else {
-            return false;
-        };
-        let found = held.metadata();
-        let is_alike = match (&entry.kind, found.kind) {
-            (Kind::Symlink { target }, Found::Symlink) => {
-                held.target().is_ok_and(|found| found == *target)
-            }
-            (kind, _) => node_of(kind).is_some() && node_of(kind) == node_found(&found),
-        };
-        let may_stay = is_alike
-            && incoming.dress.belongs(&found, entry)
-            && !incoming.dress.gives_powers(entry);
-        may_stay && (Dress::is_as_old(&found, entry) || held.set_mtime(entry.mtime).is_ok())
+/// Copies the content of a file with other names to `to`, which is empty.
+pub(super) fn copy_apart(held: &Held, to: &File) -> io::Result<()> {
+    let Some(mut from) = held.readable() else {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    };
+    let stat = rustix::fs::fstat(from)?;
+    to.set_len(stat.st_size.unsigned_abs())?;
+    let whole = || {
+        vec![Extent {
+            offset: 0,
+            len: stat.st_size.unsigned_abs(),
+        }]
+    };
+    let mut to = to;
+    for extent in holes::find(from, &stat)?.unwrap_or_else(whole) {
+        from.seek(SeekFrom::Start(extent.offset))?;
+        to.seek(SeekFrom::Start(extent.offset))?;
+        io::copy(&mut from.take(extent.len), &mut to)?;
     }
+    let now = Stamp::new(&rustix::fs::fstat(from)?);
+    // What becomes of its other names is no change of this one.
+    if now.is_same_content(&held.stamp()) {
+        Ok(())
+    } else {
+        Err(changed())
+    }
+}
+
+fn changed() -> io::Error {
+    io::Error::other("it changed here during the copy")
+}
+
+/// Whether `name` in `directory` is a link, device, pipe or socket as `entry` is; then it gets the same
+/// time.
+pub(super) fn node(incoming: &Incoming, directory: &Directory, name: &[u8], entry: &Entry) -> bool {
+    let Ok(held) = Held::anything(directory, name) else {
+        return false;
+    };
+    let found = held.metadata();
+    let is_alike = match (&entry.kind, found.kind) {
+        (Kind::Symlink { target }, Found::Symlink) => {
+            held.target().is_ok_and(|found| found == *target)
+        }
+        (kind, _) => node_of(kind).is_some() && node_of(kind) == node_found(&found),
+    };
+    let may_stay =
+        is_alike && incoming.dress.belongs(&found, entry) && !incoming.dress.gives_powers(entry);
+    may_stay && (Dress::is_as_old(&found, entry) || held.set_mtime(entry.mtime).is_ok())
 }
 
 /// Whether what is `found` is a file as long as that of `entry`.

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::error::kernel_answer;
 use super::filters::Filters;
 use super::incoming::{Incoming, file_size, staged_name};
-use super::keep::{Keeper, node_of};
+use super::keep::{self, Kept, node_of};
 use super::parents::Parents;
 use super::spelling::Names;
 use super::survey::{Keep, may_remove};
@@ -64,7 +64,6 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         shut: HashSet::new(),
         late: Late::default(),
         is_clearing: false,
-        keeper: Keeper::default(),
         names: Names::default(),
         made: Vec::new(),
     };
@@ -95,7 +94,6 @@ struct Placer<'a> {
     late: Late<'a>,
     /// Whether what is in the way is removed: only once all is placed that has nothing in its way.
     is_clearing: bool,
-    keeper: Keeper,
     names: Names<'a>,
     /// The directories that are there now, each after the one that it is in.
     made: Vec<&'a Entry>,
@@ -281,9 +279,18 @@ impl<'a> Placer<'a> {
             let (parent, name) = metadata::split(&entry.path);
             let parent = self.parents.directory(parent)?;
             self.check_spelling(entry)?;
-            self.keeper.file(incoming, &parent, name, index)?;
-            self.count(entry.size());
-            return Ok(None);
+            let held = match keep::file(incoming, &parent, name, index)? {
+                Kept::Shared(held) => held,
+                Kept::Whole => {
+                    self.count(entry.size());
+                    return Ok(None);
+                }
+            };
+            let staging = incoming.staging.directory();
+            let copy = staging.create_exclusive(&staged_name(index), 0o600)?;
+            keep::copy_apart(&held, &copy)?;
+            incoming.dress.file(&copy, entry)?;
+            return Ok(Some(Staged(Some(entry.size()))));
         }
         let (staging, staged) = (incoming.staging.directory(), staged_name(index));
         let mut size = file_size(entry);
@@ -338,7 +345,7 @@ impl<'a> Placer<'a> {
         }
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
-        if !Keeper::node(self.incoming, &parent, name, entry) {
+        if !keep::node(self.incoming, &parent, name, entry) {
             return Ok(false);
         }
         self.check_spelling(entry)?;

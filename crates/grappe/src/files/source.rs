@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use grappe_proto::content::digest::{FileState, piece_digest};
 use grappe_proto::content::layout::{Layout, Piece};
-use grappe_proto::content::manifest::{Entry, Kind, Manifest, Terms};
+use grappe_proto::content::manifest::{Entry, Kind, Manifest, Sync, Terms};
 use grappe_proto::gather::plan::EntrySet;
 use grappe_proto::limits::BLOCK_SIZE;
 use grappe_proto::units::{BlockIndex, Digest};
@@ -38,6 +38,8 @@ pub struct Source {
     seen: Vec<(u32, Stamp)>,
     skipped: Vec<Skipped>,
     open: OpenFiles,
+    /// Files may be linked elsewhere meanwhile, and replaced there: that changes their state.
+    may_be_linked: bool,
     /// What happened to files since, by entry; the first cause stays.
     problems: Mutex<BTreeMap<u32, Problem>>,
 }
@@ -127,6 +129,7 @@ impl Source {
             seen,
             skipped,
             open,
+            may_be_linked: false,
             problems,
         })
     }
@@ -161,25 +164,42 @@ impl Source {
             seen: Vec::new(),
             skipped: Vec::new(),
             open: OpenFiles::default(),
+            may_be_linked: false,
             problems: Mutex::default(),
         })
     }
 
     /// The part of this source that consists of `entries`; what leads to them must be among them.
     ///
-    /// A file that only got another name meanwhile, as when it was linked elsewhere, counts as unchanged.
-    pub fn select(&self, entries: &EntrySet) -> Self {
+    /// Receivers are asked to keep what they have of it, as `sync` says. A file that only got or lost another
+    /// name meanwhile, as one that is linked elsewhere, counts as unchanged. A further name of a file whose
+    /// first name is not among `entries` is left out.
+    pub fn select(&self, entries: &EntrySet, sync: Sync) -> Self {
         let mut seen = Vec::new();
         let mut manifest = Manifest {
             owners: self.manifest.owners.clone(),
-            terms: self.manifest.terms.clone(),
+            terms: Terms {
+                sync,
+                ..self.manifest.terms.clone()
+            },
             ..Manifest::default()
         };
+        // By its number here, what the first name of a file is there.
+        let mut numbers = BTreeMap::new();
         for (number, entry) in (0_u32..).zip(&self.manifest.entries) {
-            if entries.contains(BlockIndex(number)) {
-                manifest.entries.push(entry.clone());
-                seen.push(self.stamp_now(number));
+            if !entries.contains(BlockIndex(number)) {
+                continue;
             }
+            let mut entry = entry.clone();
+            if let Kind::HardLink { to } = &mut entry.kind {
+                match numbers.get(to) {
+                    Some(first) => *to = *first,
+                    None => continue,
+                }
+            }
+            numbers.insert(number, seen.len() as u32);
+            manifest.entries.push(entry);
+            seen.push(self.seen[number as usize]);
         }
         Self {
             roots: Arc::clone(&self.roots),
@@ -187,18 +207,8 @@ impl Source {
             seen,
             skipped: Vec::new(),
             open: OpenFiles::default(),
+            may_be_linked: true,
             problems: Mutex::default(),
-        }
-    }
-
-    /// What the entry looks like now, if only the time of its last change of state is another.
-    fn stamp_now(&self, entry: u32) -> (u32, Stamp) {
-        let (root, path) = self.place(entry);
-        let (number, before) = self.seen[entry as usize];
-        let now = root.stat(path).map(|stat| Stamp::new(&stat));
-        match now {
-            Ok(now) if now.is_same_content(&before) => (number, now),
-            _ => (number, before),
         }
     }
 
@@ -223,10 +233,16 @@ impl Source {
         is_whole.then(|| Digest(*hasher.finalize().as_bytes()))
     }
 
-    /// The file `entry`, open for reading, if it is what the walk saw.
+    /// The file `entry`, open for reading, if it has the content that the walk saw, as far as size and time
+    /// tell. Of a file with several names, each name that is linked elsewhere changes the others' state.
     pub(super) fn open_entry(&self, entry: u32) -> io::Result<File> {
-        self.open_unchanged(entry)
-            .map_err(|problem| io::Error::other(problem.reason))
+        let (root, path) = self.place(entry);
+        let (file, stat) = root.open_file(path)?;
+        let is_same = Stamp::new(&stat).is_same_content(&self.seen[entry as usize].1);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && is_same {
+            return Ok(file);
+        }
+        Err(io::Error::other("it changed meanwhile"))
     }
 
     /// Whether this is what is in the directory `path`, which is then all there already.
@@ -367,7 +383,8 @@ impl Source {
 
     /// Compares what the file of `entry` looks like now with what it looked like at the walk.
     fn check(&self, entry: u32, now: &Stamp) -> Result<(), Problem> {
-        if *now == self.seen[entry as usize].1 {
+        let before = &self.seen[entry as usize].1;
+        if now == before || self.may_be_linked && now.is_same_content(before) {
             return Ok(());
         }
         Err(Problem::changed("it changed during the copy"))

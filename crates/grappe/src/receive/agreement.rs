@@ -63,15 +63,14 @@ impl Agreement {
             .map_err(|_| "the sender selected twice".into())
     }
 
-    /// Waits for the selection; gives its bytes as well, which name it. Every other receiver may have to
-    /// look at its files first, so this ends only with the session.
-    pub(super) fn selection(&self, over: &AtomicBool) -> Result<(Selection, Vec<u8>), String> {
+    /// Waits for the selection. Every other receiver may have to look at its files first, so this ends only
+    /// with the session.
+    pub(super) fn selection(&self, over: &AtomicBool) -> Result<Selection, String> {
         loop {
             match self.selection.recv_timeout(LOOK) {
                 Ok(bytes) => {
-                    let selection = minicbor::decode(&bytes)
-                        .map_err(|_| "the sender's selection cannot be read")?;
-                    return Ok((selection, bytes));
+                    return minicbor::decode(&bytes)
+                        .map_err(|_| "the sender's selection cannot be read".into());
                 }
                 Err(RecvTimeoutError::Timeout) if !over.load(Ordering::Acquire) => {}
                 Err(_) => return Err("the session ended".into()),

@@ -243,7 +243,7 @@ impl Store {
             (Here::default(), None)
         };
         let layout = match &selection {
-            Some((selection, _)) => Layout::of(&manifest, |it| selection.entries.contains(it)),
+            Some(selection) => Layout::of(&manifest, |it| selection.entries.contains(it)),
             None => Layout::new(&manifest),
         };
         let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
@@ -252,17 +252,19 @@ impl Store {
             .and_then(|stream| stream.with_content(&layout, digests_len))
             .map_err(|error| error.to_string())?;
         let layout = Arc::new(layout);
-        // Another selection is another copy, whose blocks have other numbers.
+        // With other files it is another copy, whose blocks have other numbers. Which of them are compared
+        // differs from attempt to attempt.
         let name = match &selection {
-            Some((_, bytes)) => {
+            Some(selection) => {
+                let files = minicbor::to_vec(&selection.entries).unwrap_or_default();
                 let mut hasher = blake3::Hasher::new();
-                hasher.update(&self.manifest_hash.0).update(bytes);
+                hasher.update(&self.manifest_hash.0).update(&files);
                 Digest(*hasher.finalize().as_bytes())
             }
             None => self.manifest_hash,
         };
         let mut incoming = self.begin(sink, name, &manifest, &layout, here)?;
-        if let Some((selection, _)) = &selection {
+        if let Some(selection) = &selection {
             incoming
                 .compare(selection)
                 .map_err(|error| error.to_string())?;

@@ -252,7 +252,7 @@ fn a_node_killed_in_the_middle_is_reported_and_a_rerun_completes() {
     for name in ["n1", "n2", "n3"] {
         assert_holds(&stage.path(name), &all);
     }
-    restarted.wait_for("goes on from an earlier attempt");
+    restarted.wait_for("of what is sent to all");
 }
 
 #[test]
@@ -272,7 +272,72 @@ fn a_coordinator_that_dies_leaves_clear_words_and_a_rerun_goes_on() {
         .map(|(name, content)| (*name, &content[..]));
     for (name, member) in ["n1", "n2", "n3"].into_iter().zip(&members) {
         assert_holds(&stage.path(name), &all);
-        member.wait_for("goes on from an earlier attempt");
+        member.wait_for("of what is sent to all");
+    }
+}
+
+#[test]
+fn what_is_there_already_is_kept_by_its_content_and_parts_stay_as_they_are() {
+    let stage = Stage::new();
+    let (old, new, some) = (noise(21, 500_000), noise(22, 500_000), noise(23, 900_000));
+    let first = stage.file("part-n1/x", &old);
+    let same = stage.file("part-n1/some", &some);
+    let other = stage.file("part-n2/some", &some);
+    stage.file("part-n2/y", "y");
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(1_000);
+    let set_time = |path: &Path| {
+        let file = fs::File::options().write(true).open(path).expect("opens");
+        file.set_modified(past).expect("a time can be set");
+    };
+    set_time(&first);
+    set_time(&same);
+    let time_of = |path: &Path| {
+        let found = fs::metadata(path).expect("it is there");
+        found.modified().expect("it has a time")
+    };
+    let before = time_of(&other);
+    let _members = ["n1", "n2", "n3"].map(|name| member(&stage, name));
+    Running::start(&mut gather(&stage, 3)).end().with_code(0);
+    let number = |path: &str| fs::metadata(stage.path(path)).expect("it is there").ino();
+    let files = ["n3/x", "n3/some", "n3/y", "n1/y"];
+    let placed = files.map(number);
+    Running::start(&mut gather(&stage, 3)).end().with_code(0);
+    assert_eq!(files.map(number), placed, "nothing is placed anew");
+    assert_eq!(time_of(&other), before, "the part of n2 is not touched");
+
+    // The same size and time, and other content: at one node, and in a part.
+    let stale = stage.path("n3/x");
+    fs::write(&stale, &new).expect("it can be written");
+    set_time(&stale);
+    Running::start(&mut gather(&stage, 3)).end().with_code(0);
+    let all: [(&str, &[u8]); 3] = [("some", &some), ("x", &old), ("y", b"y")];
+    for name in ["n1", "n2", "n3"] {
+        assert_holds(&stage.path(name), &all);
+    }
+}
+
+#[test]
+fn parts_with_several_names_of_one_file_come_whole() {
+    let stage = Stage::new();
+    let content = noise(31, 400_000);
+    let file = stage.file("part-n1/a", &content);
+    for name in ["b", "c"] {
+        fs::hard_link(&file, stage.path("part-n1").join(name)).expect("a link can be made");
+    }
+    let other = stage.file("part-n2/a", &content);
+    fs::hard_link(&other, stage.path("part-n2/d")).expect("a link can be made");
+    let _members = ["n1", "n2", "n3"].map(|name| member(&stage, name));
+    let names = ["a", "b", "c", "d"];
+    let all = names.map(|name| (name, &content[..]));
+    for _ in 0..2 {
+        let report = Running::start(&mut gather(&stage, 3))
+            .end()
+            .with_code(0)
+            .report();
+        assert_eq!(report["files"], 4, "{report}");
+        for node in ["n1", "n2", "n3"] {
+            assert_holds(&stage.path(node), &all);
+        }
     }
 }
 

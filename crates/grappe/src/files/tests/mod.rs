@@ -5,6 +5,7 @@
 mod changing;
 mod folding;
 mod hostile;
+mod own;
 mod placing;
 mod resuming;
 mod round_trip;

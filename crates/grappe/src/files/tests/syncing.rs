@@ -190,6 +190,30 @@ fn only_blocks_that_differ_are_asked_for() {
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
 }
 
+/// Such a name may be a node's own, in the part that it shares in a gather.
+#[test]
+fn a_file_that_stays_gets_other_metadata_without_its_other_names_getting_any() {
+    use std::os::unix::fs::MetadataExt;
+    let stage = Stage::new();
+    let file = stage.tree().join("file");
+    fs::write(&file, content(BLOCK + 9)).unwrap();
+    set_mtime(&file, 7);
+    sync(&stage, &options(Sync::Checksum)).unwrap();
+    let (copy, own) = (stage.copied().join("file"), stage.into.path().join("own"));
+    fs::hard_link(&copy, &own).unwrap();
+    let before = fs::metadata(&own).unwrap();
+    set_mtime(&file, 8);
+    let (placed, travelled) = sync(&stage, &options(Sync::Checksum)).unwrap();
+    assert_eq!((placed.failed, travelled), (vec![], 0));
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+    let after = fs::metadata(&own).unwrap();
+    let stamp = |found: &fs::Metadata| (found.mtime(), found.mtime_nsec(), found.mode());
+    assert_eq!(stamp(&after), stamp(&before));
+    assert_ne!(stamp(&fs::metadata(&copy).unwrap()), stamp(&before));
+    assert_eq!(fs::read(&own).unwrap(), content(BLOCK + 9));
+    stage.assert_no_staging();
+}
+
 #[test]
 fn names_that_differ_in_case_alone_are_two_files() {
     let stage = Stage::new();

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use grappe_proto::content::manifest::Sync;
 use grappe_proto::limits::BLOCK_SIZE;
 use grappe_proto::session::{Expectation, LimitedBy, NodeOutcome, NodeState, Straggler, Transport};
 use grappe_proto::units::SessionId;
@@ -23,6 +24,10 @@ use crate::send::{Event, Led, Notice, Progress, SendOptions, SendReport, Steer, 
 
 /// Receivers have so long to join a turn; they are there already, and hear of it at once.
 const JOIN_MAX: Duration = Duration::from_secs(5);
+
+/// What receivers have of a turn by its content does not travel: after a gather that was broken off, all
+/// that its turns had placed. By time alone, a version that lost a conflict could pass for the winner.
+const KEPT: Sync = Sync::Checksum;
 
 /// Turns that are broken off have so long to end.
 const END_MAX: Duration = Duration::from_secs(5);
@@ -89,7 +94,7 @@ fn run(
     };
     let call = prepare.receivers.iter().map(|it| it.address);
     let led = Led {
-        source: part.source.select(&prepare.entries),
+        source: part.source.select(&prepare.entries, KEPT),
         session: SessionId(prepare.session),
         call: call.collect(),
         steer,

@@ -1,0 +1,77 @@
+//! A node's own part: what of it is placed beside what others send, and what of it is sent.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use grappe_proto::content::manifest::{Kind, Sync};
+use grappe_proto::gather::plan::EntrySet;
+use grappe_proto::units::BlockIndex;
+
+use super::{COPY, Stage, begin, carry};
+use crate::files::{OwnPart, Sink, Source, WalkWatch};
+
+/// Places the tree as an own part below the directory copied into.
+fn place(stage: &Stage) -> u64 {
+    let source = Source::open_contents(&stage.tree(), &WalkWatch::default()).unwrap();
+    let sink = Sink::open(stage.into.path()).unwrap();
+    let mut part = OwnPart::begin(&sink, &source, COPY).unwrap();
+    part.link(&EntrySet::new()).unwrap();
+    part.copy().unwrap()
+}
+
+#[test]
+fn a_part_with_several_names_of_one_file_is_placed_whole_again_and_again() {
+    let stage = Stage::new();
+    let tree = stage.tree();
+    fs::write(tree.join("a"), "content").unwrap();
+    fs::hard_link(tree.join("a"), tree.join("b")).unwrap();
+    fs::create_dir(tree.join("d")).unwrap();
+    fs::hard_link(tree.join("a"), tree.join("d/c")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(place(&stage), 21, "each name counts");
+        for name in ["a", "b", "d/c"] {
+            let path = stage.into.path().join(name);
+            assert_eq!(fs::read(path).unwrap(), b"content", "{name}");
+        }
+        stage.assert_no_staging();
+    }
+}
+
+#[test]
+fn what_is_sent_of_a_part_leads_each_further_name_to_its_file() {
+    let stage = Stage::new();
+    let tree = stage.tree();
+    fs::write(tree.join("1"), "left out").unwrap();
+    fs::hard_link(tree.join("1"), tree.join("2")).unwrap();
+    fs::write(tree.join("3"), "sent").unwrap();
+    fs::hard_link(tree.join("3"), tree.join("4")).unwrap();
+    let whole = stage.source();
+    let names = ["tree", "tree/2", "tree/3", "tree/4"];
+    let mut entries = EntrySet::new();
+    for (number, entry) in (0..).zip(&whole.manifest().entries) {
+        if names.contains(&std::str::from_utf8(&entry.path).unwrap()) {
+            entries.insert(BlockIndex(number));
+        }
+    }
+    let part = whole.select(&entries, Sync::None);
+    part.manifest().validate().unwrap();
+    let links = part
+        .manifest()
+        .entries
+        .iter()
+        .filter_map(|it| match it.kind {
+            Kind::HardLink { to } => Some((&*it.path, to as usize)),
+            _ => None,
+        });
+    let first = |to: usize| &*part.manifest().entries[to].path;
+    let links: Vec<_> = links.map(|(path, to)| (path, first(to))).collect();
+    assert_eq!(links, [(&b"tree/4"[..], &b"tree/3"[..])]);
+
+    let incoming = begin(stage.into.path(), part.manifest()).unwrap();
+    carry(&part, &incoming);
+    incoming.finalize(&part.finish()).unwrap();
+    let found = |name: &str| fs::metadata(stage.copied().join(name));
+    assert_eq!(found("3").unwrap().ino(), found("4").unwrap().ino());
+    assert_eq!(fs::read(stage.copied().join("4")).unwrap(), b"sent");
+    assert!(found("1").is_err() && found("2").is_err());
+}
