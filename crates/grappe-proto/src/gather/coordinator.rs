@@ -6,8 +6,10 @@
 mod members;
 mod settling;
 mod summary;
+#[cfg(test)]
+mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -64,6 +66,13 @@ pub enum Input {
     Message(usize, ToCoordinator),
     /// The connection of a node ended.
     Left(usize, String),
+    /// An expected node will not come, as whoever called it knows.
+    Absent {
+        /// Its name.
+        name: String,
+        /// Why, for a human.
+        reason: String,
+    },
     /// The user or a signal ends the gather.
     Cancel(String),
 }
@@ -140,6 +149,8 @@ pub struct Coordinator {
     phase: Phase,
     /// As they connected.
     pub(super) nodes: Vec<Node>,
+    /// Nodes that will not come, and why; only names that are expected.
+    absent: BTreeMap<String, String>,
     /// Those who take part, by name: the order of everything that follows.
     pub(super) members: Vec<usize>,
     pub(super) outputs: VecDeque<Output>,
@@ -160,6 +171,7 @@ impl Coordinator {
         Self {
             phase: Phase::Joining(now + setup.wait),
             nodes: Vec::new(),
+            absent: BTreeMap::new(),
             members: Vec::new(),
             outputs: VecDeque::new(),
             settled: Settled::default(),
@@ -187,6 +199,7 @@ impl Coordinator {
             } => self.hello(node, name, address, now),
             Input::Message(node, message) => self.message(node, message, now),
             Input::Left(node, reason) => self.gone(node, Stage::Lost, reason, now),
+            Input::Absent { name, reason } => self.absent(name, reason),
             Input::Cancel(reason) => self.cancelled = Some(reason),
         }
     }

@@ -113,10 +113,16 @@ impl Coordinator {
 
     pub(super) fn poll_joining(&mut self, deadline: Time, now: Time) {
         let joined = self.nodes.iter().filter(|node| node.is_present());
-        let is_met = self
-            .setup
-            .expectation
-            .is_met(joined.map(|node| &*node.name));
+        let joined = joined.map(|node| &*node.name);
+        // For those that will not come, nobody waits.
+        let is_there = |name: &&str| {
+            self.nodes
+                .iter()
+                .any(|it| it.is_present() && it.name == *name)
+        };
+        let absent = self.absent.keys().map(|name| &**name);
+        let settled = joined.chain(absent.filter(|name| !is_there(name)));
+        let is_met = self.setup.expectation.is_met(settled);
         if !is_met && now < deadline {
             return;
         }
@@ -131,6 +137,20 @@ impl Coordinator {
         self.event(Event::Began(self.members.len()));
         self.phase = Phase::Listing;
         self.advance(now);
+    }
+
+    /// Stops waiting for an expected node that is not there.
+    pub(super) fn absent(&mut self, name: String, reason: String) {
+        let is_expected =
+            matches!(&self.setup.expectation, Expectation::Names(names) if names.contains(&name));
+        let mut namesakes = self.nodes.iter().filter(|node| node.name == name);
+        // What became of one that takes part, or took part, is seen by its connection.
+        let came = namesakes.any(|node| node.stage != Stage::Declined);
+        if !is_expected || came || self.absent.contains_key(&name) {
+            return;
+        }
+        self.event(Event::Gone(name.clone(), reason.clone()));
+        self.absent.insert(name, reason);
     }
 
     pub(super) fn message(&mut self, number: usize, message: ToCoordinator, now: Time) {

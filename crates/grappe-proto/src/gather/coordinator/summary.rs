@@ -181,7 +181,7 @@ impl Coordinator {
                 let absent: Vec<MemberOutcome> = names
                     .iter()
                     .filter(|name| !came(name))
-                    .map(|name| absent(name))
+                    .map(|name| absent(name, self.absent.get(name)))
                     .collect();
                 nodes.extend(absent);
             }
@@ -231,11 +231,11 @@ impl Coordinator {
     }
 }
 
-fn absent(name: &str) -> MemberOutcome {
+fn absent(name: &str, reason: Option<&String>) -> MemberOutcome {
     MemberOutcome {
         name: name.to_owned(),
         state: MemberState::Absent,
-        reason: Some("never came".into()),
+        reason: Some(reason.map_or("never came", |reason| reason).into()),
         part_bytes: 0,
         received_bytes: 0,
         elapsed: Duration::ZERO,

@@ -1,0 +1,121 @@
+//! Who is waited for: nodes of which somebody knows that they will not come, and those that come all the
+//! same. What the nodes then do is played in `grappe-sim`.
+
+use super::*;
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn machine(names: &[&str]) -> Coordinator {
+    let names = names.iter().map(ToString::to_string).collect();
+    let setup = CoordinatorSetup {
+        gather: [7; 16],
+        expectation: Expectation::Names(names),
+        wait: WAIT,
+        rule: ConflictRule::Fail,
+        rate: None,
+    };
+    Coordinator::new(setup, Time::ZERO)
+}
+
+fn hello(machine: &mut Coordinator, node: usize, name: &str) {
+    let hello = Input::Hello {
+        node,
+        name: name.into(),
+        address: [10, 0, 0, node as u8].into(),
+    };
+    machine.handle(hello, Time::ZERO);
+}
+
+fn absent(machine: &mut Coordinator, name: &str, reason: &str) {
+    let absent = Input::Absent {
+        name: name.into(),
+        reason: reason.into(),
+    };
+    machine.handle(absent, Time::ZERO);
+}
+
+/// What the machine puts out until it waits or is over.
+fn outputs(machine: &mut Coordinator, now: Time) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    loop {
+        match machine.poll(now) {
+            Output::Wait(_) => return outputs,
+            output => outputs.push(output),
+        }
+    }
+}
+
+fn events(outputs: &[Output]) -> Vec<&Event> {
+    let outputs = outputs.iter().filter_map(|output| match output {
+        Output::Event(event) => Some(event),
+        _ => None,
+    });
+    outputs.collect()
+}
+
+fn summary(outputs: Vec<Output>) -> Summary {
+    let summary = |output| match output {
+        Output::Finished(summary) => Some(summary),
+        _ => None,
+    };
+    outputs.into_iter().find_map(summary).expect("it is over")
+}
+
+#[test]
+fn nobody_waits_for_a_node_that_will_not_come_and_its_line_says_why() {
+    let mut machine = machine(&["n1", "n2", "n3"]);
+    hello(&mut machine, 0, "n1");
+    absent(&mut machine, "n3", "no way there");
+    absent(&mut machine, "n3", "said twice");
+    let told = outputs(&mut machine, Time::ZERO);
+    let gone = Event::Gone("n3".into(), "no way there".into());
+    assert_eq!(events(&told), [&Event::Joined("n1".into()), &gone]);
+    absent(&mut machine, "n2", "no grappe there");
+    let told = outputs(&mut machine, Time::ZERO);
+    assert!(events(&told).contains(&&Event::Began(1)), "{told:?}");
+    machine.handle(Input::Cancel("enough".into()), Time::ZERO);
+    let summary = summary(outputs(&mut machine, Time::ZERO));
+    let lines = summary.nodes.iter();
+    let reasons: Vec<_> = lines
+        .filter(|node| node.state == MemberState::Absent)
+        .map(|node| (&*node.name, node.reason.as_deref().unwrap_or_default()))
+        .collect();
+    assert_eq!(reasons, [("n2", "no grappe there"), ("n3", "no way there")]);
+}
+
+#[test]
+fn where_nobody_will_come_the_gather_is_over_at_once() {
+    let mut machine = machine(&["n1", "n2"]);
+    absent(&mut machine, "n1", "refused");
+    absent(&mut machine, "n2", "refused");
+    let summary = summary(outputs(&mut machine, Time::ZERO));
+    assert_eq!(summary.nodes.len(), 2);
+    assert_eq!(summary.bytes, 0);
+}
+
+#[test]
+fn a_node_that_comes_all_the_same_takes_part_and_stands_for_nobody_else() {
+    let mut machine = machine(&["n1", "n2"]);
+    absent(&mut machine, "n1", "no answer in time");
+    hello(&mut machine, 0, "n1");
+    let told = outputs(&mut machine, Time::ZERO);
+    let began = |told: &[Output]| {
+        let mut events = events(told).into_iter().cloned();
+        events.find(|event| matches!(event, Event::Began(_)))
+    };
+    assert_eq!(began(&told), None, "n2 may still come");
+    let end = Time::ZERO + WAIT;
+    machine.handle(Input::Message(0, ToCoordinator::Alive), end);
+    let told = outputs(&mut machine, end);
+    assert_eq!(began(&told), Some(Event::Began(1)));
+}
+
+#[test]
+fn of_strangers_and_of_those_that_take_part_an_absence_says_nothing() {
+    let mut machine = machine(&["n1", "n2"]);
+    hello(&mut machine, 0, "n1");
+    outputs(&mut machine, Time::ZERO);
+    absent(&mut machine, "n1", "its login ended");
+    absent(&mut machine, "n9", "who is that");
+    assert_eq!(outputs(&mut machine, Time::ZERO), []);
+}
