@@ -59,6 +59,14 @@ struct Node {
     trouble: Option<String>,
 }
 
+/// A node whose task has ended, as `srun` says.
+struct Ended {
+    name: String,
+    code: Option<i32>,
+    /// Until then it may still be heard saying why.
+    until: Instant,
+}
+
 /// A process and the nodes at its other end.
 pub(super) struct Connection {
     way: Way,
@@ -72,6 +80,7 @@ pub(super) struct Connection {
     passed: usize,
     is_called: bool,
     deadline: Instant,
+    ended: Vec<Ended>,
 }
 
 /// The ends of the pipes to a process.
@@ -105,6 +114,7 @@ impl Connection {
             passed: 0,
             is_called: false,
             deadline: Instant::now(),
+            ended: Vec::new(),
         }
     }
 
@@ -222,6 +232,7 @@ impl Connection {
                     self.passed = 0;
                 }
                 () = sleep_until(deadline) => {
+                    self.bury_ended(Instant::now());
                     self.give_up_late();
                     // One that never answers must not keep its place.
                     drop(place.take());
@@ -264,11 +275,12 @@ impl Connection {
         let (number, text) = self.labelled(line);
         match verdict::ended_tasks(text).filter(|_| self.way.labels()) {
             Some((nodes, code)) => {
-                for index in 0..self.nodes.len() {
-                    if nodes.contains(&self.nodes[index].name) {
-                        self.bury_one(index, code);
-                    }
-                }
+                // What the task said and what is said of it come by different ways.
+                let until = Instant::now() + LAST_WORDS_MAX;
+                let names = self.nodes.iter().map(|node| node.name.clone());
+                let ended = names.filter(|name| nodes.contains(name));
+                let ended = ended.map(|name| Ended { name, code, until });
+                self.ended.extend(ended);
             }
             None => self.keep(number, text),
         }
@@ -361,10 +373,24 @@ impl Connection {
     fn next_deadline(&self) -> Instant {
         let day = Instant::now() + Duration::from_secs(24 * 3600);
         let is_awaited = |node: &Node| node.is_late_without(self.is_called_to());
-        if self.nodes.iter().any(is_awaited) {
+        let deadline = if self.nodes.iter().any(is_awaited) {
             self.deadline
         } else {
             day
+        };
+        let ended = self.ended.iter().map(|ended| ended.until).min();
+        ended.map_or(deadline, |until| until.min(deadline))
+    }
+
+    /// Buries the nodes whose task has ended and that had until `now` to say why.
+    fn bury_ended(&mut self, now: Instant) {
+        let ended = std::mem::take(&mut self.ended).into_iter();
+        let (due, later): (Vec<_>, Vec<_>) = ended.partition(|ended| ended.until <= now);
+        self.ended = later;
+        for Ended { name, code, .. } in due {
+            if let Some(index) = self.nodes.iter().position(|node| node.name == name) {
+                self.bury_one(index, code);
+            }
         }
     }
 
@@ -400,6 +426,7 @@ impl Connection {
 
     /// The process has ended: so have all its receivers.
     fn bury(&mut self, code: Option<i32>) {
+        self.bury_ended(Instant::now() + LAST_WORDS_MAX);
         for index in 0..self.nodes.len() {
             self.bury_one(index, code);
         }
