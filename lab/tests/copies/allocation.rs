@@ -5,9 +5,11 @@
     reason = "steps of tests: to panic is to fail the test"
 )]
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use lab::content;
 use lab::grappe::Report;
 use lab::net::{INTERFACE, Plan};
 use lab::process::Process;
@@ -16,14 +18,14 @@ use lab::slurm::Slurm;
 use crate::trial::{COPY_MAX, Trial, finish_with_losses, skip};
 
 /// A cluster with Slurm: n1 is the controller and the place to log in, n2 to n4 compute.
-struct Site {
-    slurm: Slurm,
-    trial: Trial,
-    disk: PathBuf,
+pub(crate) struct Site {
+    pub(crate) slurm: Slurm,
+    pub(crate) trial: Trial,
+    pub(crate) disk: PathBuf,
 }
 
 impl Site {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let trial = Trial::new(&Plan::of(4))?;
         if let Some(reason) = Slurm::unavailable() {
             skip(&reason);
@@ -42,7 +44,7 @@ impl Site {
         command
     }
 
-    fn start(&self, command: Command) -> Process {
+    pub(crate) fn start(&self, command: Command) -> Process {
         Process::start(command, self.trial.store.path(), "salloc").unwrap()
     }
 
@@ -113,6 +115,54 @@ fn a_job_stages_its_data_on_all_its_nodes() {
     assert_eq!(report.state_of("n4"), "complete", "{report:?}");
     let reason = report.reason_of("n3");
     assert!(reason.contains("--remote-path"), "{reason}");
+}
+
+#[test]
+fn the_nodes_of_an_allocation_gather_and_one_that_cannot_is_named() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    for node in [2, 3, 4] {
+        let part = site.trial.disk_of(node).join("mine");
+        fs::create_dir(&part).unwrap();
+        content::create(&part.join(format!("of-{node}")), 4 << 20, node.into()).unwrap();
+    }
+    let binary = site.trial.grappe.binary().display().to_string();
+    let disk = site.disk.display();
+    let gather = |into: &str| {
+        let mut command = site.salloc(3);
+        command.args([&binary, "gather", &format!(":{disk}/{into}")]);
+        command.args(["--launch", "slurm", "--json", "--interface", INTERFACE]);
+        command.args(["--share", &format!("{disk}/mine")]);
+        command.args(["--remote-path", &binary]);
+        site.start(command)
+    };
+    let assert_union = |node: u8, into: &str, owners: &[u8]| {
+        let folder = site.trial.disk_of(node).join(into);
+        for owner in owners {
+            let name = format!("of-{owner}");
+            let original = site.trial.disk_of(*owner).join("mine").join(&name);
+            assert!(content::identical(&original, &folder.join(&name)), "{name}");
+        }
+        assert_eq!(fs::read_dir(folder).unwrap().count(), owners.len());
+    };
+    let mut all = gather("all");
+    all.finish(COPY_MAX).unwrap();
+    let report = Report::parse(&all.output()).unwrap();
+    for node in [2, 3, 4] {
+        let name = format!("n{node}");
+        assert_eq!(report.state_of(&name), "complete", "{report:?}");
+        assert_union(node, "all", &[2, 3, 4]);
+    }
+
+    fs::remove_dir_all(site.trial.disk_of(3).join("mine")).unwrap();
+    let report = finish_with_losses(&mut gather("rest"));
+    assert_eq!(report.state_of("n3"), "absent", "{report:?}");
+    let reason = report.reason_of("n3");
+    assert!(reason.contains("cannot share"), "{reason}");
+    for node in [2, 4] {
+        assert_union(node, "rest", &[2, 4]);
+    }
 }
 
 #[test]

@@ -24,15 +24,15 @@ use crate::trial::{COPY_MAX, Trial, finish_with_losses, skip};
 const END_MAX: Duration = Duration::from_secs(20);
 
 /// A cluster whose nodes can be logged in to.
-struct Site {
-    servers: SshServers,
-    trial: Trial,
+pub(crate) struct Site {
+    pub(crate) servers: SshServers,
+    pub(crate) trial: Trial,
     /// Every node's own disk, at one path.
-    disk: PathBuf,
+    pub(crate) disk: PathBuf,
 }
 
 impl Site {
-    fn new(plan: &Plan, nodes: &[u8]) -> Option<Self> {
+    pub(crate) fn new(plan: &Plan, nodes: &[u8]) -> Option<Self> {
         let trial = Trial::new(plan)?;
         if let Some(reason) = SshServers::unavailable() {
             skip(&reason);
@@ -76,8 +76,22 @@ impl Site {
         Process::start(command, self.trial.store.path(), "send").unwrap()
     }
 
+    /// Kills the `ssh` on node 1 that is logged in to a node.
+    pub(crate) fn kill_login(&self, node: &str) {
+        let processes = self.trial.cluster.node(1).processes().unwrap();
+        let is_meant = |process: &i32| {
+            let line = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            line.starts_with("ssh\0") && line.split('\0').any(|word| word == node)
+        };
+        let process = processes.into_iter().find(is_meant).expect("it runs");
+        let killed = Command::new("kill")
+            .args(["-9", &process.to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+    }
+
     /// Wants no `grappe` and no login left on these nodes, and nothing but `files` on their disks.
-    fn assert_nothing_left(&self, nodes: &[u8], files: &[&str]) {
+    pub(crate) fn assert_nothing_left(&self, nodes: &[u8], files: &[&str]) {
         for &number in nodes {
             let node = self.trial.cluster.node(number);
             let deadline = Instant::now() + END_MAX;
@@ -199,7 +213,7 @@ fn a_killed_ssh_ends_its_receiver_and_the_others_complete() {
     let file = site.trial.file("content", 32 << 20);
     let mut sender = site.send(&file, "n[2-4]");
     site.trial.wait_for_bytes(4, 8 << 20);
-    kill_one(&site, 1, "root@n4\0", "n4\0");
+    site.kill_login("n4");
     let report = finish_with_losses(&mut sender);
     assert_eq!(report.state_of("n2"), "complete", "{report:?}");
     assert_eq!(report.state_of("n3"), "complete", "{report:?}");
@@ -237,20 +251,6 @@ fn a_killed_sender_leaves_no_process_on_any_node() {
     site.trial.assert_whole(2, &file);
     assert!(content::identical(&file, &site.trial.copy_of(3, &file)));
     site.assert_nothing_left(&[2, 3], &["content"]);
-}
-
-/// Kills the process on a node whose command line has one of `marks` in it.
-fn kill_one(site: &Site, number: u8, mark: &str, other: &str) {
-    let processes = site.trial.cluster.node(number).processes().unwrap();
-    let is_meant = |process: &i32| {
-        let line = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
-        line.starts_with("ssh\0") && (line.contains(mark) || line.contains(other))
-    };
-    let process = processes.into_iter().find(is_meant).expect("it runs");
-    let killed = Command::new("kill")
-        .args(["-9", &process.to_string()])
-        .status();
-    assert!(killed.unwrap().success());
 }
 
 fn script(path: &Path, body: &str) {

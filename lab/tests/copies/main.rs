@@ -8,6 +8,7 @@ mod deaths;
 mod doctor;
 mod enemies;
 mod gathers;
+mod launched_gathers;
 mod launching;
 mod manners;
 mod networks;

@@ -5,6 +5,7 @@
 use std::io::Write;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use grappe::announce::Call;
 use grappe::receive;
 use grappe::send;
 use grappe_proto::receiver::Failure;
@@ -43,6 +44,12 @@ pub(crate) fn of_receiver(notice: &receive::Notice) -> Value {
     use receive::Notice;
     match notice {
         Notice::Listening => json!({"event": "listening"}),
+        Notice::Joining(gather, heard) if heard.call == Call::Gather => json!({
+            "event": "joining",
+            "gather": gather.to_string(),
+            "coordinator": heard.control.ip().to_string(),
+            "key": heard.sender.fingerprint().to_string(),
+        }),
         Notice::Joining(session, heard) => json!({
             "event": "joining",
             "session": session.to_string(),

@@ -3,18 +3,21 @@
 //! Shared by the commands that can launch. How it is done is in the library's `launch`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use crossbeam_channel::{Receiver, unbounded};
+use grappe::announce;
 use grappe::launch::{Call, LaunchOptions, Launcher, Session, Target, Told, Way};
 use grappe::network::Network;
 use grappe::nodeset::NodeSet;
-use grappe::send::{Absence, Notice};
+use grappe::send::Absence;
 use grappe::trust::{Identity, TrustFile};
 use grappe_proto::limits::PEERS_MAX;
 use grappe_proto::session::Expectation;
+use grappe_proto::units::SessionId;
 
 use super::error::CommandError;
 
@@ -48,12 +51,21 @@ enum How {
     Slurm,
 }
 
-/// Receivers that are being started, and the sender's side of their one session.
+/// What receivers are started for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// To take one copy in.
+    Copy,
+    /// To take part in one gather, each with this directory of its own as its part.
+    Gather { share: String },
+}
+
+/// Receivers that are being started, and the starting side of their one session.
 pub(crate) struct Launched {
     pub(crate) launcher: Launcher,
-    /// The sender's key.
+    /// The key of the sender, or of the coordinator.
     pub(crate) identity: Identity,
-    /// The receivers' key.
+    /// The receivers' key, and in a gather that of the coordinator, which can be a member.
     pub(crate) trust: TrustFile,
     nodes: Vec<String>,
     /// The longest that all starts together can take.
@@ -88,11 +100,6 @@ impl LaunchArguments {
                     )),
             );
         }
-        if last.is_some() && paths.is_empty() {
-            return Err(CommandError::usage(
-                "nothing to send: only a target was given",
-            ));
-        }
         Ok(last)
     }
 
@@ -100,28 +107,42 @@ impl LaunchArguments {
     pub(crate) fn start(
         &self,
         target: Target,
+        purpose: Purpose,
         network: &Network,
         wait: Option<Duration>,
     ) -> Result<Launched, CommandError> {
         let (way, nodes) = self.way(&target)?;
         if nodes.len() > PEERS_MAX {
             return Err(CommandError::usage(format_args!(
-                "{} nodes are named; a copy goes to {PEERS_MAX} at most",
+                "{} nodes are named; {PEERS_MAX} at most take part",
                 nodes.len()
             )));
         }
-        // One key each: a receiver cannot speak as the sender.
+        // One key each: a receiver cannot speak as the sender, nor as the coordinator.
         let (sender, receiver) = (
             Identity::generate("sender of one session")?,
             Identity::generate("receiver of one session")?,
         );
-        let trust = format!("send {}\n", sender.public());
+        let (share, trust, own_trust) = match purpose {
+            Purpose::Copy => {
+                let trust = format!("send {}\n", sender.public());
+                (None, trust, TrustFile::only(receiver.public()))
+            }
+            Purpose::Gather { share } => {
+                // In a gather everybody sends to everybody.
+                let trust = format!("{}\n{}\n", sender.public(), receiver.public());
+                let own_trust = TrustFile::parse(&trust, Path::new("keys of one session"))?;
+                (Some(share), trust, own_trust)
+            }
+        };
+        let mut call = Call::new(&receiver, trust, target.directory, network)?;
+        call.share = share;
         let patience = wait.unwrap_or(PATIENCE);
         let fanout = usize::from(self.fanout);
         let rounds = u32::try_from(nodes.len().div_ceil(fanout)).unwrap_or(u32::MAX);
         let options = LaunchOptions {
             way,
-            call: Call::new(&receiver, trust, target.directory, network)?,
+            call,
             nodes: nodes.clone(),
             remote: self.remote_path.clone(),
             fanout,
@@ -133,7 +154,7 @@ impl LaunchArguments {
         Ok(Launched {
             launcher,
             identity: sender,
-            trust: TrustFile::only(receiver.public()),
+            trust: own_trust,
             nodes,
             // To start, to be called, and to take part.
             wait: patience.saturating_mul(rounds.saturating_add(2)),
@@ -178,13 +199,13 @@ impl LaunchArguments {
 }
 
 impl Launched {
-    /// Whom the sender waits for, and how long at most.
+    /// Whom to wait for, and how long at most.
     pub(crate) fn expectation(&self) -> (Expectation, Duration) {
         let names = self.nodes.iter().cloned().collect();
         (Expectation::Names(names), self.wait)
     }
 
-    /// Those that will not come, for the sender; ends when all receivers have.
+    /// Those that will not come, as it becomes known; ends when all receivers have.
     pub(crate) fn absences(&self) -> Result<Receiver<Absence>, CommandError> {
         let told = self.launcher.told().clone();
         let (absent, absences) = unbounded();
@@ -202,15 +223,15 @@ impl Launched {
         Ok(absences)
     }
 
-    /// Calls the receivers to the session, once it is there.
-    pub(crate) fn hear(&self, notice: &Notice<'_>) {
-        if let Notice::Announced {
-            session, control, ..
-        } = notice
-        {
-            let session = Session::new(*session, self.identity.public(), *control);
-            self.launcher.call_to(session);
-        }
+    /// Calls the receivers to the session `id`, which is there, and listens at `control`.
+    pub(crate) fn call_to(&self, call: announce::Call, id: SessionId, control: SocketAddr) {
+        let session = Session::new(call, id, self.identity.public(), control);
+        self.launcher.call_to(session);
+    }
+
+    /// Whether `name` is that of a node where a receiver is started.
+    pub(crate) fn starts(&self, name: &str) -> bool {
+        self.nodes.iter().any(|node| node == name)
     }
 }
 

@@ -47,8 +47,11 @@ pub(crate) fn run() -> Result<ExitCode, CommandError> {
         thread::sleep(ORPHAN_MAX);
         std::process::exit(INCOMPLETE.into());
     };
-    let Called { call, sessions } = answer(hello, input, &mut io::stdout(), orphaned)
-        .map_err(|error| CommandError::usage(error).with_hint("see `grappe send --help`"))?;
+    let Called { call, sessions } =
+        answer(hello, input, &mut io::stdout(), orphaned).map_err(|error| {
+            CommandError::usage(error)
+                .with_hint("see `grappe send --help` and `grappe gather --help`")
+        })?;
     let name = call.name.clone().or(own_name).unwrap_or_else(host_name);
     let result = options(&call, name).and_then(|options| {
         let options = ReceiveOptions {
@@ -79,7 +82,9 @@ fn options(call: &Call, name: String) -> Result<ReceiveOptions, CommandError> {
         port: call.port,
         ttl: call.ttl,
     };
-    let into = directory(&call.into, std::env::home_dir().as_deref());
+    let home = std::env::home_dir();
+    let home = home.as_deref();
+    let into = directory(&call.into, home);
     // As `rsync` does: the last part is made, a mistyped path is not.
     match fs::create_dir(&into) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -98,7 +103,7 @@ fn options(call: &Call, name: String) -> Result<ReceiveOptions, CommandError> {
         network,
         name,
         once: true,
-        share: None,
+        share: call.share.as_deref().map(|share| directory(share, home)),
         only: None,
         called: None,
     })
@@ -119,15 +124,17 @@ fn show(notice: Notice) {
     match notice {
         Notice::Listening => tell(&Up::Listening),
         Notice::Joining(..) => tell(&Up::Joining),
-        Notice::Ended(_, Err(failure)) => tell(&Up::Trouble {
-            reason: describe(&failure),
-        }),
+        Notice::Ended(_, Err(failure)) | Notice::Gathered(_, Err(failure)) => {
+            tell(&Up::Trouble {
+                reason: describe(&failure),
+            });
+        }
         Notice::Note(text) => say(format_args!("note: {text}")),
         // Others' copies go to others' receivers.
         Notice::Untrusted(..)
         | Notice::Examined(..)
         | Notice::Placed(..)
-        | Notice::Gathered(..)
+        | Notice::Gathered(_, Ok(()))
         | Notice::Ended(_, Ok(_)) => {}
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use grappe::announce::Call;
 use grappe::receive::{Notice, ReceiveOptions, Target, receive};
 use grappe_proto::receiver::Failure;
 use sd_notify::NotifyState;
@@ -149,7 +150,7 @@ impl Sessions {
     fn note(&mut self, notice: &Notice) -> Option<(String, hook::Facts)> {
         let fact = |name: &str, value: String| (name.to_owned(), OsString::from(value));
         match notice {
-            Notice::Joining(session, heard) => {
+            Notice::Joining(session, heard) if heard.call == Call::Copy => {
                 let session = session.to_string();
                 let into = ("GRAPPE_INTO".to_owned(), self.into.clone().into_os_string());
                 let facts = vec![
@@ -185,6 +186,10 @@ pub(super) fn show(notice: &Notice, place: &str) {
             say(format_args!("receiving into {place}"));
             let _no_systemd = sd_notify::notify(&[NotifyState::Ready]);
         }
+        Notice::Joining(gather, heard) if heard.call == Call::Gather => say(format_args!(
+            "gather {gather}: taking part, coordinator {}",
+            heard.control.ip()
+        )),
         Notice::Joining(session, heard) => {
             say(format_args!(
                 "session {session}: joining, sender {}",

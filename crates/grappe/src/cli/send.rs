@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use grappe::announce::Call;
 use grappe::launch::Target;
 use grappe::network::Network;
 use grappe::nodeset::NodeSet;
@@ -17,7 +18,7 @@ use grappe_proto::units::Rate;
 
 use super::display::Display;
 use super::error::{CommandError, INCOMPLETE, NOBODY, say};
-use super::launch::{LaunchArguments, Launched};
+use super::launch::{LaunchArguments, Launched, Purpose};
 use super::network::NodeArguments;
 use super::size::{parse_duration, parse_rate};
 use super::timeline::{Picture, Timeline};
@@ -134,6 +135,11 @@ impl From<Transport> for send::Transport {
 /// Runs `grappe send`.
 pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     let target = arguments.launch.target(&mut arguments.paths)?;
+    if arguments.paths.is_empty() {
+        return Err(CommandError::usage(
+            "nothing to send: only a target was given",
+        ));
+    }
     let source = arguments.tree.options()?;
     // What is wrong with the command comes before what is missing on the machine.
     let wanted = expectation(&arguments)?;
@@ -184,8 +190,14 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     let mut display = Display::new(&interface, &expectation, wait, arguments.rate);
     let mut timeline = Timeline::new();
     let report = send(options, &cancelled, &mut |notice| {
-        if let Some(launched) = &launched {
-            launched.hear(&notice);
+        if let (
+            Some(launched),
+            Notice::Announced {
+                session, control, ..
+            },
+        ) = (&launched, &notice)
+        {
+            launched.call_to(Call::Copy, *session, *control);
         }
         if picture.is_some() {
             timeline.note(&notice);
@@ -241,7 +253,7 @@ impl Arguments {
                 "receivers at NODESET:DIR get keys of their own: --key and --trust have no meaning",
             ));
         }
-        self.launch.start(target, network, self.wait)
+        self.launch.start(target, Purpose::Copy, network, self.wait)
     }
 }
 

@@ -24,10 +24,11 @@ use tokio::sync::mpsc;
 
 use self::own::OwnMember;
 use self::server::{Connection, Outbox, Server, Setup};
-use crate::announce::{Announcer, Call};
+use crate::announce::{Announcer, Call, Heard};
 use crate::control::{ControlError, Endpoint};
 use crate::network::Network;
 use crate::receive::{self, ReceiveError};
+use crate::send::Absence;
 use crate::trust::{Identity, TrustFile};
 
 /// Between two looks at the progress.
@@ -65,13 +66,22 @@ pub struct GatherOptions {
     pub control_port: u16,
     /// This node as a member.
     pub own: Option<OwnNode>,
+    /// Whether to announce the gather; nodes that are called by other means need no announcement.
+    pub announce: bool,
+    /// Who of those expected by name will not come, as it becomes known to whoever called them.
+    pub absences: Option<Receiver<Absence>>,
 }
 
 /// What the user is told while it happens.
 #[derive(Debug)]
 pub enum Notice<'a> {
     /// The nodes are called.
-    Announced(SessionId),
+    Announced {
+        /// The gather's name.
+        gather: SessionId,
+        /// Where nodes connect.
+        control: SocketAddr,
+    },
     /// Something happened.
     Event(&'a Event),
     /// A connection came to nothing before it was a node: from where, and why.
@@ -156,19 +166,30 @@ pub fn gather(
         .local_addr()
         .map_err(system("open the control port"))?
         .port();
+    let control = options.network.interface.socket_address(port);
     let (happened, happenings) = unbounded();
     let own = match &options.own {
-        Some(own) => Some(OwnMember::start(own, &options, gather, happened.clone())?),
+        Some(own) => {
+            let heard = Heard {
+                call: Call::Gather,
+                session: gather,
+                sender: options.identity.public(),
+                control,
+            };
+            let called = (!options.announce).then(|| called_once(heard));
+            let own = OwnMember::start(own, &options, gather, called, happened.clone())?;
+            Some(own)
+        }
         None => None,
     };
-    let announcer = Announcer::new(
-        &options.network,
-        &options.identity,
-        Call::Gather,
-        gather,
-        port,
-    )
-    .map_err(system("open the announcement socket"))?;
+    let announcer = options
+        .announce
+        .then(|| {
+            let (network, key) = (&options.network, &options.identity);
+            Announcer::new(network, key, Call::Gather, gather, port)
+        })
+        .transpose()
+        .map_err(system("open the announcement socket"))?;
     let mut nodes = match &options.expectation {
         Expectation::Names(names) => names.iter().cloned().collect(),
         _ => Vec::new(),
@@ -189,7 +210,7 @@ pub fn gather(
         happened,
     )
     .map_err(system("start the control plane"))?;
-    notice(Notice::Announced(gather));
+    notice(Notice::Announced { gather, control });
     let setup = CoordinatorSetup {
         gather: gather.0,
         expectation: with_own(options.expectation, options.own.as_ref()),
@@ -197,10 +218,18 @@ pub fn gather(
         rule: options.rule,
         rate: options.rate,
     };
-    let mut leader = Leader::new(setup, happenings, server);
+    let mut leader = Leader::new(setup, happenings, server, options.absences);
     let summary = leader.run(cancel, notice);
     leader.wind_up(own, notice);
     Ok(GatherReport { gather, summary })
+}
+
+/// A channel that brings `heard` and ends.
+fn called_once(heard: Heard) -> mpsc::Receiver<Heard> {
+    let (calling, called) = mpsc::channel(1);
+    let sent = calling.try_send(heard);
+    debug_assert!(sent.is_ok(), "a new channel has a place");
+    called
 }
 
 /// The expectation of the others, and this node besides.
@@ -223,13 +252,19 @@ struct Leader {
     server: Option<Server>,
     outboxes: Vec<Option<Outbox>>,
     numbers: BTreeMap<Connection, usize>,
+    absences: Option<Receiver<Absence>>,
     noticed_at: Instant,
     /// Why this node ended as a member, once it has.
     member_ended: bool,
 }
 
 impl Leader {
-    fn new(setup: CoordinatorSetup, happenings: Receiver<Happening>, server: Server) -> Self {
+    fn new(
+        setup: CoordinatorSetup,
+        happenings: Receiver<Happening>,
+        server: Server,
+        absences: Option<Receiver<Absence>>,
+    ) -> Self {
         let clock = MonotonicClock::new();
         let now = Time::from_nanos(clock.now_nanos());
         Self {
@@ -239,6 +274,7 @@ impl Leader {
             server: Some(server),
             outboxes: Vec::new(),
             numbers: BTreeMap::new(),
+            absences,
             noticed_at: Instant::now(),
             member_ended: false,
         }
@@ -254,6 +290,7 @@ impl Leader {
                 let now = self.now();
                 self.machine.handle(Input::Cancel(reason), now);
             }
+            self.note_absences();
             if self.noticed_at.elapsed() >= PROGRESS_INTERVAL {
                 self.noticed_at = Instant::now();
                 let (left, total) = self.machine.progress();
@@ -287,6 +324,16 @@ impl Leader {
                 }
                 Output::Finished(summary) => return summary,
             }
+        }
+    }
+
+    fn note_absences(&mut self) {
+        let Some(absences) = &self.absences else {
+            return;
+        };
+        let now = self.now();
+        for Absence { name, reason } in absences.try_iter() {
+            self.machine.handle(Input::Absent { name, reason }, now);
         }
     }
 

@@ -1,6 +1,6 @@
 //! This node as a member of the gather that it leads: a receiver that takes part in this gather alone.
 //!
-//! It is reached like any other, by the network.
+//! It is reached like any other, by the network; where nobody is called by announcements, it is told.
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -8,9 +8,10 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use grappe_proto::receiver::Failure;
 use grappe_proto::units::SessionId;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{GatherError, GatherOptions, Happening, OwnNode};
+use crate::announce::{Call, Heard};
 use crate::files::Allowed;
 use crate::receive::{Notice, ReceiveError, ReceiveOptions, Target, receive};
 
@@ -34,11 +35,12 @@ pub(super) struct OwnMember {
 }
 
 impl OwnMember {
-    /// Starts it, and returns once it listens.
+    /// Starts it, and returns once it listens. `called` brings its call where none is announced.
     pub(super) fn start(
         own: &OwnNode,
         options: &GatherOptions,
         gather: SessionId,
+        called: Option<mpsc::Receiver<Heard>>,
         happened: Sender<Happening>,
     ) -> Result<Self, GatherError> {
         let (stop, stopped) = watch::channel(None);
@@ -53,7 +55,7 @@ impl OwnMember {
             once: false,
             share: Some(own.share.clone()),
             only: Some(gather),
-            called: None,
+            called,
         };
         let running = move || {
             let mut failure = None;
@@ -62,6 +64,8 @@ impl OwnMember {
                     let _early = ready.try_send(Ok(()));
                 }
                 Notice::Gathered(_, Err(error)) => failure = Some(reason(error)),
+                // Of itself the coordinator knows.
+                Notice::Joining(_, heard) if heard.call == Call::Gather => {}
                 told => {
                     let _over = happened.send(Happening::Member(told));
                 }

@@ -49,7 +49,8 @@ pub(super) struct Setup {
     pub(super) endpoint: Endpoint,
     pub(super) trust: TrustFile,
     pub(super) gather: [u8; 16],
-    pub(super) announcer: Announcer,
+    /// None where nodes are called by other means.
+    pub(super) announcer: Option<Announcer>,
     /// Names to announce to by unicast besides the group.
     pub(super) nodes: Vec<String>,
     pub(super) port: u16,
@@ -123,8 +124,9 @@ async fn serve(
         happenings: happenings.clone(),
         next: AtomicU64::new(0),
     });
-    let announcing = announce(setup.announcer, setup.nodes, setup.port, announced);
-    let announcing = tokio::spawn(announcing);
+    let announcing = setup
+        .announcer
+        .map(|announcer| tokio::spawn(announce(announcer, setup.nodes, setup.port, announced)));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -137,7 +139,9 @@ async fn serve(
             }
         }
     }
-    announcing.abort();
+    if let Some(announcing) = announcing {
+        announcing.abort();
+    }
     let farewell = async { while connections.join_next().await.is_some() {} };
     let _in_time = tokio::time::timeout(FAREWELL_MAX, farewell).await;
 }

@@ -16,7 +16,7 @@ use crate::network::Network;
 use crate::trust::{Identity, PublicKey, TrustError, TrustFile};
 
 /// What is said here; another number at the other end is told to the user.
-pub const LAUNCH_VERSION: u32 = 1;
+pub const LAUNCH_VERSION: u32 = 2;
 
 /// Bytes of the longest line in either direction.
 pub(super) const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -47,6 +47,8 @@ pub struct Call {
     pub name: Option<String>,
     /// The directory that copies go into; a relative one is below where the receiver was started.
     pub into: String,
+    /// The directory whose content it shares in a gather; relative as `into` is.
+    pub share: Option<String>,
     /// The address of the node that launched it: the route there decides the interface.
     pub origin: IpAddr,
     /// Multicast group of announcements.
@@ -74,6 +76,7 @@ impl Call {
             trust,
             name: None,
             into,
+            share: None,
             origin: network.interface.address,
             group: network.group,
             port: network.port,
@@ -98,6 +101,7 @@ impl fmt::Debug for Call {
         f.debug_struct("Call")
             .field("name", &self.name)
             .field("into", &self.into)
+            .field("share", &self.share)
             .finish_non_exhaustive()
     }
 }
@@ -105,6 +109,8 @@ impl fmt::Debug for Call {
 /// A session as a line down: what an announcement would say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
+    /// Whether it is a gather, and no single copy.
+    is_gather: bool,
     id: [u8; 16],
     sender: [u8; 32],
     control: SocketAddr,
@@ -112,8 +118,14 @@ pub struct Session {
 
 impl Session {
     /// The session `id` of the node that holds `sender` and listens at `control`.
-    pub const fn new(id: SessionId, sender: PublicKey, control: SocketAddr) -> Self {
+    pub const fn new(
+        call: announce::Call,
+        id: SessionId,
+        sender: PublicKey,
+        control: SocketAddr,
+    ) -> Self {
         Self {
+            is_gather: matches!(call, announce::Call::Gather),
             id: id.0,
             sender: *sender.as_bytes(),
             control,
@@ -123,7 +135,11 @@ impl Session {
     /// The same as if it had been announced.
     pub const fn heard(&self) -> Heard {
         Heard {
-            call: announce::Call::Copy,
+            call: if self.is_gather {
+                announce::Call::Gather
+            } else {
+                announce::Call::Copy
+            },
             session: SessionId(self.id),
             sender: PublicKey::from_bytes(self.sender),
             control: self.control,
@@ -243,7 +259,8 @@ mod tests {
             ttl: TTL,
         };
         let trust = format!("send {}", identity.public());
-        let call = Call::new(&identity, trust, "/a\nb".into(), &network).unwrap();
+        let mut call = Call::new(&identity, trust, "/a\nb".into(), &network).unwrap();
+        call.share = Some("/part".into());
         assert!(!format!("{call:?}").contains("PRIVATE"));
         let line = Down::Call(call).line();
         assert_eq!(line.lines().count(), 1);
@@ -251,6 +268,7 @@ mod tests {
             panic!("not a call: {line}");
         };
         assert_eq!(call.into, "/a\nb");
+        assert_eq!(call.share.as_deref(), Some("/part"));
         let (key, trust) = call.keys().unwrap();
         assert_eq!(key.public(), identity.public());
         assert!(
@@ -258,16 +276,16 @@ mod tests {
                 .role_of(&key.public())
                 .is_some_and(|role| role.may_send())
         );
-        let session = Session::new(
-            SessionId([7; 16]),
-            key.public(),
-            "127.0.0.1:9".parse().unwrap(),
-        );
-        let line = Down::Session(session).line();
-        let Ok(Down::Session(read)) = Down::read(line.as_bytes()) else {
-            panic!("not a session: {line}");
-        };
-        assert_eq!(read.heard(), session.heard());
+        for call in [announce::Call::Copy, announce::Call::Gather] {
+            let control = "127.0.0.1:9".parse().unwrap();
+            let session = Session::new(call, SessionId([7; 16]), key.public(), control);
+            let line = Down::Session(session).line();
+            let Ok(Down::Session(read)) = Down::read(line.as_bytes()) else {
+                panic!("not a session: {line}");
+            };
+            assert_eq!(read.heard(), session.heard());
+            assert_eq!(read.heard().call, call);
+        }
     }
 
     #[test]

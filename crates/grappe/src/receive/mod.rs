@@ -84,7 +84,7 @@ pub struct ReceiveOptions {
 pub enum Notice {
     /// Announcements are heard from now on.
     Listening,
-    /// A session begins, and its sender proved the key that is trusted.
+    /// A session or a gather begins, and its sender or coordinator proved the key that is trusted.
     Joining(SessionId, Heard),
     /// Everything of a session stands under its final names; these are at the top, the first of them.
     Placed(SessionId, Vec<Vec<u8>>),

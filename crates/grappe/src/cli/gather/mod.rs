@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use grappe::announce::Call;
 use grappe::gather::{
     ConflictRule, Event, GatherOptions, GatherReport, MemberState, Notice, OwnNode, gather,
 };
+use grappe::launch::Target;
 use grappe::nodeset::NodeSet;
 use grappe_proto::limits::PEERS_MAX;
 use grappe_proto::session::Expectation;
@@ -18,6 +20,7 @@ use grappe_proto::units::Rate;
 
 use super::error::{CommandError, INCOMPLETE, NOBODY, say};
 use super::key::host_name;
+use super::launch::{LaunchArguments, Launched, Purpose};
 use super::network::NodeArguments;
 use super::size::{parse_duration, parse_rate, show_bytes};
 use super::{receive, signals};
@@ -25,13 +28,21 @@ use super::{receive, signals};
 /// Conflicts that are named one by one; the rest is counted.
 const CONFLICTS_SHOWN: usize = 20;
 
+/// Without `--wait`, for nodes that listen already.
+const WAIT_DEFAULT: Duration = Duration::from_secs(2);
+
 /// Between two lines of progress.
 const LINE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// What follows the flags in the help.
 const AFTER_HELP: &str = "\
-Each node runs `grappe receive --into DIR --share PART`; PART/x/y arrives as DIR/x/y everywhere, and \
-stands in the node's own DIR as well, cloned, linked or copied.
+Nodes take part that run `grappe receive --into INTO --share PART`, or those of NODESET:INTO, where \
+they are started for this gather alone. PART/x/y arrives as INTO/x/y everywhere, and stands in the node's \
+own INTO as well, cloned, linked or copied.
+
+  grappe gather 'node[01-16]:/scratch/all' --share /scratch/mine                 through ssh
+  grappe gather :/scratch/all --share /scratch/mine --launch slurm               in an allocation
+  grappe gather mine --into all 'node[02-16]:/scratch/all' --share /scratch/mine this node as well
 
 Exit code: 0 every node has everything; 1 some lack something, or nodes had different things under one \
 path, or it was broken off; 2 usage or configuration; 3 nobody joined.
@@ -44,12 +55,22 @@ conflicts (path, nodes, winner), skipped, missing, cancelled. It is printed with
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// This node's part, which makes it one of the nodes
-    #[arg(value_name = "DIR", requires = "into")]
-    share: Option<PathBuf>,
+    /// This node's part, which makes it one of the nodes; with --into
+    #[arg(value_name = "DIR")]
+    first: Option<PathBuf>,
+    /// Starts nodes for this gather, as node[01-16]:/scratch/all does; everything arrives below INTO
+    /// there. With --share; DIR may be left out
+    #[arg(value_name = "NODESET:INTO")]
+    second: Option<PathBuf>,
     /// Directory of this node that everything arrives in
-    #[arg(long, value_name = "DIR2", requires = "share")]
+    #[arg(long, value_name = "DIR2")]
     into: Option<PathBuf>,
+    /// Directory of the nodes of NODESET:INTO whose content each of them shares, under one path on all;
+    /// it must be there, and may be INTO itself
+    #[arg(long, value_name = "PART")]
+    share: Option<String>,
+    #[command(flatten)]
+    launch: LaunchArguments,
     /// This node's name in the table [default: the host's name]
     #[arg(long)]
     name: Option<String>,
@@ -61,9 +82,10 @@ pub(crate) struct Arguments {
     /// Gather from these nodes and wait for all of them: node[01-16,20]
     #[arg(long, value_name = "NODESET")]
     nodes: Option<String>,
-    /// How long to wait for nodes; all being there, it starts at once
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
-    wait: Duration,
+    /// How long to wait for nodes; all being there, it starts at once [default: 2s; 20s for each that is
+    /// started at NODESET:INTO]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    wait: Option<Duration>,
     /// Different things under one path: fail, before anything travels; newest, the last modified wins;
     /// by-node, that of the node whose name comes first
     #[arg(long, value_enum, value_name = "RULE", default_value = "fail")]
@@ -98,48 +120,125 @@ impl From<Rule> for ConflictRule {
 }
 
 /// Runs `grappe gather`.
-pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
-    let expectation = expectation(&arguments)?;
-    let (identity, trust) = arguments.node.identity()?;
+pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
+    let words = [arguments.first.take(), arguments.second.take()];
+    let mut words = words.into_iter().flatten().collect();
+    let target = arguments.launch.target(&mut words)?;
+    let own = arguments.own_node(words)?;
+    let wanted = expectation(&arguments)?;
+    let purpose = arguments.purpose(target.as_ref())?;
+    let own_keys = match purpose {
+        Some(_) => None,
+        None => Some(arguments.node.identity()?),
+    };
     let network = arguments.node.network()?;
     let interface = format!("{} ({})", network.interface.name, network.interface.address);
     let (cancel, cancelled) = crossbeam_channel::bounded(1);
     signals::watch(arguments.node.until_eof, move |signal| {
         let _told_already = cancel.try_send(format!("stopped by {signal}"));
     })?;
-    let own = arguments
-        .share
-        .zip(arguments.into)
-        .map(|(share, into)| OwnNode {
-            share,
-            into,
-            name: arguments.name.unwrap_or_else(host_name),
-        });
-    let others = expectation
-        .count()
-        .map_or_else(|| "nodes".into(), |count| format!("{count} other node(s)"));
-    let mut display = Display {
-        terms: format!(
-            "on {interface}; waiting up to {:.1} s for {others}",
-            arguments.wait.as_secs_f64()
-        ),
-        told: None,
-        conflicts: 0,
+    let start = |(target, purpose)| {
+        let launch = &arguments.launch;
+        launch.start(target, purpose, &network, arguments.wait)
     };
+    let launched = target.zip(purpose).map(start).transpose()?;
+    let (expectation, wait) = match &launched {
+        Some(launched) => launched.expectation(),
+        None => (wanted, arguments.wait.unwrap_or(WAIT_DEFAULT)),
+    };
+    if let (Some(own), Some(launched)) = (&own, &launched)
+        && launched.starts(&own.name)
+    {
+        return Err(CommandError::usage(format_args!(
+            "{} would take part twice: as this node, and as one that is started",
+            own.name
+        ))
+        .with_hint("leave it out of NODESET, or DIR and --into out"));
+    }
+    let (identity, trust) = match (&launched, own_keys) {
+        (Some(launched), _) => (launched.identity.clone(), launched.trust.clone()),
+        (None, Some(own_keys)) => own_keys,
+        (None, None) => arguments.node.identity()?,
+    };
+    let mut display = Display::new(&interface, wait, expectation.count());
     let options = GatherOptions {
         identity,
         trust,
         network,
         expectation,
-        wait: arguments.wait,
+        wait,
         rule: arguments.conflict.into(),
         rate: arguments.rate,
         control_port: arguments.control_port.unwrap_or(0),
         own,
+        announce: launched.is_none(),
+        absences: launched.as_ref().map(Launched::absences).transpose()?,
     };
-    let report = gather(options, &cancelled, &mut |notice| display.show(&notice))?;
+    let report = gather(options, &cancelled, &mut |notice| {
+        if let (Some(launched), Notice::Announced { gather, control }) = (&launched, &notice) {
+            launched.call_to(Call::Gather, *gather, *control);
+        }
+        display.show(&notice);
+    })?;
     display.finish();
-    Ok(conclude(&report, &interface, arguments.json))
+    let interface = launched.is_none().then_some(&*interface);
+    if let Some(launched) = launched {
+        launched.launcher.end();
+    }
+    Ok(conclude(&report, interface, arguments.json))
+}
+
+impl Arguments {
+    /// This node as one of those that take part, where it is one, from the words that are no target.
+    fn own_node(&mut self, words: Vec<PathBuf>) -> Result<Option<OwnNode>, CommandError> {
+        let mut words = words.into_iter();
+        let (share, more) = (words.next(), words.next());
+        match (share, more, self.into.take()) {
+            (_, Some(more), _) => Err(CommandError::usage(format_args!(
+                "{} is one word too many",
+                more.display()
+            ))
+            .with_hint("this node shares one directory: grappe gather DIR --into DIR2")),
+            (Some(share), None, Some(into)) => Ok(Some(OwnNode {
+                share,
+                into,
+                name: self.name.take().unwrap_or_else(host_name),
+            })),
+            (None, None, None) => Ok(None),
+            (Some(share), None, None) => Err(CommandError::usage(format_args!(
+                "--into is missing: where is everything to arrive on this node, which shares {}?",
+                share.display()
+            ))),
+            (None, None, Some(_)) => Err(CommandError::usage(
+                "--into says where everything arrives on this node, and DIR, what it shares, is missing",
+            )),
+        }
+    }
+
+    /// What nodes are started for, where any are.
+    fn purpose(&self, target: Option<&Target>) -> Result<Option<Purpose>, CommandError> {
+        match (target, &self.share) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(CommandError::usage(
+                "--share is for nodes that are started: NODESET:INTO is missing",
+            )
+            .with_hint("what this node shares is DIR: grappe gather DIR --into DIR2")),
+            (Some(_), None) => Err(CommandError::usage(
+                "--share is missing: which directory do the nodes of NODESET:INTO share?",
+            )),
+            (Some(_), Some(_)) if self.nodes.is_some() || self.expect.is_some() => {
+                Err(CommandError::usage(
+                    "NODESET:INTO says who is waited for: --nodes and --expect have no meaning with it",
+                ))
+            }
+            (Some(_), Some(_)) if self.node.names_keys() => Err(CommandError::usage(
+                "nodes of NODESET:INTO get keys of their own: --key and --trust have no meaning",
+            )),
+            (Some(_), Some(share)) => Ok(Some(Purpose::Gather {
+                share: share.clone(),
+            })),
+        }
+    }
 }
 
 fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
@@ -169,9 +268,20 @@ struct Display {
 }
 
 impl Display {
+    fn new(interface: &str, wait: Duration, others: Option<usize>) -> Self {
+        let others =
+            others.map_or_else(|| "nodes".into(), |count| format!("{count} other node(s)"));
+        let wait = wait.as_secs_f64();
+        Self {
+            terms: format!("on {interface}; waiting up to {wait:.1} s for {others}"),
+            told: None,
+            conflicts: 0,
+        }
+    }
+
     fn show(&mut self, notice: &Notice<'_>) {
         match notice {
-            Notice::Announced(gather) => say(format_args!("gather {gather} {}", self.terms)),
+            Notice::Announced { gather, .. } => say(format_args!("gather {gather} {}", self.terms)),
             Notice::Event(event) => self.event(event),
             Notice::Stranger(address, reason) => {
                 say(format_args!("turned away: {}: {reason}", address.ip()));
@@ -248,8 +358,8 @@ impl Display {
     }
 }
 
-/// Prints the result and chooses the exit code.
-fn conclude(report: &GatherReport, interface: &str, json: bool) -> ExitCode {
+/// Prints the result and chooses the exit code. `announced_on` is where anybody could have heard of it.
+fn conclude(report: &GatherReport, announced_on: Option<&str>, json: bool) -> ExitCode {
     let mut out = std::io::stdout().lock();
     // A reader that went away is no reason to fail what is done.
     let _closed = if json {
@@ -276,6 +386,9 @@ fn conclude(report: &GatherReport, interface: &str, json: bool) -> ExitCode {
     let came = |state: MemberState| state != MemberState::Absent;
     if !summary.nodes.iter().any(|node| came(node.state)) {
         say(format_args!("error: nobody joined"));
+        let Some(interface) = announced_on else {
+            return ExitCode::from(NOBODY);
+        };
         say(format_args!(
             "It was announced on {interface}. Nodes take part that run `grappe receive --into DIR --share \
              PART` and trust this node's key; `grappe send` says what else may be the cause"

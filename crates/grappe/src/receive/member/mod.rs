@@ -107,7 +107,10 @@ async fn greet(
         .map_err(|error| gone(error.to_string()))?;
     let welcome = tokio::time::timeout(WELCOME_MAX, read(&mut reader)).await;
     match welcome.map_err(|_| gone("the coordinator did not welcome this node".into()))? {
-        Ok(Some(ToMember::Welcome { .. })) => Ok((reader, writer)),
+        Ok(Some(ToMember::Welcome { .. })) => {
+            node.notes.of(heard.session).joining(*heard);
+            Ok((reader, writer))
+        }
         Ok(Some(ToMember::Refused { reason })) => Err(Failure::Refused(reason)),
         Ok(Some(_)) => Err(gone(
             "the coordinator broke the protocol: no welcome".into(),
