@@ -13,6 +13,7 @@ mod launching;
 mod manners;
 mod networks;
 mod pipeline;
+mod recipes;
 mod resuming;
 mod trees;
 mod trial;
