@@ -246,7 +246,13 @@ impl Member {
 
     fn take_in(&mut self, happening: Happening) -> Result<(), String> {
         match happening {
-            Happening::Listed(part) => self.part = Some(part?),
+            Happening::Listed(part) => {
+                let part = part?;
+                let skipped = part.source.skipped().len() as u64;
+                self.part = Some(part);
+                // Not before: what the coordinator then wants may be done with the part alone.
+                self.tell(ToCoordinator::Listed { skipped });
+            }
             Happening::Failed(reason) => return Err(reason),
             Happening::Linked => {
                 self.is_linked = true;

@@ -22,7 +22,8 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Walks `share`, or nothing, and tells the coordinator what is there.
+    /// Walks `share`, or nothing, and tells the coordinator what is there; that this is all, the caller
+    /// tells once it has the part.
     pub(super) fn list(
         share: Option<&Path>,
         outbox: &Outbox,
@@ -36,8 +37,6 @@ impl Part {
             let bytes = bytes.to_vec();
             let _gone = outbox.send(ToCoordinator::Listing { bytes });
         }
-        let skipped = source.skipped().len() as u64;
-        let _gone = outbox.send(ToCoordinator::Listed { skipped });
         Ok(std::sync::Arc::new(Self { source }))
     }
 
