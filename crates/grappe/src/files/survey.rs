@@ -254,13 +254,16 @@ impl<'a> Surveyor<'a> {
         if !is_same {
             return self.note(entry, Action::Update);
         }
-        if !matches!(entry.kind, Kind::HardLink { .. })
-            && !(Dress::is_as_old(&found, entry)
-                && self.dress.suits(directory, name, &found, entry))
-        {
-            return self.note(entry, Action::Adjust);
+        // A further name has the metadata of the first.
+        let is_name = matches!(entry.kind, Kind::HardLink { .. });
+        let suits = || {
+            Dress::is_as_old(&found, entry) && self.dress.suits(directory, name, &found, entry)
+        };
+        if is_name || suits() {
+            Ok(())
+        } else {
+            self.note(entry, Action::Adjust)
         }
-        Ok(())
     }
 
     fn note(&mut self, entry: &Entry, action: Action) -> io::Result<()> {
