@@ -256,9 +256,8 @@ impl<'a> Surveyor<'a> {
         }
         // A further name has the metadata of the first.
         let is_name = matches!(entry.kind, Kind::HardLink { .. });
-        let suits = || {
-            Dress::is_as_old(&found, entry) && self.dress.suits(directory, name, &found, entry)
-        };
+        let suits =
+            || Dress::is_as_old(&found, entry) && self.dress.suits(directory, name, &found, entry);
         if is_name || suits() {
             Ok(())
         } else {
