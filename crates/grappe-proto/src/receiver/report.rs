@@ -12,6 +12,12 @@ use crate::wire::report::{LACKS_MAX, Lack, Report, ReportHeader};
 const REPORT_PIPED: Duration = Duration::from_millis(50);
 
 impl Receiver {
+    /// How often the sender wants reports, once it said so.
+    pub fn report_interval(&self) -> Option<Duration> {
+        let beat = self.beat.as_ref()?;
+        Some(Duration::from_micros(beat.beat.report_interval_us.into()))
+    }
+
     /// When the next report is due: an interval after the last when there is news, seldom otherwise.
     pub(super) fn report_due(&self) -> Time {
         if self.news {

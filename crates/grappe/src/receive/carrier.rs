@@ -226,6 +226,9 @@ impl Carrier {
                 for (packet, arrived) in chunk.packets() {
                     self.packet(packet, arrived, now);
                 }
+                if let Some(interval) = self.machine.report_interval() {
+                    self.ring.reported_every(interval);
+                }
                 return self.ring.recycle(chunk);
             }
             Happening::Packets(Err(error)) => {

@@ -32,9 +32,12 @@ const CHUNKS: usize = 128;
 const QUEUE_SHORT: usize = 4;
 
 /// Packets are let gather for so long while they flow: fewer wake-ups, larger batches. At least, and at
-/// most where they come slowly; nothing that a sender learns of a path is taken from when they are read.
+/// most where they come slowly and are reported of seldom.
 const GATHER: Duration = Duration::from_millis(1);
 const GATHER_MOST: Duration = Duration::from_millis(4);
+
+/// Of the time between two reports, packets may gather for this part: a report is to be fresh.
+const GATHER_PART: u32 = 6;
 
 /// What should gather.
 const GATHERED: usize = 96 * 1024;
@@ -109,6 +112,8 @@ pub(super) struct Ring {
     wanted: AtomicBool,
     /// Whether the group is to be heard.
     hearing: AtomicBool,
+    /// How long packets may gather, in microseconds.
+    gather_most: AtomicU32,
 }
 
 impl Ring {
@@ -120,6 +125,7 @@ impl Ring {
             dropped: AtomicU32::new(0),
             wanted: AtomicBool::new(true),
             hearing: AtomicBool::new(true),
+            gather_most: AtomicU32::new(GATHER.as_micros() as u32),
         })
     }
 
@@ -148,6 +154,17 @@ impl Ring {
     /// Whether to hear the group, or to leave it for a while.
     pub(super) fn hear(&self, hearing: bool) {
         self.hearing.store(hearing, Ordering::Relaxed);
+    }
+
+    /// Takes note of how often what comes is reported of.
+    pub(super) fn reported_every(&self, interval: Duration) {
+        let most = (interval / GATHER_PART).clamp(GATHER, GATHER_MOST);
+        self.gather_most
+            .store(most.as_micros() as u32, Ordering::Relaxed);
+    }
+
+    fn gather_most(&self) -> Duration {
+        Duration::from_micros(self.gather_most.load(Ordering::Relaxed).into())
     }
 
     /// Ends the receiving thread.
@@ -282,7 +299,7 @@ fn fill<M>(
             joined_at = None;
             thread::sleep(RETRY);
         } else if gathers {
-            thread::sleep(pace.after(used, now));
+            thread::sleep(pace.after(used, now, ring.gather_most()));
         }
     }
     Ok(())
@@ -304,13 +321,13 @@ impl Pace {
 
     /// How long to let packets gather after `bytes` came since the last call: half as long as now or
     /// twice as long at most, as what comes in one go says little.
-    fn after(&mut self, bytes: usize, now: Instant) -> Duration {
+    fn after(&mut self, bytes: usize, now: Instant, most: Duration) -> Duration {
         let took = now.saturating_duration_since(self.since);
         self.since = now;
         let wanted = took.as_secs_f64() * GATHERED as f64 / bytes.max(1) as f64;
         let last = self.gather.as_secs_f64();
         let next = wanted.clamp(last / 2.0, last * 2.0);
-        self.gather = Duration::from_secs_f64(next).clamp(GATHER, GATHER_MOST);
+        self.gather = Duration::from_secs_f64(next).clamp(GATHER, most);
         self.gather
     }
 }
