@@ -25,7 +25,7 @@ const SHARE_MAX: f64 = 0.54;
 const LASTING: Duration = Duration::from_millis(300);
 
 /// In every such time so much is spent without that bound: if nobody else is there, that shows.
-const LOOK: Duration = Duration::from_secs(4);
+const LOOK: Duration = Duration::from_secs(8);
 const LOOKING: Duration = Duration::from_millis(600);
 
 /// The least window, in packets.

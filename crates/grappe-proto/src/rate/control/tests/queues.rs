@@ -273,9 +273,9 @@ fn a_link_that_halves_or_doubles_is_followed_within_a_second() {
 }
 
 #[test]
-fn processors_that_are_busy_with_others_cost_a_quarter_at_most() {
+fn processors_that_are_busy_with_others_cost_a_third_at_most() {
     // From five milliseconds on it looks like a rival who keeps a queue.
-    for (busy, least) in [(0.001, 0.9), (0.003, 0.9), (0.005, 0.74)] {
+    for (busy, least) in [(0.001, 0.9), (0.003, 0.9), (0.005, 0.667)] {
         let mut model = Model::new(125e6, 125e6 * 0.1);
         model.play(2.0);
         model.busy = busy;
