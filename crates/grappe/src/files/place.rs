@@ -42,7 +42,8 @@ pub struct Placed {
     pub left_alone: Vec<Skipped>,
     /// Entries that were removed since they are not in the tree.
     pub removed: u64,
-    /// Whether what is not in the tree was to be removed, and stays since not all of the tree is here.
+    /// Whether what is not in the tree was to be removed, and stays since not all of the tree is here. What
+    /// was in the way of some of it may have gone before.
     pub others_stay: bool,
     /// What could not be placed here, or not with its permissions and times, and why.
     pub failed: Vec<Skipped>,
@@ -55,6 +56,14 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         let reason = format!("{} states for {entries} entries", states.len());
         return Err(SinkError::Mismatch { reason });
     }
+    let filters = if incoming.is_cleared() {
+        Filters::new(incoming.manifest.terms.filters.clone())
+    } else {
+        Ok(Filters::default())
+    };
+    let filters = filters.map_err(|error| SinkError::Mismatch {
+        reason: error.to_string(),
+    })?;
     let parents = Parents::new(Arc::clone(&incoming.directory));
     let mut placer = Placer {
         incoming,
@@ -64,6 +73,8 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         shut: HashSet::new(),
         late: Late::default(),
         is_clearing: false,
+        filters,
+        ways: HashSet::new(),
         names: Names::default(),
         made: Vec::new(),
     };
@@ -94,6 +105,10 @@ struct Placer<'a> {
     late: Late<'a>,
     /// Whether what is in the way is removed: only once all is placed that has nothing in its way.
     is_clearing: bool,
+    /// What was left out of the tree, where something is removed.
+    filters: Filters,
+    /// The entries for which all that is in their way goes, as was found before any of it went.
+    ways: HashSet<&'a [u8]>,
     names: Names<'a>,
     /// The directories that are there now, each after the one that it is in.
     made: Vec<&'a Entry>,
@@ -158,7 +173,7 @@ impl<'a> Placer<'a> {
             if !self.is_clearing {
                 return Ok(false);
             }
-            self.check_all_placed()?;
+            self.check_way(entry)?;
             parent.remove_file(name)?;
             self.placed.removed += 1;
             parent.create_directory(name, OWNER_MODE)?;
@@ -217,8 +232,11 @@ impl<'a> Placer<'a> {
     /// Places what was put off, if all else is in place: whatever is in its way may be needed otherwise.
     fn place_late(&mut self) {
         let incoming = self.incoming;
-        let late = std::mem::take(&mut self.late.entries);
+        let mut late = std::mem::take(&mut self.late.entries);
         self.is_clearing = true;
+        if self.check_all_placed().is_ok() {
+            self.survey_ways(&mut late);
+        }
         for index in late.keys().copied() {
             let entry = incoming.entry(index);
             if entry.kind == Kind::Directory {
@@ -238,6 +256,59 @@ impl<'a> Placer<'a> {
                 }
             }
         }
+    }
+
+    /// Looks at all that is in the way of what is `late` before any of it goes, and fails the entries that would
+    /// not get their place: then nothing gives way at all.
+    fn survey_ways(&mut self, late: &mut BTreeMap<u32, Option<Staged>>) {
+        let incoming = self.incoming;
+        late.retain(|index, _| {
+            let entry = incoming.entry(*index);
+            let Err(error) = self.survey_way(entry) else {
+                return true;
+            };
+            self.failed.insert(*index);
+            if entry.kind == Kind::Directory {
+                self.shut.insert(&entry.path);
+            }
+            self.fail(entry, explain(error));
+            false
+        });
+    }
+
+    /// Fails if something that stays is in the way of `entry`.
+    fn survey_way(&mut self, entry: &'a Entry) -> io::Result<()> {
+        let (parent, name) = metadata::split(&entry.path);
+        // What is in a directory that is not there yet has nothing in its way.
+        if self.late.directories.contains(parent) {
+            return Ok(());
+        }
+        let parent = self.parents.directory(parent)?;
+        let found = match parent.metadata(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found?,
+        };
+        if (found.kind == Found::Directory) == (entry.kind == Kind::Directory) {
+            return Ok(());
+        }
+        if remove::count(&parent, &entry.path, &self.filters, &mut |_, _| ())? {
+            let text = "a directory is in its way, with something in it that was left out of the \
+                        copy or is mounted there";
+            return Err(io::Error::other(text));
+        }
+        self.ways.insert(&entry.path);
+        Ok(())
+    }
+
+    /// Fails unless what is in the way of `entry` may go now.
+    fn check_way(&self, entry: &Entry) -> io::Result<()> {
+        self.check_all_placed()?;
+        if self.ways.contains(&entry.path[..]) {
+            return Ok(());
+        }
+        Err(io::Error::other(
+            "something came in its way meanwhile, and stays",
+        ))
     }
 
     /// Fails unless all is in place that was to be placed so far.
@@ -396,11 +467,10 @@ impl<'a> Placer<'a> {
                 if !self.is_clearing {
                     return Ok(false);
                 }
-                self.check_all_placed()?;
-                let filters = Filters::new(self.incoming.manifest.terms.filters.clone());
-                let filters = filters.map_err(io::Error::other)?;
-                if remove::tree(&parent, &entry.path, &filters, &mut self.placed.removed)? {
-                    let text = "a directory is in its way, with something in it that was left out";
+                self.check_way(entry)?;
+                let removed = &mut self.placed.removed;
+                if remove::tree(&parent, &entry.path, &self.filters, removed)? {
+                    let text = "something came into the directory in its way meanwhile, and stays";
                     return Err(io::Error::other(text));
                 }
                 staging.rename_into(staged, &parent, name)?;
@@ -434,21 +504,18 @@ impl<'a> Placer<'a> {
             return;
         }
         let top = &self.incoming.directory;
-        let removed = Filters::new(manifest.terms.filters.clone())
-            .map_err(io::Error::other)
-            .and_then(|filters| {
-                // It may be long since the survey, and others may have worked here meanwhile.
-                let (mut going, mut stays) = (0, 0);
-                remove::look(top, manifest, &filters, &mut |_, goes| {
-                    *(if goes { &mut going } else { &mut stays }) += 1;
-                })?;
-                if !may_remove(manifest, going, stays) {
-                    let text =
-                        format!("{going} entries by now, more than may go without being asked");
-                    return Err(io::Error::other(text));
-                }
-                remove::remove(top, manifest, &filters)
-            });
+        // It may be long since the survey, and others may have worked here meanwhile.
+        let (mut going, mut stays) = (0, 0);
+        let looked = remove::look(top, manifest, &self.filters, &mut |_, goes| {
+            *(if goes { &mut going } else { &mut stays }) += 1;
+        });
+        let removed = looked.and_then(|()| {
+            if !may_remove(manifest, going, stays) {
+                let text = format!("{going} entries by now, more than may go without being asked");
+                return Err(io::Error::other(text));
+            }
+            remove::remove(top, manifest, &self.filters)
+        });
         match removed {
             Ok((removed, left)) => {
                 self.placed.removed += removed;

@@ -528,16 +528,24 @@ impl Store {
         self.tell("not sent whole, an earlier one stays", &placed.not_whole);
         self.tell("its permissions and time stay", &placed.left_alone);
         self.tell("not placed", &placed.failed);
-        if placed.others_stay {
-            self.notes.tell(format_args!(
+        let removed = count(placed.removed as usize, "entry", "entries");
+        match (placed.others_stay, placed.removed) {
+            (true, 0) => self.notes.tell(format_args!(
                 "nothing that is not in the tree was removed, as not all of the tree is here"
-            ));
+            )),
+            (true, _) => self.notes.tell(format_args!(
+                "{removed} in the way of the tree removed, and nothing else, as not all of the tree is here"
+            )),
+            (false, 0) => {}
+            (false, _) => self
+                .notes
+                .tell(format_args!("{removed} not in the tree removed")),
         }
         if let Some(first) = placed.failed.first() {
-            let others_stay = if placed.others_stay {
-                "; so nothing was removed"
-            } else {
-                ""
+            let others_stay = match (placed.others_stay, placed.removed) {
+                (true, 0) => "; so nothing was removed".to_owned(),
+                (true, _) => format!("; so nothing was removed but {removed} in the way"),
+                (false, _) => String::new(),
             };
             return Err(format!(
                 "{} not placed, such as {}: {}{others_stay}",
@@ -553,11 +561,6 @@ impl Store {
                 .map(|entry| entry.path.clone())
                 .collect(),
         );
-        if placed.removed > 0 {
-            let removed = count(placed.removed as usize, "entry", "entries");
-            self.notes
-                .tell(format_args!("{removed} not in the tree removed"));
-        }
         let digest = copy_hash(&prepared.manifest, &prepared.layout, digests).0;
         Ok(Done {
             bytes: placed.bytes,

@@ -224,6 +224,7 @@ fn what_was_to_be_removed_and_stays_is_said_on_both_sides() {
     stage.file("from/tree/data", "now a file");
     // What is left out keeps the directory in the way of `data`.
     stage.file("n0/tree/data/secret.key", "x");
+    stage.file("n0/tree/data/other", "stays");
     stage.file("n0/tree/old", "stays");
     let receiver = stage.receiver("n0");
     let tree = stage.path("from/tree");
@@ -234,6 +235,7 @@ fn what_was_to_be_removed_and_stays_is_said_on_both_sides() {
     assert!(reason.contains("so nothing was removed"), "{reason}");
     receiver.wait_for("nothing that is not in the tree was removed");
     assert!(stage.path("n0/tree/old").exists());
+    assert!(stage.path("n0/tree/data/other").exists());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod folding;
 mod hostile;
 mod own;
 mod placing;
+mod removing;
 mod resuming;
 mod round_trip;
 mod semantics;
