@@ -19,12 +19,16 @@ use super::filters::Filters;
 use super::incoming::{Incoming, file_size, staged_name};
 use super::keep::{self, Kept, node_of};
 use super::parents::Parents;
+use super::sink::filters_of;
 use super::spelling::Names;
 use super::survey::{Keep, may_remove};
 use super::{SinkError, Skipped, metadata, remove};
 
 /// Why something in a directory that could not be made is not placed.
 const SHUT: &str = "the directory that it belongs in could not be made";
+
+/// Why something does not give way though everything else of its kind does.
+pub(super) const LEFT_OUT: &str = "what stands there was left out of the copy, and stays";
 
 /// What a directory's owner needs to place things in it, and nothing for anybody else.
 const OWNER_MODE: u32 = 0o700;
@@ -57,13 +61,10 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         return Err(SinkError::Mismatch { reason });
     }
     let filters = if incoming.is_cleared() {
-        Filters::new(incoming.manifest.terms.filters.clone())
+        filters_of(&incoming.manifest)?
     } else {
-        Ok(Filters::default())
+        Filters::default()
     };
-    let filters = filters.map_err(|error| SinkError::Mismatch {
-        reason: error.to_string(),
-    })?;
     let parents = Parents::new(Arc::clone(&incoming.directory));
     let mut placer = Placer {
         incoming,
@@ -290,6 +291,12 @@ impl<'a> Placer<'a> {
         };
         if (found.kind == Found::Directory) == (entry.kind == Kind::Directory) {
             return Ok(());
+        }
+        if !self
+            .filters
+            .allow(&entry.path, found.kind == Found::Directory)
+        {
+            return Err(io::Error::other(LEFT_OUT));
         }
         if remove::count(&parent, &entry.path, &self.filters, &mut |_, _| ())? {
             let text = "a directory is in its way, with something in it that was left out of the \

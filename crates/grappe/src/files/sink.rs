@@ -12,10 +12,12 @@ use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
 use grappe_proto::units::Digest;
 
+use super::filters::Filters;
 use super::incoming::{Begun, Incoming};
 use super::journal::Journal;
 use super::metadata::{CAPABILITY, Dress, MODE_POWERS};
 use super::parents::Parents;
+use super::place::LEFT_OUT;
 use super::staging::{self, Staging};
 use super::survey::{Here, Keep};
 use super::{SinkError, metadata, resume};
@@ -223,6 +225,11 @@ impl Sink {
     fn check_conflicts(&self, manifest: &Manifest) -> Result<(), SinkError> {
         let mut parents = Parents::new(Arc::clone(&self.directory));
         let mut present: HashSet<&[u8]> = HashSet::from([&b""[..]]);
+        let filters = if self.is_cleared_by(manifest) {
+            Some(filters_of(manifest)?)
+        } else {
+            None
+        };
         let device = self
             .directory
             .device_id()
@@ -244,7 +251,7 @@ impl Sink {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(SinkError::io("look at", &path, error)),
             };
-            if let Some(reason) = conflict(entry, &found, device, self.is_cleared_by(manifest)) {
+            if let Some(reason) = conflict(entry, &found, device, filters.as_ref()) {
                 return Err(SinkError::Conflict {
                     path,
                     reason: reason.to_owned(),
@@ -258,13 +265,20 @@ impl Sink {
     }
 }
 
+/// The rules of what was left out of the tree.
+pub(super) fn filters_of(manifest: &Manifest) -> Result<Filters, SinkError> {
+    Filters::new(manifest.terms.filters.clone()).map_err(|error| SinkError::Mismatch {
+        reason: error.to_string(),
+    })
+}
+
 /// Why `entry` can never replace what is there, if so. Files and links replace one another.
-/// With `is_cleared`, whatever is in the way is removed when the copy is complete.
+/// With `filters`, whatever is in the way and was not left out is removed when the copy is complete.
 fn conflict(
     entry: &Entry,
     found: &file::Metadata,
     device: u64,
-    is_cleared: bool,
+    filters: Option<&Filters>,
 ) -> Option<&'static str> {
     let found_directory = found.kind == file::Kind::Directory;
     match (&entry.kind, found_directory) {
@@ -272,8 +286,11 @@ fn conflict(
         _ if found.device != device => {
             Some("another file system is mounted there: receive into it by itself")
         }
-        _ if is_cleared => None,
         (Kind::Directory, true) => None,
+        (kind, _) if (*kind == Kind::Directory) != found_directory && filters.is_some() => {
+            let goes = filters.is_some_and(|filters| filters.allow(&entry.path, found_directory));
+            (!goes).then_some(LEFT_OUT)
+        }
         (Kind::Directory, false) => Some("a directory should be there, and it is none"),
         (Kind::File { .. }, true) => Some("a file should be there, and it is a directory"),
         (Kind::Symlink { .. }, true) => {

@@ -11,10 +11,9 @@ use grappe_proto::content::layout::data_pieces;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest, Sync};
 use grappe_proto::content::survey::{Action, CHANGES_MAX, COMPARED_PIECES_MAX, Change, Survey};
 
-use super::filters::Filters;
 use super::metadata::{self, Dress};
 use super::parents::Parents;
-use super::sink::Sink;
+use super::sink::{Sink, filters_of};
 use super::{SinkError, remove};
 
 /// A receiver that is not told how many removes that many without a question, and beyond them at most half
@@ -89,10 +88,7 @@ impl Sink {
         replaced: &[&[u8]],
         here: &mut Here,
     ) -> Result<(), SinkError> {
-        let filters =
-            Filters::new(manifest.terms.filters.clone()).map_err(|error| SinkError::Mismatch {
-                reason: error.to_string(),
-            })?;
+        let filters = filters_of(manifest)?;
         let (mut removed, mut stays) = (0_u64, 0_u64);
         let survey = &mut here.survey;
         let is_cleared = self.is_cleared_by(manifest);
@@ -110,7 +106,13 @@ impl Sink {
         // Where nothing is removed, nothing gives way either.
         for path in replaced.iter().filter(|_| is_cleared) {
             looked = looked.and_then(|()| {
-                let parent = parents.directory(metadata::split(path).0)?;
+                let (parent, name) = metadata::split(path);
+                let parent = parents.directory(parent)?;
+                let there = parent.metadata(name);
+                let is_directory = there.is_ok_and(|it| it.kind == file::Kind::Directory);
+                if !filters.allow(path, is_directory) {
+                    return Ok(());
+                }
                 remove::count(&parent, path, &filters, &mut found).map(drop)
             });
         }

@@ -3,12 +3,13 @@
 //! Not here: what becomes of the files that are in the tree (`syncing`).
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use grappe_proto::content::manifest::{Filter, Sync};
 
-use super::syncing::{options, sync};
+use super::syncing::{Others, options, sync, sync_among};
 use super::{Stage, things};
-use crate::files::{Filters, SourceOptions};
+use crate::files::{Filters, SinkError, SourceOptions};
 
 /// A copy that removes, with rules as typed behind `+` or `-`.
 fn filtering(rules: &[&str]) -> SourceOptions {
@@ -19,6 +20,14 @@ fn filtering(rules: &[&str]) -> SourceOptions {
     SourceOptions {
         filters: Filters::new(rules.iter().map(filter).collect()).unwrap(),
         ..options(Sync::Times)
+    }
+}
+
+/// What others do before everything gets its name.
+fn before_placing<'a>(act: impl FnOnce() + 'a) -> Others<'a> {
+    Others {
+        before_placing: Box::new(act),
+        ..Others::default()
     }
 }
 
@@ -51,4 +60,45 @@ fn nothing_gives_way_where_some_of_it_stays() {
     let (_, reason) = reasons.find(|(path, _)| **path == data).unwrap();
     assert!(reason.contains("left out"), "{reason}");
     assert!(stage.copied().join("new").is_file());
+}
+
+#[test]
+fn what_was_left_out_does_not_give_way_to_what_has_its_name_in_the_tree() {
+    let stage = Stage::new();
+    let place = |is_there: bool| {
+        if is_there {
+            fs::create_dir_all(stage.copied().join("cache")).unwrap();
+            fs::write(stage.copied().join("cache/file"), "stays").unwrap();
+        }
+    };
+    symlink("/nowhere", stage.tree().join("cache")).unwrap();
+    place(true);
+    let options = filtering(&["-cache/"]);
+    let refused = sync(&stage, &options).unwrap_err();
+    assert!(matches!(refused, SinkError::Conflict { .. }), "{refused}");
+    assert!(stage.copied().join("cache/file").exists());
+    // Nor where it came since.
+    fs::remove_dir_all(stage.copied()).unwrap();
+    fs::create_dir(stage.copied()).unwrap();
+    let (placed, _) = sync_among(&stage, &options, before_placing(|| place(true))).unwrap();
+    assert_eq!((placed.removed, placed.failed.len()), (0, 1), "{placed:?}");
+    assert!(stage.copied().join("cache/file").exists());
+}
+
+#[test]
+fn a_file_that_was_left_out_does_not_give_way_to_a_directory() {
+    let stage = Stage::new();
+    fs::create_dir_all(stage.tree().join("data/sub")).unwrap();
+    fs::create_dir_all(stage.copied()).unwrap();
+    let options = filtering(&["+data/", "-data"]);
+    let there = stage.copied().join("data");
+    fs::write(&there, "stays").unwrap();
+    let refused = sync(&stage, &options).unwrap_err();
+    assert!(matches!(refused, SinkError::Conflict { .. }), "{refused}");
+    fs::remove_file(&there).unwrap();
+    let come = || fs::write(&there, "stays").unwrap();
+    let (placed, _) = sync_among(&stage, &options, before_placing(come)).unwrap();
+    // It, and what should be in it.
+    assert_eq!((placed.removed, placed.failed.len()), (0, 2), "{placed:?}");
+    assert_eq!(fs::read(&there).unwrap(), b"stays");
 }

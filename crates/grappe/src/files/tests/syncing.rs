@@ -25,7 +25,7 @@ use crate::files::{
     Allowed, Filters, Placed, Sink, SinkError, Skipped, Source, SourceOptions, WalkWatch,
 };
 
-fn terms(sync: Sync) -> Terms {
+pub(super) fn terms(sync: Sync) -> Terms {
     Terms {
         sync,
         delete: true,
@@ -84,12 +84,12 @@ fn sync_while(
 }
 
 /// What a receiver allows, and what others do meanwhile.
-struct Others<'a> {
-    allowed: Allowed,
-    after_survey: Box<dyn FnOnce() + 'a>,
-    before_placing: Box<dyn FnOnce() + 'a>,
+pub(super) struct Others<'a> {
+    pub(super) allowed: Allowed,
+    pub(super) after_survey: Box<dyn FnOnce() + 'a>,
+    pub(super) before_placing: Box<dyn FnOnce() + 'a>,
     /// The file that the sender cannot read to its end.
-    unreadable: Option<&'a [u8]>,
+    pub(super) unreadable: Option<&'a [u8]>,
 }
 
 impl Default for Others<'_> {
@@ -103,7 +103,7 @@ impl Default for Others<'_> {
     }
 }
 
-fn sync_among(
+pub(super) fn sync_among(
     stage: &Stage,
     options: &SourceOptions,
     others: Others<'_>,
