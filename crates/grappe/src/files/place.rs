@@ -76,6 +76,7 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         is_clearing: false,
         filters,
         ways: HashSet::new(),
+        is_beyond: false,
         names: Names::default(),
         made: Vec::new(),
     };
@@ -110,6 +111,8 @@ struct Placer<'a> {
     filters: Filters,
     /// The entries for which all that is in their way goes, as was found before any of it went.
     ways: HashSet<&'a [u8]>,
+    /// Whether nothing goes since it would be more than may, or nobody knows how much.
+    is_beyond: bool,
     names: Names<'a>,
     /// The directories that are there now, each after the one that it is in.
     made: Vec<&'a Entry>,
@@ -235,8 +238,8 @@ impl<'a> Placer<'a> {
         let incoming = self.incoming;
         let mut late = std::mem::take(&mut self.late.entries);
         self.is_clearing = true;
-        if self.check_all_placed().is_ok() {
-            self.survey_ways(&mut late);
+        if incoming.is_cleared() && self.check_all_placed().is_ok() {
+            self.survey_removals(&mut late);
         }
         for index in late.keys().copied() {
             let entry = incoming.entry(index);
@@ -259,13 +262,18 @@ impl<'a> Placer<'a> {
         }
     }
 
-    /// Looks at all that is in the way of what is `late` before any of it goes, and fails the entries that would
-    /// not get their place: then nothing gives way at all.
-    fn survey_ways(&mut self, late: &mut BTreeMap<u32, Option<Staged>>) {
+    /// Looks at all that is to go before any of it does: it may be long since the survey, and others may have
+    /// worked here meanwhile. Fails the entries that are `late` and would not get their place, or all of the
+    /// removal where it is more than may go; then nothing goes at all.
+    fn survey_removals(&mut self, late: &mut BTreeMap<u32, Option<Staged>>) {
         let incoming = self.incoming;
+        let (mut going, mut stays) = (0, 0);
+        let mut found = |_: &[u8], goes: bool| {
+            *(if goes { &mut going } else { &mut stays }) += 1;
+        };
         late.retain(|index, _| {
             let entry = incoming.entry(*index);
-            let Err(error) = self.survey_way(entry) else {
+            let Err(error) = self.survey_way(entry, &mut found) else {
                 return true;
             };
             self.failed.insert(*index);
@@ -275,30 +283,52 @@ impl<'a> Placer<'a> {
             self.fail(entry, explain(error));
             false
         });
+        let manifest = &incoming.manifest;
+        let looked = remove::look(&incoming.directory, manifest, &self.filters, &mut found);
+        let looked = looked.and_then(|()| {
+            if may_remove(manifest, going, stays) {
+                return Ok(());
+            }
+            let text = format!("{going} entries by now, more than may go without being asked");
+            Err(io::Error::other(text))
+        });
+        if let Err(error) = looked {
+            self.is_beyond = true;
+            self.fail_removal(error);
+        }
     }
 
-    /// Fails if something that stays is in the way of `entry`.
-    fn survey_way(&mut self, entry: &'a Entry) -> io::Result<()> {
+    fn fail_removal(&mut self, error: io::Error) {
+        let reason = explain(error);
+        self.placed.failed.push(Skipped {
+            path: self.incoming.path.clone(),
+            reason: format!("what is not in the tree could not be removed: {reason}"),
+        });
+    }
+
+    /// Tells `found` of all that is in the way of `entry`. Fails if some of that stays.
+    fn survey_way(
+        &mut self,
+        entry: &'a Entry,
+        found: &mut dyn FnMut(&[u8], bool),
+    ) -> io::Result<()> {
         let (parent, name) = metadata::split(&entry.path);
         // What is in a directory that is not there yet has nothing in its way.
         if self.late.directories.contains(parent) {
             return Ok(());
         }
         let parent = self.parents.directory(parent)?;
-        let found = match parent.metadata(name) {
+        let is_directory = match parent.metadata(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            found => found?,
+            there => there?.kind == Found::Directory,
         };
-        if (found.kind == Found::Directory) == (entry.kind == Kind::Directory) {
+        if is_directory == (entry.kind == Kind::Directory) {
             return Ok(());
         }
-        if !self
-            .filters
-            .allow(&entry.path, found.kind == Found::Directory)
-        {
+        if !self.filters.allow(&entry.path, is_directory) {
             return Err(io::Error::other(LEFT_OUT));
         }
-        if remove::count(&parent, &entry.path, &self.filters, &mut |_, _| ())? {
+        if remove::count(&parent, &entry.path, &self.filters, found)? {
             let text = "a directory is in its way, with something in it that was left out of the \
                         copy or is mounted there";
             return Err(io::Error::other(text));
@@ -507,34 +537,15 @@ impl<'a> Placer<'a> {
     fn remove_others(&mut self) {
         let manifest = &self.incoming.manifest;
         if self.check_all_placed().is_err() {
-            self.placed.others_stay = true;
+            self.placed.others_stay = !self.is_beyond;
             return;
         }
-        let top = &self.incoming.directory;
-        // It may be long since the survey, and others may have worked here meanwhile.
-        let (mut going, mut stays) = (0, 0);
-        let looked = remove::look(top, manifest, &self.filters, &mut |_, goes| {
-            *(if goes { &mut going } else { &mut stays }) += 1;
-        });
-        let removed = looked.and_then(|()| {
-            if !may_remove(manifest, going, stays) {
-                let text = format!("{going} entries by now, more than may go without being asked");
-                return Err(io::Error::other(text));
-            }
-            remove::remove(top, manifest, &self.filters)
-        });
-        match removed {
+        match remove::remove(&self.incoming.directory, manifest, &self.filters) {
             Ok((removed, left)) => {
                 self.placed.removed += removed;
                 self.placed.failed.extend(left);
             }
-            Err(error) => self.placed.failed.push(Skipped {
-                path: self.incoming.path.clone(),
-                reason: format!(
-                    "what is not in the tree could not be removed: {}",
-                    explain(error)
-                ),
-            }),
+            Err(error) => self.fail_removal(error),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Entry, Extent, Kind, Manifest, ManifestError, Terms};
+use super::{Entry, Extent, Kind, Manifest, ManifestError, Sync, Terms};
 use crate::content::layout::{PIECES_MAX, data_pieces};
 use crate::limits::{ENTRIES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};
 
@@ -117,8 +117,11 @@ fn is_attribute_allowed(name: &[u8]) -> bool {
 
 fn check_terms(terms: &Terms) -> Result<(), ManifestError> {
     let is_short = |filter: &super::Filter| filter.pattern.len() <= Terms::PATTERN_BYTES_MAX;
-    let is_possible =
-        terms.filters.len() <= Terms::FILTERS_MAX && terms.filters.iter().all(is_short);
+    // A stream is one file that ends nobody knows where: nothing there can be compared with it.
+    let looks_first = terms.delete || terms.dry_run || terms.sync != Sync::None;
+    let is_possible = terms.filters.len() <= Terms::FILTERS_MAX
+        && terms.filters.iter().all(is_short)
+        && !(terms.stream && looks_first);
     is_possible.then_some(()).ok_or(ManifestError::Terms)
 }
 

@@ -286,6 +286,33 @@ fn sizes_can_be_summed_and_numbered() {
 }
 
 #[test]
+fn a_stream_keeps_and_removes_nothing_and_is_not_rehearsed() {
+    let with = |change: fn(&mut Terms)| {
+        let mut terms = Terms {
+            stream: true,
+            ..Terms::default()
+        };
+        change(&mut terms);
+        let manifest = Manifest {
+            entries: vec![file("a", 0)],
+            terms,
+            ..Manifest::default()
+        };
+        manifest.validate()
+    };
+    assert_eq!(with(|_| ()), Ok(()));
+    assert_eq!(with(|terms| terms.delete = true), Err(ManifestError::Terms));
+    assert_eq!(
+        with(|terms| terms.dry_run = true),
+        Err(ManifestError::Terms)
+    );
+    assert_eq!(
+        with(|terms| terms.sync = Sync::Times),
+        Err(ManifestError::Terms)
+    );
+}
+
+#[test]
 fn later_fields_are_skipped() {
     let mut bytes = Encoder::new(vec![]);
     bytes.array(4).unwrap().u32(3).unwrap().array(1).unwrap();

@@ -5,9 +5,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use grappe_proto::content::manifest::{Filter, Sync};
+use grappe_proto::content::manifest::{Filter, Sync, Terms};
 
-use super::syncing::{Others, options, sync, sync_among};
+use super::syncing::{Others, options, sync, sync_among, terms};
 use super::{Stage, things};
 use crate::files::{Filters, SinkError, SourceOptions};
 
@@ -20,6 +20,16 @@ fn filtering(rules: &[&str]) -> SourceOptions {
     SourceOptions {
         filters: Filters::new(rules.iter().map(filter).collect()).unwrap(),
         ..options(Sync::Times)
+    }
+}
+
+fn bounded(delete_max: Option<u64>) -> SourceOptions {
+    SourceOptions {
+        terms: Terms {
+            delete_max,
+            ..terms(Sync::Times)
+        },
+        ..SourceOptions::default()
     }
 }
 
@@ -101,4 +111,39 @@ fn a_file_that_was_left_out_does_not_give_way_to_a_directory() {
     // It, and what should be in it.
     assert_eq!((placed.removed, placed.failed.len()), (0, 2), "{placed:?}");
     assert_eq!(fs::read(&there).unwrap(), b"stays");
+}
+
+#[test]
+fn what_came_to_be_in_the_way_since_the_survey_does_not_go_beyond_the_bound() {
+    // The directory and what is in it, and what else is not in the tree.
+    for (results, others, bound, may_go) in [
+        (20, 0, None, false),
+        (4, 3, Some(7), false),
+        (4, 3, Some(8), true),
+    ] {
+        let stage = Stage::new();
+        fs::write(stage.tree().join("out"), "a file").unwrap();
+        fs::create_dir_all(stage.copied()).unwrap();
+        for number in 0..others {
+            fs::write(stage.copied().join(format!("old {number}")), "x").unwrap();
+        }
+        let out = stage.copied().join("out");
+        let work = || {
+            fs::create_dir(&out).unwrap();
+            for number in 0..results {
+                fs::write(out.join(format!("{number}")), "result").unwrap();
+            }
+        };
+        let (placed, _) = sync_among(&stage, &bounded(bound), before_placing(work)).unwrap();
+        if may_go {
+            assert_eq!((placed.removed, placed.failed), (8, vec![]));
+            assert_eq!(things(&stage.copied()), things(&stage.tree()));
+            continue;
+        }
+        assert_eq!(placed.removed, 0, "{placed:?}");
+        let reason = &placed.failed[0].reason;
+        let by_now = format!("{} entries by now", results + 1 + others);
+        assert!(reason.contains(&by_now), "{placed:?}");
+        assert!(out.join("3").exists());
+    }
 }
