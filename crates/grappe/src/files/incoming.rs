@@ -288,7 +288,7 @@ impl Incoming {
             None => SinkError::io("write", &self.path, error),
         };
         self.journal.take_back(block).map_err(journal_error)?;
-        let mut digests = Vec::new();
+        let (mut digests, mut is_written) = (Vec::new(), true);
         for piece in self.layout.pieces(block) {
             let start = piece.block_offset as usize;
             let content = &bytes[start..start + piece.len as usize];
@@ -296,12 +296,17 @@ impl Incoming {
                 piece.number,
                 digest(self.entry(piece.entry), &piece, content),
             ));
-            if !self.is_kept(piece.entry) {
-                self.write_piece(&piece, content)
-                    .map_err(|error| self.write_error(&piece, error))?;
+            if self.is_kept(piece.entry) {
+                is_written = false;
+                continue;
             }
+            self.write_piece(&piece, content)
+                .map_err(|error| self.write_error(&piece, error))?;
         }
-        self.journal.add(block, &digests).map_err(journal_error)?;
+        // What is kept may be another file by the next attempt.
+        if is_written {
+            self.journal.add(block, &digests).map_err(journal_error)?;
+        }
         Ok(digests)
     }
 
@@ -435,6 +440,12 @@ pub(super) fn digest(entry: &Entry, piece: &Piece, data: &[u8]) -> Digest {
 /// The name in the staging folder of the content of `entry`.
 pub(super) fn staged_name(entry: u32) -> Vec<u8> {
     entry.to_string().into_bytes()
+}
+
+/// The name in the staging folder of a copy of what is here already for `entry`. An attempt that is broken off
+/// may leave it half written, and none after it takes that for content that was received.
+pub(super) fn apart_name(entry: u32) -> Vec<u8> {
+    format!("{entry}-apart").into_bytes()
 }
 
 /// Bytes in a regular file; nothing else has content.

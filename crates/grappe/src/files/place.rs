@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::error::kernel_answer;
 use super::filters::Filters;
-use super::incoming::{Incoming, file_size, staged_name};
+use super::incoming::{Incoming, apart_name, file_size, staged_name};
 use super::keep::{self, Kept, node_of};
 use super::parents::Parents;
 use super::sink::filters_of;
@@ -127,9 +127,13 @@ struct Late<'a> {
     directories: HashSet<&'a [u8]>,
 }
 
-/// Something ready in the staging folder, with its bytes if it is a file.
-#[derive(Clone, Copy)]
-struct Staged(Option<u64>);
+/// Something ready in the staging folder.
+struct Staged {
+    /// Its name there.
+    name: Vec<u8>,
+    /// Its bytes, if it is a file.
+    bytes: Option<u64>,
+}
 
 impl<'a> Placer<'a> {
     /// Makes the directories that are not there, open to nobody else yet.
@@ -361,7 +365,7 @@ impl<'a> Placer<'a> {
     /// nothing where it stands in its place already.
     fn stage(&mut self, index: u32, entry: &'a Entry) -> io::Result<Option<Staged>> {
         let incoming = self.incoming;
-        let (staging, staged) = (incoming.staging.directory(), staged_name(index));
+        let (staging, name) = (incoming.staging.directory(), staged_name(index));
         let dress = &incoming.dress;
         match &entry.kind {
             Kind::Directory => return Ok(None),
@@ -369,16 +373,16 @@ impl<'a> Placer<'a> {
             Kind::HardLink { to } => return self.stage_hard_link(index, entry, *to),
             _ if self.keep_node(entry)? => return Ok(None),
             Kind::Symlink { target } => {
-                staging.symlink(target, &staged)?;
-                dress.node(staging, &staged, entry, true)?;
+                staging.symlink(target, &name)?;
+                dress.node(staging, &name, entry, true)?;
             }
             kind => {
                 let node = node_of(kind).ok_or(io::ErrorKind::Unsupported)?;
-                staging.create_node(&staged, node, 0o600)?;
-                dress.node(staging, &staged, entry, false)?;
+                staging.create_node(&name, node, 0o600)?;
+                dress.node(staging, &name, entry, false)?;
             }
         }
-        Ok(Some(Staged(None)))
+        Ok(Some(Staged { name, bytes: None }))
     }
 
     fn stage_file(&mut self, index: u32, entry: &'a Entry) -> io::Result<Option<Staged>> {
@@ -395,29 +399,33 @@ impl<'a> Placer<'a> {
                 }
             };
             let staging = incoming.staging.directory();
-            let copy = staging.create_exclusive(&staged_name(index), 0o600)?;
+            let name = apart_name(index);
+            let copy = staging.create_exclusive(&name, 0o600)?;
             keep::copy_apart(&held, &copy)?;
             incoming.dress.file(&copy, entry)?;
-            return Ok(Some(Staged(Some(entry.size()))));
+            let bytes = Some(entry.size());
+            return Ok(Some(Staged { name, bytes }));
         }
-        let (staging, staged) = (incoming.staging.directory(), staged_name(index));
+        let (staging, name) = (incoming.staging.directory(), staged_name(index));
         let mut size = file_size(entry);
         let file = if incoming.manifest.terms.stream {
-            let file = staging.open_file(&staged, Access::ReadWrite)?;
+            let file = staging.open_file(&name, Access::ReadWrite)?;
             size = file.metadata()?.len();
             file
         } else if entry.data_bytes() == 0 {
-            let file = staging.create_exclusive(&staged, 0o600)?;
+            let file = staging.create_exclusive(&name, 0o600)?;
             file.set_len(size)?;
             file
         } else if size > u64::from(BLOCK_SIZE) {
-            staging.open_file(&staged, Access::ReadWrite)?
+            staging.open_file(&name, Access::ReadWrite)?
         } else {
             // It has its metadata since it was written.
-            return Ok(Some(Staged(Some(size))));
+            let bytes = Some(size);
+            return Ok(Some(Staged { name, bytes }));
         };
         incoming.dress.file(&file, entry)?;
-        Ok(Some(Staged(Some(size))))
+        let bytes = Some(size);
+        Ok(Some(Staged { name, bytes }))
     }
 
     /// Makes a further name of what was placed for entry `to`.
@@ -441,8 +449,9 @@ impl<'a> Placer<'a> {
             return Ok(None);
         }
         let staging = self.incoming.staging.directory();
-        first.link_into(first_name, staging, &staged_name(index))?;
-        Ok(Some(Staged(None)))
+        let name = staged_name(index);
+        first.link_into(first_name, staging, &name)?;
+        Ok(Some(Staged { name, bytes: None }))
     }
 
     /// Whether a link, device, pipe or socket is there as `entry` is, and stays: in a copy that keeps what is
@@ -462,11 +471,11 @@ impl<'a> Placer<'a> {
 
     /// Gives what is ready its name, or puts that off.
     fn settle(&mut self, index: u32, entry: &'a Entry, staged: Staged) -> io::Result<()> {
-        if !self.rename(&staged_name(index), entry)? {
+        if !self.rename(&staged.name, entry)? {
             self.late.entries.insert(index, Some(staged));
             return Ok(());
         }
-        if let Some(bytes) = staged.0 {
+        if let Some(bytes) = staged.bytes {
             self.count(bytes);
         }
         if !matches!(entry.kind, Kind::HardLink { .. }) {
@@ -475,7 +484,7 @@ impl<'a> Placer<'a> {
         // A name that is a link to the very same file by now stays as it is, and so does the staged one
         // (rename(2)).
         let staging = self.incoming.staging.directory();
-        match staging.remove_file(&staged_name(index)) {
+        match staging.remove_file(&staged.name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }

@@ -158,3 +158,71 @@ fn what_is_written_again_from_an_older_version_counts_as_missing_until_it_is_who
     drop(incoming);
     assert_eq!(earlier(&begin()).len(), 0);
 }
+
+/// A tree of two small files, which come in one block, and what is there of `kept` with another name.
+fn beside_a_kept_file() -> (Stage, Source) {
+    let stage = Stage::new();
+    for name in ["kept", "lacking"] {
+        fs::write(stage.tree().join(name), content(700)).unwrap();
+    }
+    fs::create_dir_all(stage.copied()).unwrap();
+    fs::write(stage.copied().join("kept"), content(700)).unwrap();
+    set_mtime(&stage.copied().join("kept"), 5);
+    let own = stage.into.path().join("own");
+    fs::hard_link(stage.copied().join("kept"), own).unwrap();
+    let watch = WalkWatch::default();
+    let options = options(Sync::Checksum);
+    let source = Source::open_watched(&[stage.tree()], &options, &watch).unwrap();
+    (stage, source)
+}
+
+/// Begins a copy that keeps what is there, and compares.
+fn begin_comparing(stage: &Stage, source: &Source) -> Incoming {
+    let sink = Sink::open(stage.into.path()).unwrap();
+    let here = sink.survey(source.manifest()).unwrap();
+    let selection = select(source, &here.survey);
+    let layout = Arc::new(Layout::new(source.manifest()));
+    let manifest = Arc::clone(source.manifest());
+    let mut incoming = sink.begin_beside(COPY, manifest, layout, here).unwrap();
+    incoming.compare(&selection).unwrap();
+    incoming
+}
+
+#[test]
+fn a_block_with_a_piece_that_was_not_written_is_not_believed_later() {
+    let (stage, source) = beside_a_kept_file();
+    let incoming = begin_comparing(&stage, &source);
+    carry(&source, &incoming);
+    let folder = stage
+        .into
+        .path()
+        .join(&staging_folders(stage.into.path())[0]);
+    // Entry 1 is the kept file: something of its length has the name that its content would have.
+    fs::write(folder.join("1"), [0; 700]).unwrap();
+    incoming.keep();
+    drop(incoming);
+    fs::write(stage.copied().join("kept"), "another now").unwrap();
+    let incoming = begin_comparing(&stage, &source);
+    assert_eq!(earlier(&incoming).len(), 0);
+    carry(&source, &incoming);
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert_eq!(placed.failed, []);
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+}
+
+#[test]
+fn what_an_earlier_attempt_wrote_is_not_in_the_way_of_a_copy_of_what_is_kept_by_now() {
+    let (stage, source) = beside_a_kept_file();
+    fs::write(stage.copied().join("kept"), "another").unwrap();
+    let incoming = begin_comparing(&stage, &source);
+    carry(&source, &incoming);
+    incoming.keep();
+    drop(incoming);
+    fs::write(stage.copied().join("kept"), content(700)).unwrap();
+    let incoming = begin_comparing(&stage, &source);
+    assert_eq!(earlier(&incoming).len(), 1);
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert_eq!(placed.failed, []);
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+    stage.assert_no_staging();
+}
