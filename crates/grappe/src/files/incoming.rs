@@ -119,8 +119,20 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// When the file system is full or fails; a version that cannot be read counts as none.
+    /// When the file system is full or fails, or there is not one hash for each piece; a version that cannot be
+    /// read counts as none.
     pub fn compare(&mut self, selection: &Selection) -> Result<(), SinkError> {
+        let pieces = selection.hashed.iter();
+        let pieces: usize = pieces
+            .map(|entry| self.layout.piece_numbers_of(entry).len())
+            .sum();
+        if selection.digests.len() != 32 * pieces {
+            let reason = format!(
+                "{} bytes of hashes came for {pieces} pieces",
+                selection.digests.len()
+            );
+            return Err(SinkError::Mismatch { reason });
+        }
         let mut equal: HashMap<u32, Digest> = HashMap::new();
         let mut digests = selection.digests.as_chunks::<32>().0.iter();
         for entry in selection.hashed.iter() {

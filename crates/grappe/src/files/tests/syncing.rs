@@ -722,3 +722,32 @@ fn a_receiver_that_removes_nothing_tells_what_stays() {
     let refused = sync_allowing(&stage, &options, allowed).unwrap_err();
     assert!(matches!(refused, SinkError::Conflict { .. }), "{refused}");
 }
+
+#[test]
+fn hashes_that_are_not_one_for_each_piece_are_refused() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), content(3 * BLOCK)).unwrap();
+    fs::create_dir_all(stage.copied()).unwrap();
+    let mut other = content(3 * BLOCK);
+    other[2 * BLOCK] ^= 1;
+    fs::write(stage.copied().join("file"), other).unwrap();
+    let watch = WalkWatch::default();
+    let options = options(Sync::Checksum);
+    let source = Source::open_watched(&[stage.tree()], &options, &watch).unwrap();
+    let sink = Sink::open(stage.into.path()).unwrap();
+    let told = select(&source, &sink.survey(source.manifest()).unwrap().survey);
+    for len in [0, 2 * 32, 3 * 32 - 1, 4 * 32] {
+        let here = sink.survey(source.manifest()).unwrap();
+        let layout = Arc::new(Layout::new(source.manifest()));
+        let manifest = Arc::clone(source.manifest());
+        let mut incoming = sink.begin_beside(COPY, manifest, layout, here).unwrap();
+        let mut digests = told.digests.clone();
+        digests.resize(len, 0);
+        let selection = Selection {
+            digests,
+            ..told.clone()
+        };
+        let refused = incoming.compare(&selection).unwrap_err();
+        assert!(matches!(refused, SinkError::Mismatch { .. }), "{refused}");
+    }
+}
