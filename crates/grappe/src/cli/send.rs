@@ -338,7 +338,8 @@ fn conclude(
             skipped.reason
         ));
     }
-    for (node, stay) in report.spared() {
+    // A plan has it among its lines.
+    for (node, stay) in report.spared().filter(|_| !is_dry_run) {
         say(format_args!(
             "{}: nothing was removed, by its --no-delete; entries that are not in the tree: {stay}",
             node

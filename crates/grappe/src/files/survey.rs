@@ -118,7 +118,7 @@ impl Sink {
         }
         looked.map_err(|error| SinkError::io("list what is in", self.path(), error))?;
         if !is_cleared {
-            survey.spared = Some(removed);
+            survey.spared = (removed > 0).then_some(removed);
             return Ok(());
         }
         survey.counts[Action::Remove as usize] = removed;

@@ -721,6 +721,10 @@ fn a_receiver_that_removes_nothing_tells_what_stays() {
     fs::write(stage.tree().join("old"), "now a file").unwrap();
     let refused = sync_allowing(&stage, &options, allowed).unwrap_err();
     assert!(matches!(refused, SinkError::Conflict { .. }), "{refused}");
+    // Where nothing would go, there is nothing to tell.
+    fs::remove_dir_all(stage.copied().join("old")).unwrap();
+    let told = sink.survey(source.manifest()).unwrap().survey;
+    assert_eq!((told.spared, told.counts[3]), (None, 0));
 }
 
 #[test]
