@@ -462,11 +462,9 @@ impl<'a> Placer<'a> {
         }
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
-        if !keep::node(self.incoming, &parent, name, entry) {
-            return Ok(false);
-        }
+        // Its time is set in place: first of all it must be this one's.
         self.check_spelling(entry)?;
-        Ok(true)
+        Ok(keep::node(self.incoming, &parent, name, entry))
     }
 
     /// Gives what is ready its name, or puts that off.
