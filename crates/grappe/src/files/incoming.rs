@@ -348,7 +348,7 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// When `states` does not fit the manifest, or the staging folder cannot be removed.
+    /// When `states` does not fit the manifest.
     pub fn finalize(&self, states: &[FileState]) -> Result<Placed, SinkError> {
         self.large.close_all();
         self.journal.close();

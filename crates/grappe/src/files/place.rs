@@ -87,12 +87,14 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         placer.remove_others();
     }
     placer.finish_directories();
-    let placed = placer.placed;
-    incoming
-        .staging
-        .remove()
-        .map_err(|error| SinkError::io("remove the staging folder in", &incoming.path, error))?;
-    Ok(placed)
+    if let Err(error) = incoming.staging.remove() {
+        let reason = explain(error);
+        placer.placed.failed.push(Skipped {
+            path: incoming.path.clone(),
+            reason: format!("the staging folder of the copy could not be removed: {reason}"),
+        });
+    }
+    Ok(placer.placed)
 }
 
 struct Placer<'a> {
@@ -547,12 +549,11 @@ impl<'a> Placer<'a> {
             self.placed.others_stay = !self.is_beyond;
             return;
         }
-        match remove::remove(&self.incoming.directory, manifest, &self.filters) {
-            Ok((removed, left)) => {
-                self.placed.removed += removed;
-                self.placed.failed.extend(left);
-            }
-            Err(error) => self.fail_removal(error),
+        let top = &self.incoming.directory;
+        let (removed, left) = (&mut self.placed.removed, &mut self.placed.failed);
+        let result = remove::remove(top, manifest, &self.filters, removed, left);
+        if let Err(error) = result {
+            self.fail_removal(error);
         }
     }
 

@@ -90,23 +90,24 @@ fn is_spared(directory: &Directory, path: &[u8], filters: &Filters) -> bool {
     }
 }
 
-/// Removes what [`look`] said goes. Answers how many entries went, and what did not and why.
+/// Removes what [`look`] said goes. Counts in `removed` how many entries went, and lists what did not and why
+/// in `left`, also where it fails on the way.
 pub(super) fn remove(
     top: &Arc<Directory>,
     manifest: &Manifest,
     filters: &Filters,
-) -> io::Result<(u64, Vec<Skipped>)> {
-    let (mut removed, mut left) = (0, Vec::new());
+    removed: &mut u64,
+    left: &mut Vec<Skipped>,
+) -> io::Result<()> {
     each(top, manifest, filters, &mut |directory, path, goes| {
-        if goes && let Err(error) = tree(directory, path, filters, &mut removed) {
+        if goes && let Err(error) = tree(directory, path, filters, removed) {
             left.push(Skipped {
                 path: metadata::display_path("".as_ref(), path),
                 reason: super::error::kernel_answer(error).to_string(),
             });
         }
         Ok(())
-    })?;
-    Ok((removed, left))
+    })
 }
 
 /// Removes `path`, which is in `directory`, and everything below it on this mount, but for what the sender

@@ -10,7 +10,10 @@ use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest, Sync};
 
 use super::syncing::{options, sync};
-use super::{BLOCK, Stage, all_whole, begin, carry, content, set_mode, set_mtime, skip, things};
+use super::{
+    BLOCK, Stage, all_whole, begin, carry, content, set_mode, set_mtime, skip, staging_folders,
+    things,
+};
 use crate::files::SinkError;
 
 /// A tree with one of everything.
@@ -292,4 +295,24 @@ fn what_cannot_be_changed_here_is_reported_and_the_rest_is_placed() {
         assert!(stage.copied().join("old").exists());
         assert_eq!(fs::read(stage.copied().join("other")).unwrap(), b"other");
     }
+}
+
+#[test]
+fn what_was_placed_is_told_though_the_staging_folder_stays() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "text").unwrap();
+    let source = stage.source();
+    let incoming = stage.begin(&source).unwrap();
+    carry(&source, &incoming);
+    let folder = stage
+        .into
+        .path()
+        .join(&staging_folders(stage.into.path())[0]);
+    // Of somebody else: no file of a copy.
+    fs::create_dir(folder.join("notes")).unwrap();
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert_eq!((placed.files, placed.failed.len()), (1, 1), "{placed:?}");
+    let reason = &placed.failed[0].reason;
+    assert!(reason.contains("staging folder"), "{reason}");
+    assert_eq!(fs::read(stage.copied().join("file")).unwrap(), b"text");
 }
