@@ -206,6 +206,17 @@ impl Ended {
         self
     }
 
+    /// Asserts that `text` was not said on standard error; answers itself for more.
+    #[track_caller]
+    pub(crate) fn not_saying(self, text: &str) -> Self {
+        assert!(
+            !self.errors.contains(text),
+            "said {text:?}:\n{}",
+            self.errors
+        );
+        self
+    }
+
     /// The one JSON object that is all of standard output.
     #[track_caller]
     pub(crate) fn report(&self) -> Value {

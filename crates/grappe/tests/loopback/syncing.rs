@@ -207,6 +207,9 @@ fn a_receiver_may_decline_to_remove_and_the_sender_says_what_stays() {
     let _other = stage.receiver("n1");
     let tree = stage.path("from/tree");
     let flags = ["--sync", "--delete"];
+    let plan = [&flags[..], &["--dry-run"]].concat();
+    let planned = Running::start(stage.send_to(2, &[&tree]).args(plan)).end();
+    planned.with_code(0).not_saying("nothing was removed");
     let sent = Running::start(stage.send_to(2, &[&tree]).args(flags)).end();
     let sent = sent.with_code(0).saying("n0: nothing was removed");
     let report = sent.report();
