@@ -27,6 +27,9 @@ pub(super) trait Visitor {
     /// The directory `inner` is about to be listed.
     fn enter(&mut self, inner: &Directory, found: &Metadata);
 
+    /// The directory `inner` stays as it was `found` before it was entered, but for what is below it.
+    fn stay(&mut self, inner: &Directory, found: &Metadata);
+
     /// All below `path`, which is in `directory`, was visited; `stays` says whether any of it stays.
     fn leave(
         &mut self,
@@ -114,10 +117,11 @@ impl Way<'_> {
             visitor.mounted(&self.path)?;
             return Ok(true);
         }
+        let found = inner.own_metadata()?;
         visitor.enter(&inner, &found);
         let level = Level {
             pending: inner.entries()?,
-            found: inner.own_metadata()?,
+            found,
             directory: Some(inner),
             path_bytes: self.path.len(),
             stays: false,
@@ -139,7 +143,9 @@ impl Way<'_> {
         {
             parent.directory = Some(open_parent(inner, &parent.found)?);
         }
-        drop(level.directory);
+        if let Some(inner) = level.directory.filter(|_| level.stays) {
+            visitor.stay(&inner, &level.found);
+        }
         let parent = self.levels.last().and_then(|it| it.directory.as_ref());
         visitor.leave(
             parent.unwrap_or(self.top),

@@ -68,6 +68,8 @@ impl Visitor for Counter<'_> {
 
     fn enter(&mut self, _: &Directory, _: &file::Metadata) {}
 
+    fn stay(&mut self, _: &Directory, _: &file::Metadata) {}
+
     fn leave(
         &mut self,
         _: &Directory,
@@ -141,6 +143,12 @@ impl Visitor for Remover<'_> {
         if found.mode & 0o700 != 0o700 {
             // Whoever may not do this may still be allowed to remove, as root.
             let _ = inner.set_mode(found.mode | 0o700);
+        }
+    }
+
+    fn stay(&mut self, inner: &Directory, found: &file::Metadata) {
+        if found.mode & 0o700 != 0o700 {
+            let _ = inner.set_mode(found.mode);
         }
     }
 

@@ -3,12 +3,12 @@
 //! Not here: what becomes of the files that are in the tree (`syncing`).
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 use grappe_proto::content::manifest::{Filter, Sync, Terms};
 
 use super::syncing::{Others, options, sync, sync_among, terms};
-use super::{Stage, things};
+use super::{Stage, set_mode, things};
 use crate::files::{Filters, SinkError, SourceOptions};
 
 /// A copy that removes, with rules as typed behind `+` or `-`.
@@ -146,4 +146,22 @@ fn what_came_to_be_in_the_way_since_the_survey_does_not_go_beyond_the_bound() {
         assert!(reason.contains(&by_now), "{placed:?}");
         assert!(out.join("3").exists());
     }
+}
+
+#[test]
+fn a_directory_that_stays_for_what_was_left_out_keeps_its_permissions() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "x").unwrap();
+    let old = stage.copied().join("old");
+    fs::create_dir_all(old.join("sub")).unwrap();
+    for name in ["gone", "sub/gone", "sub/secret.key"] {
+        fs::write(old.join(name), "x").unwrap();
+    }
+    for (name, mode) in [("sub", 0o500), ("", 0o550)] {
+        set_mode(&old.join(name), mode);
+    }
+    let (placed, _) = sync(&stage, &filtering(&["-*.key"])).unwrap();
+    assert_eq!((placed.removed, placed.failed), (2, vec![]));
+    let mode = |name: &str| fs::metadata(old.join(name)).unwrap().mode() & 0o777;
+    assert_eq!((mode(""), mode("sub")), (0o550, 0o500));
 }
