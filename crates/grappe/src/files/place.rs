@@ -46,6 +46,8 @@ pub struct Placed {
     pub left_alone: Vec<Skipped>,
     /// Entries that were removed since they are not in the tree.
     pub removed: u64,
+    /// What is mounted where something was removed: it stays, and so do the directories that it is in.
+    pub mounted: Vec<Skipped>,
     /// Whether what is not in the tree was to be removed, and stays since not all of the tree is here. What
     /// was in the way of some of it may have gone before.
     pub others_stay: bool,
@@ -514,8 +516,8 @@ impl<'a> Placer<'a> {
                     return Ok(false);
                 }
                 self.check_way(entry)?;
-                let removed = &mut self.placed.removed;
-                if remove::tree(&parent, &entry.path, &self.filters, removed)? {
+                let placed = &mut self.placed;
+                if remove::tree(&parent, &entry.path, &self.filters, placed)? {
                     let text = "something came into the directory in its way meanwhile, and stays";
                     return Err(io::Error::other(text));
                 }
@@ -550,8 +552,7 @@ impl<'a> Placer<'a> {
             return;
         }
         let top = &self.incoming.directory;
-        let (removed, left) = (&mut self.placed.removed, &mut self.placed.failed);
-        let result = remove::remove(top, manifest, &self.filters, removed, left);
+        let result = remove::remove(top, manifest, &self.filters, &mut self.placed);
         if let Err(error) = result {
             self.fail_removal(error);
         }

@@ -15,6 +15,7 @@ use super::descent::{Visitor, descend, is_same_mount};
 use super::filters::Filters;
 use super::metadata;
 use super::parents::Parents;
+use super::place::Placed;
 use super::spelling::{Known, may_be_same, respelt};
 use super::staging;
 
@@ -92,18 +93,17 @@ fn is_spared(directory: &Directory, path: &[u8], filters: &Filters) -> bool {
     }
 }
 
-/// Removes what [`look`] said goes. Counts in `removed` how many entries went, and lists what did not and why
-/// in `left`, also where it fails on the way.
+/// Removes what [`look`] said goes. Notes in `placed` how many entries went, what did not and why, and what is
+/// mounted, also where it fails on the way.
 pub(super) fn remove(
     top: &Arc<Directory>,
     manifest: &Manifest,
     filters: &Filters,
-    removed: &mut u64,
-    left: &mut Vec<Skipped>,
+    placed: &mut Placed,
 ) -> io::Result<()> {
     each(top, manifest, filters, &mut |directory, path, goes| {
-        if goes && let Err(error) = tree(directory, path, filters, removed) {
-            left.push(Skipped {
+        if goes && let Err(error) = tree(directory, path, filters, placed) {
+            placed.failed.push(Skipped {
                 path: metadata::display_path("".as_ref(), path),
                 reason: super::error::kernel_answer(error).to_string(),
             });
@@ -113,19 +113,19 @@ pub(super) fn remove(
 }
 
 /// Removes `path`, which is in `directory`, and everything below it on this mount, but for what the sender
-/// left out on purpose; counts what went. Says whether anything of that kind stays.
+/// left out on purpose; notes in `placed` how much went, and what is mounted. Says whether anything stays.
 pub(super) fn tree(
     directory: &Directory,
     path: &[u8],
     filters: &Filters,
-    removed: &mut u64,
+    placed: &mut Placed,
 ) -> io::Result<bool> {
-    descend(directory, path, &mut Remover { filters, removed })
+    descend(directory, path, &mut Remover { filters, placed })
 }
 
 struct Remover<'a> {
     filters: &'a Filters,
-    removed: &'a mut u64,
+    placed: &'a mut Placed,
 }
 
 impl Visitor for Remover<'_> {
@@ -134,9 +134,11 @@ impl Visitor for Remover<'_> {
     }
 
     fn mounted(&mut self, path: &[u8]) -> io::Result<()> {
-        let path = metadata::display_path("".as_ref(), path);
-        let text = format!("something is mounted at {}", path.display());
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+        self.placed.mounted.push(Skipped {
+            path: metadata::display_path("".as_ref(), path),
+            reason: "something is mounted there".to_owned(),
+        });
+        Ok(())
     }
 
     fn enter(&mut self, inner: &Directory, found: &file::Metadata) {
@@ -165,7 +167,7 @@ impl Visitor for Remover<'_> {
             file::Kind::Directory => directory.remove_directory(name)?,
             _ => directory.remove_file(name)?,
         }
-        *self.removed += 1;
+        self.placed.removed += 1;
         Ok(())
     }
 }

@@ -527,6 +527,7 @@ impl Store {
             .map_err(|error| error.to_string())?;
         self.tell("not sent whole, an earlier one stays", &placed.not_whole);
         self.tell("its permissions and time stay", &placed.left_alone);
+        self.tell("stays", &placed.mounted);
         self.tell("not placed", &placed.failed);
         let removed = count(placed.removed as usize, "entry", "entries");
         match (placed.others_stay, placed.removed) {
