@@ -43,12 +43,13 @@ impl Compared {
 pub(super) enum Kept {
     /// It has the metadata that it is to have.
     Whole,
-    /// It is to have other metadata, and has other names, here or elsewhere, that are to keep theirs.
-    Shared(Held),
+    /// Its content stays, in a file of its own: it is to have other metadata, and has other names that are to
+    /// keep theirs, or another owner, who may have it open for writing.
+    Apart(Held),
 }
 
 /// Leaves the file `name` in `directory` where it is, and gives it the metadata of entry `index`, unless it
-/// has other names.
+/// has other names or another owner.
 pub(super) fn file(
     incoming: &Incoming,
     directory: &Directory,
@@ -79,14 +80,16 @@ pub(super) fn file(
     if suits && Dress::is_as_old(&found, entry) {
         return Ok(Kept::Whole);
     }
-    if held.has_other_names() {
-        return Ok(Kept::Shared(held));
+    let owner = dress.owner(entry);
+    let changes_owner = owner.is_some_and(|owner| owner != (found.uid, found.gid));
+    if changes_owner || held.has_other_names() {
+        return Ok(Kept::Apart(held));
     }
     dress.adjust(&held, entry)?;
     Ok(Kept::Whole)
 }
 
-/// Copies the content of a file with other names to `to`, which is empty.
+/// Copies the content of a file that is kept to `to`, which is empty.
 pub(super) fn copy_apart(held: &Held, to: &File) -> io::Result<()> {
     let Some(mut from) = held.readable() else {
         return Err(io::ErrorKind::PermissionDenied.into());

@@ -396,7 +396,7 @@ impl<'a> Placer<'a> {
             let parent = self.parents.directory(parent)?;
             self.check_spelling(entry)?;
             let held = match keep::file(incoming, &parent, name, index)? {
-                Kept::Shared(held) => held,
+                Kept::Apart(held) => held,
                 Kept::Whole => {
                     self.count(entry.size());
                     return Ok(None);

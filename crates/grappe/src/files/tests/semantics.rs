@@ -4,18 +4,19 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use grappe_proto::content::layout::Layout;
-use grappe_proto::content::manifest::Filter;
+use grappe_proto::content::manifest::{Filter, Sync};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, fsetxattr, mknodat};
 
+use super::syncing::{options, sync};
 use super::{BLOCK, Stage, carry, content, set_mode, set_mtime, skip, things};
 use crate::files::{Allowed, Filters, Sink, SinkError, Source, SourceOptions, WalkWatch};
 
@@ -417,4 +418,31 @@ proptest! {
             prop_assert_eq!(there, here);
         }
     }
+}
+
+#[test]
+fn who_a_kept_file_belonged_to_writes_to_it_no_more_once_it_has_another_owner() {
+    if !is_root() {
+        skip("only root may give files to others");
+        return;
+    }
+    let stage = Stage::new();
+    let (sent, there) = (stage.tree().join("file"), stage.copied().join("file"));
+    fs::create_dir_all(stage.copied()).unwrap();
+    for path in [&sent, &there] {
+        fs::write(path, "text").unwrap();
+        set_mtime(path, 7);
+    }
+    for how in [Sync::Times, Sync::Checksum] {
+        std::os::unix::fs::chown(&there, Some(1234), Some(1234)).unwrap();
+        // As one who opened it while it was theirs.
+        let mut open = File::options().append(true).open(&there).unwrap();
+        let (placed, travelled) = sync(&stage, &options(how)).unwrap();
+        assert_eq!((placed.failed, placed.files, travelled), (vec![], 1, 0));
+        open.write_all(b"more").unwrap();
+        assert_eq!(fs::metadata(&there).unwrap().uid(), 0);
+        assert_eq!(fs::read(&there).unwrap(), b"text");
+    }
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+    stage.assert_no_staging();
 }
