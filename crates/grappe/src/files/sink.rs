@@ -129,8 +129,7 @@ impl Sink {
         // Whoever decoded it has checked it as well. But a receiver may be root, and everything below
         // relies on paths that stay in the tree.
         manifest.validate()?;
-        self.check_allowed(&manifest)?;
-        self.check_conflicts(&manifest)?;
+        self.check(&manifest)?;
         let path = self.path.clone();
         let folder = metadata::display_path(&path, &staging::name(manifest_hash));
         let staging = match Staging::create(&self.directory, manifest_hash) {
@@ -164,6 +163,17 @@ impl Sink {
             is_cleared: self.is_cleared_by(&manifest),
         };
         Ok(Incoming::new(into, manifest, layout, staging, begun))
+    }
+
+    /// Checks that nothing is in the way of a copy of `manifest`, and that it brings nothing that is not
+    /// allowed. [`Sink::begin`] does that too; a copy that is only rehearsed does not come that far.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is in the way, or not allowed.
+    pub fn check(&self, manifest: &Manifest) -> Result<(), SinkError> {
+        self.check_allowed(manifest)?;
+        self.check_conflicts(manifest)
     }
 
     /// Looks for what this receiver's user has not allowed copies to bring.

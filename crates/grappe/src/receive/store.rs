@@ -235,6 +235,8 @@ impl Store {
                 ));
             }
             if terms.dry_run {
+                // Whoever plans wants to know what a node would decline, too.
+                sink.check(&manifest).map_err(|error| error.to_string())?;
                 return Ok(Preparation::Rehearsed);
             }
             (here, Some(self.agreement.selection(&self.over)?))

@@ -221,6 +221,24 @@ fn a_receiver_may_decline_to_remove_and_the_sender_says_what_stays() {
 }
 
 #[test]
+fn a_plan_says_what_a_node_would_decline() {
+    let stage = Stage::new();
+    stage.file("from/tree/data", "now a file");
+    stage.file("n0/tree/data/inside", "in the way");
+    stage.file("n1/tree/old", "x");
+    let _receivers = [stage.receiver("n0"), stage.receiver("n1")];
+    let tree = stage.path("from/tree");
+    let flags = ["--sync", "--dry-run"];
+    let sent = Running::start(stage.send_to(2, &[&tree]).args(flags)).end();
+    let sent = sent.with_code(1).saying("n0").saying("is in the way");
+    // What it would do otherwise is told nevertheless.
+    let plan = sent.report();
+    assert_eq!(node(&plan, "n0")["update"], 1);
+    assert_eq!(node(&plan, "n1")["create"], 1);
+    assert!(stage.path("n0/tree/data/inside").exists());
+}
+
+#[test]
 fn what_was_to_be_removed_and_stays_is_said_on_both_sides() {
     let stage = Stage::new();
     stage.file("from/tree/file", "x");
