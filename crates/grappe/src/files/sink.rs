@@ -140,7 +140,7 @@ impl Sink {
         let failed = |error| SinkError::io("prepare", &folder, error);
         let earlier =
             resume::find(staging.directory(), manifest_hash, &manifest, &layout).map_err(failed)?;
-        let needed = space_needed(&manifest, &here);
+        let needed = space_needed(&manifest, &here).saturating_sub(here.may_stay);
         let there = earlier
             .blocks
             .keys()
@@ -319,11 +319,14 @@ fn space_needed(manifest: &Manifest, here: &Here) -> u64 {
     let sizes = entries
         .filter(|(number, _)| is_placed(number))
         .map(|(_, entry)| entry.data_bytes());
-    let rounded = sizes.map(|size| {
-        size.div_ceil(FILE_BYTES_STEP)
-            .saturating_mul(FILE_BYTES_STEP)
-    });
-    rounded.fold(0, u64::saturating_add)
+    sizes.map(space_of).fold(0, u64::saturating_add)
+}
+
+/// Bytes that a file with so many of data takes.
+pub(super) fn space_of(bytes: u64) -> u64 {
+    bytes
+        .div_ceil(FILE_BYTES_STEP)
+        .saturating_mul(FILE_BYTES_STEP)
 }
 
 fn open_error(into: &Path, error: FileError) -> SinkError {

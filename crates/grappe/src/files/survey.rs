@@ -13,7 +13,7 @@ use grappe_proto::content::survey::{Action, CHANGES_MAX, COMPARED_PIECES_MAX, Ch
 
 use super::metadata::{self, Dress};
 use super::parents::Parents;
-use super::sink::{Sink, filters_of};
+use super::sink::{Sink, filters_of, space_of};
 use super::{SinkError, remove};
 
 /// A receiver that is not told how many removes that many without a question, and beyond them at most half
@@ -41,6 +41,9 @@ pub struct Here {
     pub survey: Survey,
     /// For each entry what becomes of it; empty in a copy that keeps nothing.
     pub(super) keeps: Vec<Keep>,
+    /// Bytes of space that the files to be compared may turn out not to need, as they are as long as they are
+    /// to be. Where one differs and there is no room, that is found when it is written.
+    pub(super) may_stay: u64,
 }
 
 impl Here {
@@ -216,6 +219,10 @@ impl<'a> Surveyor<'a> {
             return Keep::No;
         }
         self.compared += pieces;
+        if is_as_long {
+            let space = space_of(entry.data_bytes());
+            self.here.may_stay = self.here.may_stay.saturating_add(space);
+        }
         Keep::Compare
     }
 

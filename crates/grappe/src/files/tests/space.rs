@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BLOCK, Stage, begin, carry, content, skip, staging_folders};
+use grappe_proto::content::manifest::Sync;
+
+use super::syncing::{options, sync};
+use super::{BLOCK, Stage, begin, carry, content, set_mtime, skip, staging_folders};
 use crate::files::{Sink, SinkError};
 
 /// A mounted tmpfs, unmounted at the end.
@@ -114,5 +117,29 @@ fn a_mount_below_the_target_is_in_the_way_at_the_beginning() {
     };
     assert_eq!(path, disk.path);
     assert!(reason.contains("another file system"), "{reason}");
+    stage.assert_no_staging();
+}
+
+#[test]
+fn what_is_compared_and_stays_needs_no_space() {
+    let stage = Stage::new();
+    let Some(_disk) = SmallDisk::new(stage.into.path(), "size=2m") else {
+        return;
+    };
+    fs::create_dir(stage.copied()).unwrap();
+    for top in [stage.tree(), stage.copied()] {
+        fs::write(top.join("large"), content(6 * BLOCK)).unwrap();
+        set_mtime(&top.join("large"), 7);
+    }
+    let (placed, travelled) = sync(&stage, &options(Sync::Checksum)).unwrap();
+    assert_eq!((placed.failed, placed.files, travelled), (vec![], 1, 0));
+    // As long, but another one: that is found while it is written.
+    fs::write(stage.tree().join("large"), vec![7; 6 * BLOCK]).unwrap();
+    let error = sync(&stage, &options(Sync::Checksum)).unwrap_err();
+    assert!(matches!(error, SinkError::NoSpace { .. }), "{error}");
+    assert_eq!(
+        fs::read(stage.copied().join("large")).unwrap(),
+        content(6 * BLOCK)
+    );
     stage.assert_no_staging();
 }
