@@ -416,7 +416,7 @@ impl Incoming {
         let staging = self.staging.directory();
         let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
         if created.contains(&entry) {
-            return Ok(staging.open_file(&staged_name(entry), Access::ReadWrite)?);
+            return self.open_staged(entry);
         }
         let file = staging.create_exclusive(&staged_name(entry), 0o600)?;
         // The full length at once, so that blocks may come in any order. No space is reserved: file
@@ -424,6 +424,19 @@ impl Incoming {
         file.set_len(size)?;
         created.insert(entry);
         Ok(file)
+    }
+
+    /// Opens what of `entry` is in the staging folder already.
+    pub(super) fn open_staged(&self, entry: u32) -> io::Result<File> {
+        let (staging, name) = (self.staging.directory(), staged_name(entry));
+        match staging.open_file(&name, Access::ReadWrite) {
+            // An attempt that ended while it placed may have made it read-only.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                staging.set_mode_of(&name, 0o600)?;
+                Ok(staging.open_file(&name, Access::ReadWrite)?)
+            }
+            opened => Ok(opened?),
+        }
     }
 
     fn write_error(&self, piece: &Piece, error: io::Error) -> SinkError {

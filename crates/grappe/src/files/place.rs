@@ -421,7 +421,7 @@ impl<'a> Placer<'a> {
             file.set_len(size)?;
             file
         } else if size > u64::from(BLOCK_SIZE) {
-            staging.open_file(&name, Access::ReadWrite)?
+            incoming.open_staged(index)?
         } else {
             // It has its metadata since it was written.
             let bytes = Some(size);

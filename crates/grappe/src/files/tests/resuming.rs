@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use grappe_proto::content::layout::Layout;
@@ -10,7 +10,9 @@ use grappe_proto::content::manifest::Sync;
 use grappe_proto::units::Digest;
 
 use super::syncing::{options, select};
-use super::{BLOCK, COPY, Stage, begin, carry, content, set_mtime, staging_folders, things};
+use super::{
+    BLOCK, COPY, Stage, begin, carry, content, set_mode, set_mtime, staging_folders, things,
+};
 use crate::files::{Incoming, Sink, Source, WalkWatch};
 
 /// Three blocks of one file, and two small files in a fourth.
@@ -225,4 +227,51 @@ fn what_an_earlier_attempt_wrote_is_not_in_the_way_of_a_copy_of_what_is_kept_by_
     assert_eq!(placed.failed, []);
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     stage.assert_no_staging();
+}
+
+/// Runs `act` as a user who may not write to files that are read-only.
+fn as_nobody(stage: &Stage, act: impl FnOnce() + Send) {
+    if !rustix::process::geteuid().is_root() {
+        return act();
+    }
+    let nobody = rustix::fs::Uid::from_raw(65534);
+    for top in [&stage.from, &stage.into] {
+        for path in [top.path(), &top.path().join("tree")] {
+            let _not_there = std::os::unix::fs::chown(path, Some(65534), None);
+        }
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Of this thread alone.
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            act();
+        });
+    });
+}
+
+#[test]
+fn a_large_file_that_was_made_read_only_just_before_the_end_gets_its_name_later() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("large"), content(2 * BLOCK + 9)).unwrap();
+    set_mode(&stage.tree().join("large"), 0o444);
+    as_nobody(&stage, || {
+        let source = stage.source();
+        carry_some(&stage, &source, &[0, 1, 2]);
+        let folder = &staging_folders(stage.into.path())[0];
+        set_mode(&stage.into.path().join(folder).join("1"), 0o444);
+        let incoming = stage.begin(&source).unwrap();
+        assert_eq!(earlier(&incoming).len(), 3);
+        // One block comes once more, as where another node asks for it.
+        let mut buffer = Vec::new();
+        source.read_block(&Layout::new(source.manifest()), 0, &mut buffer);
+        incoming.hash_and_write(0, &buffer).unwrap();
+        let placed = incoming.finalize(&source.finish()).unwrap();
+        assert_eq!(placed.failed, []);
+        let large = fs::metadata(stage.copied().join("large")).unwrap();
+        assert_eq!(large.mode() & 0o777, 0o444);
+    });
+    assert_eq!(
+        fs::read(stage.copied().join("large")).unwrap(),
+        content(2 * BLOCK + 9)
+    );
 }
