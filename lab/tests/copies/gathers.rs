@@ -78,8 +78,8 @@ fn a_rerun_sends_what_some_node_still_lacks_and_nothing_of_finished_turns() {
     }) else {
         return;
     };
-    // The turns run at once: the shortest is over long before the others.
-    let parts = [(2, 24_u64 << 20), (3, 8 << 20), (4, 24 << 20)];
+    // A node that only listens lets turns run one after the other, the longest first.
+    let parts = [(2, 16_u64 << 20), (3, 24 << 20), (4, 16 << 20)];
     for (node, bytes) in parts {
         let file = trial.part(node).join(format!("of-{node}"));
         content::create(&file, bytes, u64::from(node)).unwrap();
@@ -89,6 +89,11 @@ fn a_rerun_sends_what_some_node_still_lacks_and_nothing_of_finished_turns() {
     let mut broken_off = trial.gather(1, 4);
     trial.wait_for_words(&broken_off, "sent: n3");
     broken_off.kill();
+    let is_there = |owner: u8| trial.arrived(1, &format!("of-{owner}")).exists();
+    assert!(
+        !(is_there(2) && is_there(4)),
+        "nothing was broken off: the test came too late"
+    );
     for (node, copy) in [1, 2, 4].map(|node| (node, trial.arrived(node, "of-3"))) {
         let original = trial.part(3).join("of-3");
         assert!(content::identical(&original, &copy), "of-3 at n{node}");
@@ -100,10 +105,11 @@ fn a_rerun_sends_what_some_node_still_lacks_and_nothing_of_finished_turns() {
         let came = (trial.received(node) - before) as f64;
         let unfinished = parts.iter().filter(|(owner, _)| ![3, node].contains(owner));
         let lacked: u64 = unfinished.map(|(_, bytes)| bytes).sum();
-        // What had come of them is not sent again either, so nothing makes up for a finished turn.
+        // Packets have headers, and what had come of a turn is not sent again. The finished turn, sent anew,
+        // would be more than all of that.
         assert!(
-            came < lacked as f64,
-            "{came} bytes came to n{node}, which lacked less than {lacked}"
+            came < lacked as f64 * 1.1,
+            "{came} bytes came to n{node}, which lacked at most {lacked}"
         );
         for (owner, _) in parts {
             let name = format!("of-{owner}");

@@ -27,7 +27,7 @@ fn part_bytes(node: u8) -> u64 {
 /// Slow enough that there is a middle of the gather to end something in.
 fn slow(nodes: u8) -> Plan {
     Plan {
-        link_mbit: Some(50),
+        link_mbit: Some(20),
         ..Plan::of(nodes)
     }
 }

@@ -128,7 +128,7 @@ impl Run {
         if let State::Flowing(flowing) = &mut self.state {
             let packets = progress.packets.saturating_sub(flowing.progress.packets);
             let repairs = progress.repairs.saturating_sub(flowing.progress.repairs);
-            flowing.loss = repairs as f64 / packets.max(1) as f64;
+            flowing.loss = (repairs as f64 / packets.max(1) as f64).min(1.0);
             flowing.progress = progress;
             flowing.has_reported = true;
         }
@@ -158,6 +158,8 @@ pub(super) struct Links {
     most: Option<Rate>,
     /// What is divided among the senders.
     used: Option<Rate>,
+    /// What the first sender found.
+    measured: Option<Rate>,
     /// The most of which all came through.
     proven: Option<Rate>,
     /// Repairs that the links' own losses cost, as a share of all packets.
@@ -184,6 +186,7 @@ impl Links {
         Self {
             most,
             used: None,
+            measured: None,
             proven: None,
             own_loss: 0.0,
             cut: None,
@@ -209,7 +212,7 @@ impl Links {
     }
 
     pub(super) fn measured(&self) -> Option<Rate> {
-        self.proven.or(self.used)
+        self.proven.or(self.measured)
     }
 
     /// Uses more, as all of what is used comes through.
@@ -351,6 +354,7 @@ impl Coordinator {
         };
         let measured = self.links.bounded(found);
         self.links.knee = is_knee.then_some(found);
+        self.links.measured = Some(measured);
         self.links.used = Some(measured.scaled(USED));
         (self.links.raised_at, self.links.lowered_at) = (now, now);
         self.links.changed = true;
@@ -426,7 +430,7 @@ impl Coordinator {
             let settled = flowing.filter(|it| now.since(it.since) >= SETTLED);
             let allowed = settled.map(|it| it.progress.allowed).filter(|it| *it > 0);
             let allowed = allowed.max().map(Rate::from_bytes_per_second);
-            self.links.used = Some(allowed.unwrap_or(used));
+            self.links.used = Some(self.links.bounded(allowed.unwrap_or(used)));
             return;
         }
         let (mut caps, mut lost, mut carried, mut least) = (0.0, 0.0, 0.0, f64::INFINITY);
@@ -479,6 +483,7 @@ impl Coordinator {
         if flowing.is_empty() {
             return self.let_finish(used);
         }
+        self.links.finishing = 0;
         let runs = flowing.iter().filter_map(|number| self.runs.get(*number));
         let (senders, left): (Vec<usize>, Vec<u64>) =
             runs.map(|run| (run.turn.sender, run.left())).unzip();

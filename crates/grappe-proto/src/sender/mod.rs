@@ -580,7 +580,7 @@ impl Sender {
             .clamp(Duration::from_millis(least), Duration::from_secs(1))
     }
 
-    /// Whether this is one of several senders, each with a share of the links.
+    /// Whether this is one of several senders, each with a share of the links, or bounded by who leads them.
     const fn shares_links(&self) -> bool {
         self.setup.starts_when_told && self.setup.rate.cap.is_some()
     }

@@ -64,6 +64,19 @@ pub(super) fn descend(
         path: path.to_vec(),
         levels: Vec::new(),
     };
+    let result = walk(&mut way, visitor);
+    if result.is_err() {
+        // Whatever was entered stays then.
+        for level in way.levels.iter().rev() {
+            if let Some(inner) = &level.directory {
+                visitor.stay(inner, &level.found);
+            }
+        }
+    }
+    result
+}
+
+fn walk(way: &mut Way<'_>, visitor: &mut dyn Visitor) -> io::Result<bool> {
     let mut stays = way.visit(visitor)?;
     while let Some(level) = way.levels.last_mut() {
         way.path.truncate(level.path_bytes);

@@ -291,6 +291,10 @@ impl<'a> Placer<'a> {
             self.fail(entry, explain(error));
             false
         });
+        if self.check_all_placed().is_err() {
+            // Then nothing goes, whatever its number.
+            return;
+        }
         let manifest = &incoming.manifest;
         let looked = remove::look(&incoming.directory, manifest, &self.filters, &mut found);
         let looked = looked.and_then(|()| {
@@ -333,7 +337,7 @@ impl<'a> Placer<'a> {
         if is_directory == (entry.kind == Kind::Directory) {
             return Ok(());
         }
-        if !self.filters.allow(&entry.path, is_directory) {
+        if remove::is_spared(&parent, &entry.path, &self.filters) {
             return Err(io::Error::other(LEFT_OUT));
         }
         if remove::count(&parent, &entry.path, &self.filters, found)? {

@@ -84,7 +84,7 @@ impl Visitor for Counter<'_> {
 }
 
 /// Whether something that is not in the tree stays all the same: left out by the sender, or a copy on its way.
-fn is_spared(directory: &Directory, path: &[u8], filters: &Filters) -> bool {
+pub(super) fn is_spared(directory: &Directory, path: &[u8], filters: &Filters) -> bool {
     let (_, name) = metadata::split(path);
     staging::is_staging_name(name) || {
         let found = directory.metadata(name);

@@ -140,16 +140,23 @@ impl Sink {
         let failed = |error| SinkError::io("prepare", &folder, error);
         let earlier =
             resume::find(staging.directory(), manifest_hash, &manifest, &layout).map_err(failed)?;
-        let needed = space_needed(&manifest, &here).saturating_sub(here.may_stay);
+        let needed = space_needed(&manifest, &here);
         let there = earlier
             .blocks
             .keys()
             .map(|block| u64::from(layout.block_len(*block)));
-        if let Err(error) = self.check_space(needed.saturating_sub(there.sum()), needed) {
-            if !earlier.blocks.is_empty() {
-                staging.keep();
+        let missing = needed.saturating_sub(there.sum());
+        match self.check_space(missing, needed) {
+            // Earlier copies have made way by now. What is compared may turn out to need no space.
+            Err(SinkError::NoSpace { available, .. })
+                if available >= missing.saturating_sub(here.may_stay) => {}
+            Err(error) => {
+                if !earlier.blocks.is_empty() {
+                    staging.keep();
+                }
+                return Err(error);
             }
-            return Err(error);
+            Ok(()) => {}
         }
         let journal =
             Journal::begin(staging.directory(), manifest_hash, &earlier.blocks).map_err(failed)?;
@@ -261,6 +268,11 @@ impl Sink {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(SinkError::io("look at", &path, error)),
             };
+            let is_replaced = entry.kind != Kind::Directory && found.kind == file::Kind::Directory;
+            if is_replaced && staging::is_staging_name(name) {
+                let reason = "that is another copy on its way".to_owned();
+                return Err(SinkError::Conflict { path, reason });
+            }
             if let Some(reason) = conflict(entry, &found, device, filters.as_ref()) {
                 return Err(SinkError::Conflict {
                     path,

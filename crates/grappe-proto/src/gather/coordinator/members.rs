@@ -144,12 +144,16 @@ impl Coordinator {
         let is_expected =
             matches!(&self.setup.expectation, Expectation::Names(names) if names.contains(&name));
         let mut namesakes = self.nodes.iter().filter(|node| node.name == name);
-        // What became of one that takes part, or took part, is seen by its connection.
+        // What became of one that takes part, or took part, is seen by its connection. While others may
+        // still join, one that came and is gone is waited for no longer either.
         let came = namesakes.any(|node| node.stage != Stage::Declined);
-        if !is_expected || came || self.absent.contains_key(&name) {
+        let is_joining = matches!(self.phase, Phase::Joining(_));
+        if !is_expected || came && !is_joining || self.absent.contains_key(&name) {
             return;
         }
-        self.event(Event::Gone(name.clone(), reason.clone()));
+        if !came {
+            self.event(Event::Gone(name.clone(), reason.clone()));
+        }
         self.absent.insert(name, reason);
     }
 

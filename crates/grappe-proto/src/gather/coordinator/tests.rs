@@ -119,3 +119,26 @@ fn of_strangers_and_of_those_that_take_part_an_absence_says_nothing() {
     absent(&mut machine, "n9", "who is that");
     assert_eq!(outputs(&mut machine, Time::ZERO), []);
 }
+
+#[test]
+fn one_that_came_and_is_gone_is_waited_for_no_longer_whichever_is_told_first() {
+    for is_left_first in [true, false] {
+        let mut machine = machine(&["n1", "n2"]);
+        hello(&mut machine, 0, "n1");
+        hello(&mut machine, 1, "n2");
+        let left = Input::Left(1, "connection reset".into());
+        if is_left_first {
+            machine.handle(left, Time::ZERO);
+            absent(&mut machine, "n2", "its login ended");
+        } else {
+            absent(&mut machine, "n2", "its login ended");
+            machine.handle(left, Time::ZERO);
+        }
+        let told = outputs(&mut machine, Time::ZERO);
+        assert!(events(&told).contains(&&Event::Began(1)), "{told:?}");
+        machine.handle(Input::Cancel("enough".into()), Time::ZERO);
+        let summary = summary(outputs(&mut machine, Time::ZERO));
+        let line = summary.nodes.iter().find(|node| node.name == "n2");
+        assert_eq!(line.unwrap().reason.as_deref(), Some("its login ended"));
+    }
+}

@@ -136,7 +136,11 @@ fn what_is_compared_and_stays_needs_no_space() {
     // As long, but another one: that is found while it is written.
     fs::write(stage.tree().join("large"), vec![7; 6 * BLOCK]).unwrap();
     let error = sync(&stage, &options(Sync::Checksum)).unwrap_err();
-    assert!(matches!(error, SinkError::NoSpace { .. }), "{error}");
+    let whole = 6 * BLOCK as u64;
+    assert!(
+        matches!(error, SinkError::NoSpace { needed, .. } if needed == whole),
+        "{error}"
+    );
     assert_eq!(
         fs::read(stage.copied().join("large")).unwrap(),
         content(6 * BLOCK)
