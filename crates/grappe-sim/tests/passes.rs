@@ -124,6 +124,33 @@ fn who_asks_to_drop_the_slow_gets_a_table_that_says_so() {
 }
 
 #[test]
+fn a_queue_that_takes_whatever_is_sent_for_a_moment_makes_nobody_far_slower() {
+    // The sender's own queue holds a third of a second: for so long any rate leaves. One receiver takes a
+    // little less than the sender's link gives.
+    for seed in 1..=6 {
+        let mut scenario = Scenario {
+            seed,
+            receivers: 7,
+            uplink: Rate::from_bytes_per_second(25_000_000),
+            uplink_queue_bytes: 8 << 20,
+            downlink: Link {
+                delay: 20 * MILLI,
+                ..Link::default()
+            },
+            ..cluster(128 << 20, Vec::new())
+        };
+        let slower = Link {
+            rate: Rate::from_bytes_per_second(23_000_000),
+            ..scenario.downlink.clone()
+        };
+        scenario.downlinks.insert(2, slower);
+        let outcome = sound(&scenario);
+        assert!(outcome.all_complete());
+        assert!(!is_apart(&outcome, 2), "seed {seed}");
+    }
+}
+
+#[test]
 fn receivers_that_are_all_alike_are_never_parted() {
     // What is on the way fills their buffers, so that each holds the others now and then.
     let outcome = sound(&Scenario {

@@ -400,6 +400,11 @@ impl RateControl {
         self.starting = true;
     }
 
+    /// Ends the look for the knee at what is sent now; from here on the rate grows slowly.
+    pub fn stop_doubling(&mut self) {
+        self.starting = false;
+    }
+
     /// Goes back to `rate`, after a look at what lies above; packets from `next` on tell of it.
     pub fn go_back_to(&mut self, rate: Rate, next: Sequence) {
         self.trial = None;

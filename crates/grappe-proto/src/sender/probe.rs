@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::peer::Peer;
 use super::{Phase, Sender};
 use crate::session::{LimitedBy, Straggler};
 use crate::units::{PeerId, Rate, Sequence, Time};
 
-/// A receiver counts among those that limit for so long after it last did.
+/// A receiver counts among those that limit for so long after it last did; that somebody in particular does
+/// must have been so throughout [`SETTLED`].
 const LIMITS: Duration = Duration::from_secs(1);
 
 /// The rate has found its knee when it was not lowered for so long: longer than packets wait in queues.
@@ -30,6 +32,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Enough for the rate to rise to [`FAR_SLOWER`].
 const LASTING: Duration = Duration::from_millis(400);
 
+/// Once it has, the others must receive at that rate for so long: what leaves may only fill a queue.
+const PROVEN: Duration = Duration::from_millis(80);
+
+/// And for so many reports: in a large group they are seldom.
+const REPORTS: u32 = 8;
+
+/// What they receive may be less for their own losses, and as their reports come when they come.
+const RECEIVED: f64 = 0.7;
+
 /// The others take at least this many times what the slow ones take. Served apart, the slow ones end
 /// later by the others' time: with this by two fifths of their own at most.
 const FAR_SLOWER: f64 = 2.5;
@@ -39,6 +50,8 @@ const FAR_SLOWER: f64 = 2.5;
 pub(super) struct Probing {
     /// Who has limited the rate, when last, and whether its own socket lost the packets.
     limiters: BTreeMap<PeerId, (Time, bool)>,
+    /// When nobody in particular limited it last.
+    nobody_at: Time,
     running: Option<Probe>,
     /// The highest rate since it was lowered last, and when that was.
     rate: Rate,
@@ -53,12 +66,15 @@ struct Probe {
     excused: Vec<(PeerId, bool)>,
     rate_before: Rate,
     until: Time,
+    /// Since when the sender has sent far more, and what the others had received by then.
+    fast: Option<(Time, Vec<(PeerId, u64)>)>,
 }
 
 impl Probing {
     pub(super) fn new(now: Time) -> Self {
         Self {
             limiters: BTreeMap::new(),
+            nobody_at: now,
             running: None,
             rate: Rate::from_bytes_per_second(0),
             lowered_at: now,
@@ -95,6 +111,8 @@ impl Sender {
         let limiters = &mut self.probing.limiters;
         if let Some((peer, at_host)) = self.rate.limited_by() {
             limiters.insert(peer, (now, at_host));
+        } else {
+            self.probing.nobody_at = now;
         }
         let rate = self.rate.rate();
         if rate < self.probing.rate.scaled(LOWERED) {
@@ -102,7 +120,8 @@ impl Sender {
             self.probing.rate = rate;
         }
         self.probing.rate = self.probing.rate.max(rate);
-        let is_settled = now.since(self.probing.lowered_at) >= settled;
+        let settled_since = self.probing.lowered_at.max(self.probing.nobody_at);
+        let is_settled = now.since(settled_since) >= settled;
         if !is_settled || now < self.probing.next_at || limiters.is_empty() {
             return;
         }
@@ -121,30 +140,36 @@ impl Sender {
             excused,
             rate_before,
             until: now + LASTING,
+            fast: None,
         });
     }
 
-    fn go_on_probing(&mut self, probe: Probe, now: Time) {
-        if self.rate.leaving() >= probe.rate_before.scaled(FAR_SLOWER) {
-            for (peer, at_host) in probe.excused {
+    fn go_on_probing(&mut self, mut probe: Probe, now: Time) {
+        let wanted = probe.rate_before.scaled(FAR_SLOWER);
+        let is_fast = self.rate.leaving() >= wanted;
+        if is_fast && probe.fast.is_none() {
+            let others = self.others(&probe).map(|peer| (peer.id, peer.received));
+            probe.fast = Some((now, others.collect()));
+            probe.until = now + PROVEN.max(self.report_interval() * REPORTS);
+            self.rate.stop_doubling();
+        }
+        if is_fast && now >= probe.until && self.do_others_receive(&probe, wanted, now) {
+            for (id, at_host) in probe.excused {
                 let cause = if at_host {
                     LimitedBy::Host
                 } else {
                     LimitedBy::Network
                 };
-                if self
-                    .peers
-                    .get(peer.as_usize())
-                    .is_some_and(|it| it.is_live())
-                {
-                    self.part_with(peer, cause, now);
+                let peer = self.peers.get(id.as_usize());
+                if peer.is_some_and(|it| it.is_live()) {
+                    self.part_with(id, cause, now);
                 }
             }
             self.probing = Probing::new(now);
             return;
         }
         // Somebody else loses packets as well: there is nothing to be gained.
-        let is_vain = self.rate.limited_by().is_some();
+        let is_vain = self.rate.limited_by().is_some() || (probe.fast.is_some() && !is_fast);
         if now < probe.until && !is_vain {
             self.probing.running = Some(probe);
             return;
@@ -157,5 +182,24 @@ impl Sender {
             pause: pause * 2,
             ..Probing::new(now)
         };
+    }
+
+    /// The receivers of the pass that count while `probe` runs.
+    fn others(&self, probe: &Probe) -> impl Iterator<Item = &Peer> {
+        let is_excused = |id: PeerId| probe.excused.iter().any(|(excused, _)| *excused == id);
+        self.live().filter(move |peer| !is_excused(peer.id))
+    }
+
+    /// Whether all others have received at nearly the rate `wanted` since the sender sends so fast.
+    fn do_others_receive(&self, probe: &Probe, wanted: Rate, now: Time) -> bool {
+        let Some((since, before)) = &probe.fast else {
+            return false;
+        };
+        let packets = wanted.bytes_in(now.since(*since)) as f64 * RECEIVED
+            / super::packet_bytes(self.setup.symbol_size) as f64;
+        self.others(probe).all(|peer| {
+            let before = before.iter().find(|(id, _)| *id == peer.id);
+            before.is_none_or(|(_, before)| (peer.received - before) as f64 >= packets)
+        })
     }
 }
