@@ -275,7 +275,7 @@ fn fill<M>(
             renew(socket, &mut joined_at).and_then(|()| fill_chunk(ring, socket, &mut chunk));
         // What arrived before an error is good.
         let has_packets = !chunk.runs.is_empty();
-        let used = chunk.used;
+        let (used, is_full) = (chunk.used, !chunk.has_room());
         ring.queued.fetch_add(1, Ordering::Relaxed);
         if !has_packets {
             ring.recycle(chunk);
@@ -299,7 +299,7 @@ fn fill<M>(
             joined_at = None;
             thread::sleep(RETRY);
         } else if gathers {
-            thread::sleep(pace.after(used, now, ring.gather_most()));
+            thread::sleep(pace.pause(used, is_full, now, ring.gather_most()));
         }
     }
     Ok(())
@@ -320,15 +320,16 @@ impl Pace {
     }
 
     /// How long to let packets gather after `bytes` came since the last call: half as long as now or
-    /// twice as long at most, as what comes in one go says little.
-    fn after(&mut self, bytes: usize, now: Instant, most: Duration) -> Duration {
+    /// twice as long at most, as what comes in one go says little. Not at all where more may be waiting, as
+    /// it filled the chunk: a pause for each chunk would bound the rate.
+    fn pause(&mut self, bytes: usize, is_full: bool, now: Instant, most: Duration) -> Duration {
         let took = now.saturating_duration_since(self.since);
         self.since = now;
         let wanted = took.as_secs_f64() * GATHERED as f64 / bytes.max(1) as f64;
         let last = self.gather.as_secs_f64();
         let next = wanted.clamp(last / 2.0, last * 2.0);
         self.gather = Duration::from_secs_f64(next).clamp(GATHER, most);
-        self.gather
+        if is_full { Duration::ZERO } else { self.gather }
     }
 }
 

@@ -130,3 +130,32 @@ fn a_group_is_left_of_which_nothing_is_heard() {
     // Ends, or the test does not.
     fill(&ring, &Silent(&ring), false, &notes, &out, &|chunk| chunk).unwrap();
 }
+
+#[test]
+fn packets_gather_for_longer_where_they_come_slowly() {
+    let began = Instant::now();
+    let mut pace = Pace::new(began);
+    let mut pauses = Vec::new();
+    for (millis, bytes) in [
+        (1, 20_000),
+        (3, 20_000),
+        (7, 20_000),
+        (8, 20_000),
+        (9, 200_000),
+    ] {
+        let now = began + Duration::from_millis(millis);
+        pauses.push(pace.pause(bytes, false, now, GATHER_MOST));
+    }
+    assert!(
+        pauses.is_sorted_by(|one, next| one <= next || *next == pauses[4]),
+        "{pauses:?}"
+    );
+    assert!(pauses[3] > GATHER && pauses[4] < pauses[3], "{pauses:?}");
+    let more_waits = pace.pause(
+        200_000,
+        true,
+        began + Duration::from_millis(10),
+        GATHER_MOST,
+    );
+    assert_eq!(more_waits, Duration::ZERO);
+}
