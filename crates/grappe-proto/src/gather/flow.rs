@@ -34,6 +34,10 @@ const PREPARE_MAX: Duration = Duration::from_secs(3);
 /// Of the rate at which packets got lost, so much is used at first.
 const USED: f64 = 0.985;
 
+/// What the first sender sent too much meanwhile waits in queues, which drain for so long at its share before
+/// the others begin.
+const DRAIN: Duration = Duration::from_millis(30);
+
 /// A sender's rate says something of the links once it has sent for so long.
 const SETTLED: Duration = Duration::from_millis(100);
 
@@ -49,6 +53,10 @@ const LOWER_EVERY: Duration = Duration::from_millis(250);
 const RAISE: f64 = 0.005;
 const RAISE_MOST: f64 = 0.16;
 const NEAR: std::ops::Range<f64> = 0.95..1.05;
+
+/// The way back to what the links are known to carry is shorter.
+const BACK_EVERY: Duration = Duration::from_millis(100);
+const BACK: f64 = 0.03;
 
 /// What one cut leaves, below what came through: the queue must drain.
 const LOWER: f64 = 0.97;
@@ -158,8 +166,9 @@ pub(super) struct Links {
     most: Option<Rate>,
     /// What is divided among the senders.
     used: Option<Rate>,
-    /// What the first sender found.
+    /// What the first sender found, and when.
     measured: Option<Rate>,
+    measured_at: Time,
     /// The most of which all came through.
     proven: Option<Rate>,
     /// Repairs that the links' own losses cost, as a share of all packets.
@@ -187,6 +196,7 @@ impl Links {
             most,
             used: None,
             measured: None,
+            measured_at: now,
             proven: None,
             own_loss: 0.0,
             cut: None,
@@ -215,8 +225,19 @@ impl Links {
         self.proven.or(self.measured)
     }
 
+    /// What the links carry without loss, as far as that is known, where `used` is less.
+    fn known_above(&self, used: Rate) -> Option<Rate> {
+        let known = self.knee?.scaled(USED);
+        (used < known).then_some(known)
+    }
+
     /// Uses more, as all of what is used comes through.
     fn raise(&mut self, used: Rate, now: Time) {
+        if let Some(known) = self.known_above(used) {
+            self.used = Some(self.bounded(used.scaled(1.0 + BACK).min(known)));
+            self.raised_at = now;
+            return;
+        }
         let is_near = self.knee.is_some_and(|knee| {
             let share = used.bytes_per_second() as f64 / knee.bytes_per_second() as f64;
             NEAR.contains(&share)
@@ -258,6 +279,11 @@ impl Links {
         }
     }
 
+    /// Whether queues still hold what the first sender sent too much.
+    fn drains(&self, now: Time) -> bool {
+        self.measured.is_some() && now < self.measured_at + DRAIN
+    }
+
     fn bounded(&self, rate: Rate) -> Rate {
         self.most.map_or(rate, |most| rate.min(most))
     }
@@ -273,13 +299,18 @@ impl Coordinator {
             self.links.changed = false;
             self.links.looked_at = now;
             self.adapt(now);
-            self.divide();
+            self.divide(now);
         }
     }
 
     pub(super) fn flow_wakes_at(&self, now: Time) -> Time {
-        let is_busy = self.runs.iter().any(|run| !run.is_over());
-        if is_busy { now + LOOK } else { Time::NEVER }
+        if self.runs.iter().all(Run::is_over) {
+            Time::NEVER
+        } else if self.links.drains(now) {
+            self.links.measured_at + DRAIN
+        } else {
+            now + LOOK
+        }
     }
 
     fn prepare(&mut self, now: Time) {
@@ -355,6 +386,7 @@ impl Coordinator {
         let measured = self.links.bounded(found);
         self.links.knee = is_knee.then_some(found);
         self.links.measured = Some(measured);
+        self.links.measured_at = now;
         self.links.used = Some(measured.scaled(USED));
         (self.links.raised_at, self.links.lowered_at) = (now, now);
         self.links.changed = true;
@@ -375,6 +407,7 @@ impl Coordinator {
                 let waits = is_patient && self.runs.iter().any(is_preparing);
                 usize::from(flowing == 0 && !waits)
             }
+            (Some(_), true) if self.links.drains(now) => 0,
             (Some(_), true) => AT_ONCE_MAX,
             (Some(_), false) => usize::from(flowing == 0),
         };
@@ -411,7 +444,7 @@ impl Coordinator {
         self.event(Event::Flowing(name));
         // Where all begin at once, each gets its share before it begins.
         if rate.is_some() && self.links.all_at_once {
-            self.divide();
+            self.divide(now);
         } else if let Some(most) = self.links.most {
             let rate = most.bytes_per_second();
             self.tell_member(sender, ToMember::Cap { turn, rate });
@@ -463,33 +496,38 @@ impl Coordinator {
             if may_lower {
                 self.links.yield_a_little(used, now);
             }
-        } else if least >= AT_SHARE && now.since(self.links.raised_at) >= RAISE_EVERY {
-            self.links.raise(used, now);
+        } else if least >= AT_SHARE {
+            let every = match self.links.known_above(used) {
+                Some(_) => BACK_EVERY,
+                None => RAISE_EVERY,
+            };
+            if now.since(self.links.raised_at) >= every {
+                self.links.raise(used, now);
+            }
         }
     }
 
     /// Tells each sender its share, where it changed.
-    fn divide(&mut self) {
+    fn divide(&mut self, now: Time) {
         let Some(used) = self.links.used.filter(|_| self.links.all_at_once) else {
             return;
         };
-        let flowing: Vec<usize> = (0..self.runs.len())
-            .filter(|number| {
-                self.runs
-                    .get(*number)
-                    .is_some_and(|it| it.flowing().is_some())
-            })
+        // While queues drain, those that will begin then have their share already.
+        let drains = self.links.drains(now);
+        let sends = |run: &Run| run.flowing().is_some() || drains && run.state == State::Prepared;
+        let runs = self.runs.iter().enumerate().filter(|(_, run)| sends(run));
+        let sending: Vec<(usize, usize, u64)> = runs
+            .map(|(number, run)| (number, run.turn.sender, run.left()))
             .collect();
-        if flowing.is_empty() {
+        if sending.is_empty() {
             return self.let_finish(used);
         }
         self.links.finishing = 0;
-        let runs = flowing.iter().filter_map(|number| self.runs.get(*number));
-        let (senders, left): (Vec<usize>, Vec<u64>) =
-            runs.map(|run| (run.turn.sender, run.left())).unzip();
+        let senders: Vec<usize> = sending.iter().map(|(_, sender, _)| *sender).collect();
+        let left: Vec<u64> = sending.iter().map(|(_, _, left)| *left).collect();
         let does_anybody_listen = self.present().any(|(rank, _)| !senders.contains(&rank));
         let shares = divide(used, &left, does_anybody_listen);
-        for ((number, sender), share) in flowing.into_iter().zip(senders).zip(shares) {
+        for ((number, sender, _), share) in sending.into_iter().zip(shares) {
             let Some(State::Flowing(flowing)) = self.runs.get_mut(number).map(|run| &mut run.state)
             else {
                 continue;
@@ -536,4 +574,52 @@ fn session_of(gather: &[u8; 16], number: u32) -> [u8; 16] {
     let mut session = [0; 16];
     hasher.finalize_xof().fill(&mut session);
     session
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: u64) -> Time {
+        Time::from_nanos(millis * 1_000_000)
+    }
+
+    /// Links of which 100 MB/s are known to come through, and `used` are used.
+    fn links(used: u64) -> Links {
+        let mut links = Links::new(None, at(0));
+        links.knee = Some(Rate::from_bytes_per_second(100_000_000));
+        links.used = Some(Rate::from_bytes_per_second(used));
+        links
+    }
+
+    #[test]
+    fn what_the_links_are_known_to_carry_is_used_again_soon() {
+        let mut links = links(85_000_000);
+        let mut raises = 0;
+        while let Some(used) = links.used
+            && links.known_above(used).is_some()
+        {
+            links.raise(used, at(100));
+            raises += 1;
+        }
+        assert!(raises <= 6, "{raises}");
+        let known = Rate::from_bytes_per_second(100_000_000).scaled(USED);
+        assert_eq!(links.used, Some(known), "no further in one go");
+        links.raise(known, at(100));
+        assert_eq!(
+            links.used,
+            Some(known.scaled(1.0 + RAISE)),
+            "then carefully"
+        );
+    }
+
+    #[test]
+    fn others_wait_until_what_the_first_sent_too_much_has_drained() {
+        let mut links = Links::new(None, at(0));
+        assert!(!links.drains(at(1)), "nothing was measured");
+        links.measured = Some(Rate::from_bytes_per_second(100_000_000));
+        links.measured_at = at(200);
+        assert!(links.drains(at(210)));
+        assert!(!links.drains(at(200) + DRAIN));
+    }
 }

@@ -54,6 +54,9 @@ const RAISE_FAR: f64 = 1.10;
 const RAISE_NEAR: f64 = 1.002;
 const RAISE_ABOVE: f64 = 1.03;
 
+/// The same below the share that somebody who knows all senders gave: he sees the losses of all of them.
+const RAISE_LED: f64 = 1.05;
+
 /// The rate may be this much above what really leaves, so that a raise is always possible.
 const HEADROOM: f64 = 1.3;
 
@@ -640,6 +643,7 @@ impl RateControl {
         }
         let factor = match self.knee {
             _ if self.starting => RAISE_STARTUP,
+            _ if self.is_led => RAISE_LED,
             None => RAISE_FAR,
             Some(knee) if self.rate < knee.scaled(0.95) => RAISE_FAR,
             Some(knee) if self.rate < knee.scaled(1.05) => RAISE_NEAR,

@@ -147,3 +147,22 @@ fn the_cap_holds() {
     assert_eq!(control.rate(), cap);
     assert!(control.is_capped());
 }
+
+#[test]
+fn who_has_a_share_is_back_at_it_soon_after_others_were_in_the_way() {
+    let share = Rate::from_bytes_per_second(40_000_000);
+    let link = |knee| Link {
+        knee,
+        own_loss: 0.0,
+    };
+    let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
+    let mut state = (0.0, 0.0, 0);
+    control.set_cap(share, Sequence(0));
+    control.go_back_to(share, Sequence(0));
+    run(&mut control, &link(100e6), 200, &mut state);
+    run(&mut control, &link(12e6), 60, &mut state);
+    let cut = control.rate();
+    assert!(cut < share.scaled(0.6), "{cut:?}");
+    run(&mut control, &link(100e6), 500, &mut state);
+    assert_eq!(control.rate(), share);
+}
