@@ -56,8 +56,13 @@ enum How {
 pub(crate) enum Purpose {
     /// To take one copy in.
     Copy,
-    /// To take part in one gather, each with this directory of its own as its part.
-    Gather { share: String },
+    /// To take part in one gather.
+    Gather {
+        /// The directory that each of them shares as its part.
+        share: String,
+        /// The name of this node, where it takes part as well.
+        own: Option<String>,
+    },
 }
 
 /// Receivers that are being started, and the starting side of their one session.
@@ -118,6 +123,14 @@ impl LaunchArguments {
                 nodes.len()
             )));
         }
+        if let Purpose::Gather { own: Some(own), .. } = &purpose
+            && nodes.contains(own)
+        {
+            return Err(CommandError::usage(format_args!(
+                "{own} would take part twice: as this node, and as one that is started"
+            ))
+            .with_hint("leave it out of NODESET, or DIR and --into out"));
+        }
         // One key each: a receiver cannot speak as the sender, nor as the coordinator.
         let (sender, receiver) = (
             Identity::generate("sender of one session")?,
@@ -128,7 +141,7 @@ impl LaunchArguments {
                 let trust = format!("send {}\n", sender.public());
                 (None, trust, TrustFile::only(receiver.public()))
             }
-            Purpose::Gather { share } => {
+            Purpose::Gather { share, .. } => {
                 // In a gather everybody sends to everybody.
                 let trust = format!("{}\n{}\n", sender.public(), receiver.public());
                 let own_trust = TrustFile::parse(&trust, Path::new("keys of one session"))?;
@@ -227,11 +240,6 @@ impl Launched {
     pub(crate) fn call_to(&self, call: announce::Call, id: SessionId, control: SocketAddr) {
         let session = Session::new(call, id, self.identity.public(), control);
         self.launcher.call_to(session);
-    }
-
-    /// Whether `name` is that of a node where a receiver is started.
-    pub(crate) fn starts(&self, name: &str) -> bool {
-        self.nodes.iter().any(|node| node == name)
     }
 }
 

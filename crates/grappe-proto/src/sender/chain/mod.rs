@@ -42,8 +42,13 @@ const BLAMES_MAX: u32 = 2;
 /// The first time after which the first of the chain is compared with the second, doubled each time.
 const TRIAL_AFTER: Duration = Duration::from_secs(5);
 
-/// For so long both get blocks from the sender; longer than their progress is compared over.
-const TRIAL: Duration = Duration::from_millis(1_300);
+/// Both get blocks from the sender then, which costs half of its link: until the second, once it has begun,
+/// has gained so many, 6 MiB, and for so long at most.
+const TRIAL_BLOCKS: u32 = 24;
+const TRIAL_MAX: Duration = Duration::from_millis(1_300);
+
+/// The second's new connection has begun after so long.
+const TRIAL_BEGINS: Duration = Duration::from_millis(150);
 
 /// After a failed connection another is tried not before.
 const RETRY: Duration = Duration::from_millis(200);
@@ -55,6 +60,16 @@ pub(super) enum Source {
     Sender,
     /// Another receiver.
     Peer(PeerId),
+}
+
+/// A moment in which the second of the chain gets blocks from the sender, as the first does.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    first: PeerId,
+    second: PeerId,
+    since: Time,
+    /// What both had stored as it began.
+    from: Option<(u32, u32)>,
 }
 
 /// An order to a receiver: get blocks from there from now on.
@@ -86,7 +101,7 @@ pub(super) struct Chain {
     /// How many were passed by because they could not keep up with this source.
     blames: BTreeMap<PeerId, u32>,
     /// The second of the chain, while it gets blocks from the sender as the first does, and until when.
-    trial: Option<(PeerId, Time)>,
+    trial: Option<Trial>,
     trials: u32,
     /// When the next trial is due.
     trial_at: Time,
@@ -362,29 +377,43 @@ impl Chain {
     /// now and then the second gets blocks from the sender as well, for a moment. Where the sender's link is
     /// what limits, both are alike; where the first does, the second gains what it leaves.
     fn judge_first(&mut self, now: Time) -> Option<(usize, &'static str)> {
-        let Some((second, until)) = self.trial else {
-            let [first, second, ..] = &self.links[..] else {
-                return None;
-            };
+        let [first, second, ..] = &self.links[..] else {
+            self.trial = None;
+            return None;
+        };
+        let stored = (first.stored_below.0, second.stored_below.0);
+        let Some(trial) = &mut self.trial else {
             let is_fair = first.source == Some(Source::Sender)
                 && second.source == Some(Source::Peer(first.peer))
                 && first.stored_below.0 + BEHIND_MIN * 4 < self.end.0;
             if now >= self.trial_at && is_fair {
-                self.trial = Some((second.peer, now + TRIAL));
+                self.trial = Some(Trial {
+                    first: first.peer,
+                    second: second.peer,
+                    since: now,
+                    from: None,
+                });
             }
             return None;
         };
-        if now < until {
+        let is_theirs = (trial.first, trial.second) == (first.peer, second.peer);
+        let lasts = now.since(trial.since);
+        if is_theirs && lasts < TRIAL_BEGINS {
+            return None;
+        }
+        let from = *trial.from.get_or_insert(stored);
+        let (own, gain) = (
+            stored.0.saturating_sub(from.0),
+            stored.1.saturating_sub(from.1),
+        );
+        if is_theirs && gain < TRIAL_BLOCKS && lasts < TRIAL_MAX {
             return None;
         }
         self.trial = None;
         self.trials += 1;
         self.trial_at = now + TRIAL_AFTER * 2_u32.saturating_pow(self.trials.min(8));
-        let [first, other, ..] = &self.links[..] else {
-            return None;
-        };
-        let (gain, own) = (other.gain(now)?, first.gain(now)?);
-        let is_slow = other.peer == second && gain >= GAIN_MIN && own < gain / 3 * 2;
+        // A new connection may take more than its half for a moment.
+        let is_slow = is_theirs && gain >= TRIAL_BLOCKS && own < gain / 2;
         is_slow.then_some((0, "slower than the one after it"))
     }
 
@@ -458,7 +487,7 @@ impl Chain {
     fn source_for(&mut self, index: usize, now: Time) -> Option<Source> {
         if self
             .trial
-            .is_some_and(|(second, _)| second == self.links[index].peer)
+            .is_some_and(|trial| trial.second == self.links[index].peer)
         {
             return Some(Source::Sender);
         }

@@ -126,7 +126,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     let target = arguments.launch.target(&mut words)?;
     let own = arguments.own_node(words)?;
     let wanted = expectation(&arguments)?;
-    let purpose = arguments.purpose(target.as_ref())?;
+    let purpose = arguments.purpose(target.as_ref(), own.as_ref())?;
     let own_keys = match purpose {
         Some(_) => None,
         None => Some(arguments.node.identity()?),
@@ -146,15 +146,6 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         Some(launched) => launched.expectation(),
         None => (wanted, arguments.wait.unwrap_or(WAIT_DEFAULT)),
     };
-    if let (Some(own), Some(launched)) = (&own, &launched)
-        && launched.starts(&own.name)
-    {
-        return Err(CommandError::usage(format_args!(
-            "{} would take part twice: as this node, and as one that is started",
-            own.name
-        ))
-        .with_hint("leave it out of NODESET, or DIR and --into out"));
-    }
     let (identity, trust) = match (&launched, own_keys) {
         (Some(launched), _) => (launched.identity.clone(), launched.trust.clone()),
         (None, Some(own_keys)) => own_keys,
@@ -216,7 +207,11 @@ impl Arguments {
     }
 
     /// What nodes are started for, where any are.
-    fn purpose(&self, target: Option<&Target>) -> Result<Option<Purpose>, CommandError> {
+    fn purpose(
+        &self,
+        target: Option<&Target>,
+        own: Option<&OwnNode>,
+    ) -> Result<Option<Purpose>, CommandError> {
         match (target, &self.share) {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(CommandError::usage(
@@ -236,6 +231,7 @@ impl Arguments {
             )),
             (Some(_), Some(share)) => Ok(Some(Purpose::Gather {
                 share: share.clone(),
+                own: own.map(|node| node.name.clone()),
             })),
         }
     }
