@@ -81,7 +81,7 @@ impl Slurm {
             fs::create_dir_all(disk)?;
             let name = node.name();
             fs::create_dir(folder.join(format!("spool.{name}")))?;
-            let line = format!("slurmd -D -N {name} -f {}", config.display());
+            let line = format!("exec slurmd -D -N {name} -f {}", config.display());
             let slurmd = with_disk(node, disk, &own, &line);
             daemons.push(Process::start(slurmd, &folder, &format!("slurmd-{name}"))?);
         }

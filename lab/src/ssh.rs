@@ -136,23 +136,30 @@ fn start_server(node: &Node, folder: &Path, disk: &Path, own: &Path) -> Result<P
             node.address()
         ),
     )?;
-    Process::start(
-        with_disk(
-            node,
-            disk,
-            own,
-            &format!("{} -D -e -f {}", server.display(), config.display()),
-        ),
-        folder,
-        &log,
-    )
+    let line = format!("{} -D -e -f {}", server.display(), config.display());
+    let line = format!("{}exec {line}", plain_shell());
+    Process::start(with_disk(node, disk, own, &line), folder, &log)
 }
 
-/// A command on `node` that finds its own disk at `disk`: `ip netns exec` gives it mounts of its own.
+/// Commands that let logins find no start files of this machine's administrator, which may take any time.
+fn plain_shell() -> String {
+    const HOME: &str = "/root";
+    const START_FILES: [&str; 3] = [".bashrc", ".zshenv", ".profile"];
+
+    START_FILES
+        .map(|name| format!("{HOME}/{name}"))
+        .iter()
+        .filter(|path| Path::new(path).is_file())
+        .fold(String::new(), |commands, path| {
+            commands + &format!("mount --bind /dev/null {path} && ")
+        })
+}
+
+/// A command line of the shell, for `node`, that finds its own disk at `disk`: `ip netns exec` gives it mounts of its own.
 pub(crate) fn with_disk(node: &Node, disk: &Path, own: &Path, line: &str) -> Command {
     let mut command = node.command("sh");
     let script = format!(
-        "mount --bind {} {} && exec {line}",
+        "mount --bind {} {} && {line}",
         own.display(),
         disk.display()
     );

@@ -238,7 +238,10 @@ fn a_slow_first_receiver_is_found_by_trial() {
     play.nodes[0].health = Health::Slow;
     let took = play.finish();
     assert_eq!(play.moved[0], (0, "slower than the one after it"));
-    assert!(took < undisturbed(4) + TRIAL_AFTER + TRIAL_MAX * 2, "{took:?}");
+    assert!(
+        took < undisturbed(4) + TRIAL_AFTER + TRIAL_MAX * 2,
+        "{took:?}"
+    );
 }
 
 #[test]
