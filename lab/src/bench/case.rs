@@ -43,6 +43,8 @@ impl Case {
             link_mbit: self.cluster.link_mbit,
             slow_mbit: self.spec.slow_mbit,
             deaf: self.spec.deaf,
+            // A switch that floods fills the links of those who do not hear as well.
+            snooping: (1..self.cluster.receivers).contains(&self.spec.deaf),
             loss_percent: self.cluster.loss_percent,
             split: is_lossy, // a train must not be lost as a whole
             ..Plan::of(self.cluster.receivers + 1)
@@ -183,6 +185,7 @@ mod tests {
         };
         assert_eq!(plan("one-slow"), slow);
         assert!(plan("mixed").is_deaf(8) && !plan("mixed").is_deaf(5));
+        assert!(plan("mixed").snooping && !plan("no-multicast").snooping);
     }
 
     #[test]
