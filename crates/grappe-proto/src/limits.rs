@@ -56,6 +56,10 @@ pub const WINDOW_BLOCKS: u32 = 512;
 /// Receivers in one session.
 pub const PEERS_MAX: usize = 16_384;
 
+/// A receiver whose ring is filled by so much, in thousandths, says so out of turn: 4 MiB that wait for its
+/// processor.
+pub const RING_FILLING_PERMILLE: u16 = 125;
+
 /// A receiver that has sent no report for so long is lost.
 pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(5);
 

@@ -224,6 +224,9 @@ pub struct Receiver {
     /// When it was asked last what to do.
     polled_at: Time,
     report_at: Time,
+    /// When the last one was made, and how full it said the ring was.
+    reported_at: Time,
+    told_permille: u16,
     report_sequence: u64,
     /// Something changed since the last report.
     news: bool,
@@ -269,6 +272,8 @@ impl Receiver {
             heard_at: now,
             polled_at: now,
             report_at: now,
+            reported_at: now,
+            told_permille: 0,
             report_sequence: 0,
             news: true,
             joined: false,

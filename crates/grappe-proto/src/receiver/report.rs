@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use super::{Phase, REPORT_QUIET, Receiver};
 use crate::fec::SymbolSet;
+use crate::limits::RING_FILLING_PERMILLE;
 use crate::units::{Sequence, Time};
 use crate::wire::data::{HEADER_LEN, TAG_LEN};
 use crate::wire::report::{LACKS_MAX, Lack, Report, ReportHeader};
+
+/// What cannot wait is reported after this part of the interval at the earliest.
+const URGENT_PART: u32 = 8;
 
 /// Between reports of a receiver in the pipeline while blocks arrive.
 const REPORT_PIPED: Duration = Duration::from_millis(50);
@@ -18,24 +22,35 @@ impl Receiver {
         Some(Duration::from_micros(beat.beat.report_interval_us.into()))
     }
 
-    /// When the next report is due: an interval after the last when there is news, seldom otherwise.
+    /// When the next report is due: an interval after the last when there is news, seldom otherwise. That the
+    /// ring fills, or no longer does, is said sooner.
     pub(super) fn report_due(&self) -> Time {
-        if self.news {
+        let due = if self.news {
             self.report_at
         } else {
             self.report_at + REPORT_QUIET
+        };
+        let fills = |permille| permille >= RING_FILLING_PERMILLE;
+        if fills(self.ring_permille) == fills(self.told_permille) {
+            return due;
+        }
+        due.min(self.reported_at + self.interval() / URGENT_PART)
+    }
+
+    fn interval(&self) -> Duration {
+        match self.beat {
+            // Nobody waits for it.
+            _ if self.is_piped() => REPORT_PIPED,
+            Some(heard) => Duration::from_micros(u64::from(heard.beat.report_interval_us)),
+            None => Duration::from_millis(10),
         }
     }
 
     /// The sealed report of this moment.
     pub(super) fn report(&mut self, now: Time) -> Vec<u8> {
         let report = self.facts();
-        let interval = match self.beat {
-            // Nobody waits for it.
-            _ if self.is_piped() => REPORT_PIPED,
-            Some(heard) => Duration::from_micros(u64::from(heard.beat.report_interval_us)),
-            None => Duration::from_millis(10),
-        };
+        let interval = self.interval();
+        (self.reported_at, self.told_permille) = (now, report.ring_permille);
         // Where many were late at once, keep them apart: each adds its own share of the interval once.
         let apart = interval.mul_f64(f64::from(self.peer.0 % 16) / 16.0);
         self.report_at = if self.report_sequence == 0 {

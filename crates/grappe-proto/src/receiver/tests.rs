@@ -3,7 +3,7 @@
 use super::*;
 use crate::content::layout::Layout;
 use crate::content::manifest::{Entry, Kind as EntryKind, Manifest};
-use crate::limits::{BLOCK_SIZE, PROTOCOL_VERSION, SYMBOL_SIZE};
+use crate::limits::{BLOCK_SIZE, PROTOCOL_VERSION, RING_FILLING_PERMILLE, SYMBOL_SIZE};
 
 const MANIFEST_LEN: u64 = 100;
 
@@ -272,4 +272,51 @@ fn packets_count_for_nothing_once_blocks_are_fetched() {
     assert!(!machine.accept(&header, Time::ZERO));
     let stores = |output: &Output| matches!(output, Output::Job(Job::Store { .. }));
     assert!(!outputs(&mut machine).iter().any(stores));
+}
+
+#[test]
+fn a_ring_that_fills_is_reported_out_of_turn() {
+    let mut machine = machine();
+    let at = |millis: u64| Time::ZERO + Duration::from_millis(millis);
+    let beat = |machine: &mut Receiver, sequence: u64, now: Time| {
+        let header = Header {
+            kind: Kind::Beat,
+            tag: 1,
+            sequence: Sequence(sequence),
+            block: BlockIndex(0),
+            symbol: SymbolIndex(0),
+        };
+        let beat = Beat {
+            sent_at: now,
+            report_interval_us: 400_000,
+            active: true,
+        };
+        machine.accept_beat(&header, beat, now, now);
+    };
+    let reports = |machine: &mut Receiver, now: Time| {
+        let mut count = 0;
+        loop {
+            match machine.poll(now) {
+                Output::Wait(_) => return count,
+                Output::Report(_) => count += 1,
+                _ => {}
+            }
+        }
+    };
+    beat(&mut machine, 1, at(10));
+    assert_eq!(reports(&mut machine, at(10)), 1, "the first");
+    beat(&mut machine, 2, at(100));
+    assert_eq!(reports(&mut machine, at(100)), 1, "its place among the others");
+    beat(&mut machine, 3, at(200));
+    assert_eq!(reports(&mut machine, at(200)), 0, "it is not time yet");
+    let fill = |permille| Input::Facts {
+        ring_permille: permille,
+        dropped: 0,
+    };
+    machine.handle(fill(RING_FILLING_PERMILLE), at(210));
+    assert_eq!(reports(&mut machine, at(210)), 1);
+    assert_eq!(reports(&mut machine, at(211)), 0, "once");
+    machine.handle(fill(0), at(220));
+    assert_eq!(reports(&mut machine, at(220)), 0, "but not so soon again");
+    assert_eq!(reports(&mut machine, at(260)), 1, "and that it is empty again");
 }

@@ -344,7 +344,8 @@ impl Sender {
 
     /// Whose buffer is full of packets that it did not process.
     fn slowest_hearer(&self) -> Obstacle {
-        let slowest = self.live().min_by_key(|peer| peer.credit_end())?;
+        let stretch = self.stretch();
+        let slowest = self.live().min_by_key(|peer| peer.credit_end(stretch))?;
         let cause = if slowest.store_backlog >= BACKLOG_BUSY {
             LimitedBy::Disk
         } else {

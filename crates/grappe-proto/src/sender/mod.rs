@@ -330,6 +330,9 @@ enum Digests {
     Ready { hash: Digest, copy: Digest },
 }
 
+/// Reports that come so often are fresh: a receiver is sent no more than its buffer takes.
+const REPORT_PROMPT: Duration = Duration::from_millis(25);
+
 /// The slowest of the live receivers in each respect, so that a decision need not look at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Floor {
@@ -578,6 +581,13 @@ impl Sender {
         let least = if self.shares_links() { 25 } else { 10 };
         Duration::from_micros(100 * self.receivers as u64)
             .clamp(Duration::from_millis(least), Duration::from_secs(1))
+    }
+
+    /// How many times a receiver's buffer may be on the way to it. Where reports are seldom, a receiver has
+    /// processed much that it has not reported; one whose buffer fills says so out of turn.
+    fn stretch(&self) -> u64 {
+        let times = self.report_interval().as_micros() / REPORT_PROMPT.as_micros();
+        u64::try_from(times).unwrap_or(1).max(1)
     }
 
     /// Whether this is one of several senders, each with a share of the links, or bounded by who leads them.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::content::block_set::BlockSet;
-use crate::limits::PEER_SILENCE_MAX;
+use crate::limits::{PEER_SILENCE_MAX, RING_FILLING_PERMILLE};
 use crate::seal::SealKey;
 use crate::session::{LimitedBy, NodeState, Way};
 use crate::units::{BlockIndex, PeerId, Rate, Sequence, Time};
@@ -199,9 +199,19 @@ impl Peer {
         self.highest.max(self.base)
     }
 
-    /// Packets before this number may leave without overrunning its buffer.
-    pub(super) fn credit_end(&self) -> u64 {
-        self.heard().0.saturating_add(self.credit)
+    /// Packets that may be on the way to it: `stretch` times what its buffer takes, unless it said that it
+    /// fills.
+    pub(super) fn credit_in_all(&self, stretch: u64) -> u64 {
+        if self.ring_permille >= RING_FILLING_PERMILLE {
+            self.credit
+        } else {
+            self.credit.saturating_mul(stretch)
+        }
+    }
+
+    /// Packets before this number may leave without overrunning its buffer, as far as is known.
+    pub(super) fn credit_end(&self, stretch: u64) -> u64 {
+        self.heard().0.saturating_add(self.credit_in_all(stretch))
     }
 
     /// What held it back when it was sent apart.

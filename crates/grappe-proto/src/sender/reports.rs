@@ -42,7 +42,7 @@ impl Sender {
             // Nobody can have seen what was not sent; such a report can be about nothing true.
             return;
         }
-        let (cursor, end) = (self.cursor.0, self.end());
+        let (cursor, end, stretch) = (self.cursor.0, self.end(), self.stretch());
         let Some(peer) = self.peers.get_mut(id.as_usize()) else {
             return;
         };
@@ -59,7 +59,7 @@ impl Sender {
         let before = Floor {
             stored_below: peer.stored_below,
             highest: peer.heard(),
-            credit_end: peer.credit_end(),
+            credit_end: peer.credit_end(stretch),
         };
         peer.heard_at = now;
         peer.store_backlog = report.store_backlog;
@@ -85,7 +85,9 @@ impl Sender {
         peer.stored_below = stored_below;
         let highest = peer.heard();
         let is_back = peer.highest > peer.base;
-        let retreats = peer.stored_below < self.floor.stored_below;
+        // Of one that fills, less may be on the way than before.
+        let retreats = peer.stored_below < self.floor.stored_below
+            || peer.credit_end(stretch) < self.floor.credit_end;
         // What went by before it came back to the group is not lost.
         if is_back && !self.probing.excuses(id) {
             self.rate.observe(

@@ -234,10 +234,11 @@ impl Sender {
             highest: crate::units::Sequence(u64::MAX),
             credit_end: u64::MAX,
         };
+        let stretch = self.stretch();
         let floor = self.live().fold(nobody, |floor, peer| Floor {
             stored_below: floor.stored_below.min(peer.stored_below),
             highest: floor.highest.min(peer.heard()),
-            credit_end: floor.credit_end.min(peer.credit_end()),
+            credit_end: floor.credit_end.min(peer.credit_end(stretch)),
         });
         self.floor = floor;
         self.receivers = self.live().count();

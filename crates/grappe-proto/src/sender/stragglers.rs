@@ -153,14 +153,27 @@ impl Sender {
 
     fn waits(&self, peer: &Peer, hold: Hold) -> bool {
         match hold {
-            Hold::Buffer => peer.credit_end().saturating_sub(self.sequence) >= peer.credit / 4 * 3,
+            Hold::Buffer => {
+                let (room, credit) = self.room_of(peer);
+                room >= credit / 4 * 3
+            }
             Hold::Window | Hold::Prepare => !self.holds(peer, hold),
         }
     }
 
+    /// How many packets may still leave to a receiver, and how many may be on the way in all.
+    fn room_of(&self, peer: &Peer) -> (u64, u64) {
+        let stretch = self.stretch();
+        let room = peer.credit_end(stretch).saturating_sub(self.sequence);
+        (room, peer.credit_in_all(stretch))
+    }
+
     fn holds(&self, peer: &Peer, hold: Hold) -> bool {
         match hold {
-            Hold::Buffer => peer.credit_end().saturating_sub(self.sequence) < peer.credit / 2,
+            Hold::Buffer => {
+                let (room, credit) = self.room_of(peer);
+                room < credit / 2
+            }
             Hold::Window => peer.stored_below.0 + WINDOW_BLOCKS / 2 <= self.cursor.0.0,
             Hold::Prepare => !peer.is_ready(),
         }
