@@ -233,6 +233,7 @@ impl Links {
 
     /// Uses more, as all of what is used comes through.
     fn raise(&mut self, used: Rate, now: Time) {
+        self.cut = None;
         if let Some(known) = self.known_above(used) {
             self.used = Some(self.bounded(used.scaled(1.0 + BACK).min(known)));
             self.raised_at = now;
@@ -248,7 +249,6 @@ impl Links {
             (self.step * 2.0).min(RAISE_MOST)
         };
         self.proven = self.proven.max(Some(used));
-        self.cut = None;
         self.used = Some(self.bounded(used.scaled(1.0 + self.step)));
         self.raised_at = now;
     }

@@ -57,6 +57,10 @@ const RAISE_ABOVE: f64 = 1.03;
 /// The same below the share that somebody who knows all senders gave: he sees the losses of all of them.
 const RAISE_LED: f64 = 1.05;
 
+/// Who is cut again so soon after has a bound of its own, and for so long rises towards that as others do.
+const AGAIN: Duration = Duration::from_millis(1_500);
+const OWN_BOUND: Duration = Duration::from_secs(5);
+
 /// The rate may be this much above what really leaves, so that a raise is always possible.
 const HEADROOM: f64 = 1.3;
 
@@ -147,6 +151,9 @@ pub struct RateControl {
     limits: RateLimits,
     /// Somebody who knows all senders divides the links among them.
     is_led: bool,
+    /// When such a sender was cut last, and until when a bound of its own counts.
+    cut_at: Option<Time>,
+    own_bound_until: Time,
     packet_bytes: u64,
     rate: Rate,
     starting: bool,
@@ -221,6 +228,8 @@ impl RateControl {
         Self {
             limits,
             is_led: false,
+            cut_at: None,
+            own_bound_until: now,
             packet_bytes,
             rate: start,
             starting: true,
@@ -615,6 +624,10 @@ impl RateControl {
         }
         peer.warned = false;
         peer.suspect(&sample, self.rate);
+        let before = self.cut_at.replace(now);
+        if before.is_some_and(|before| now.since(before) < AGAIN) {
+            self.own_bound_until = now + OWN_BOUND;
+        }
         let knee = sample.rate.min(self.rate).scaled(1.0 - excess);
         self.trial = queue.is_none().then_some(Trial {
             peer: sample.peer,
@@ -643,7 +656,7 @@ impl RateControl {
         }
         let factor = match self.knee {
             _ if self.starting => RAISE_STARTUP,
-            _ if self.is_led => RAISE_LED,
+            _ if self.is_led && now >= self.own_bound_until => RAISE_LED,
             None => RAISE_FAR,
             Some(knee) if self.rate < knee.scaled(0.95) => RAISE_FAR,
             Some(knee) if self.rate < knee.scaled(1.05) => RAISE_NEAR,

@@ -14,7 +14,7 @@ use crate::units::{PeerId, Sequence, Time};
 const TEST_MAX: Duration = Duration::from_millis(400);
 
 /// Where nobody at all has heard one for so long, nobody will.
-const TEST_MIN: Duration = Duration::from_millis(80);
+const TEST_MIN: Duration = Duration::from_millis(160);
 
 /// Between soundings.
 const SOUND: Duration = Duration::from_millis(20);

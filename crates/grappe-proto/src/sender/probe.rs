@@ -16,6 +16,9 @@ use crate::units::{PeerId, Rate, Sequence, Time};
 /// must have been so throughout [`SETTLED`].
 const LIMITS: Duration = Duration::from_secs(1);
 
+/// Nobody in particular limits when none is named for so long.
+const NOBODY: Duration = Duration::from_millis(50);
+
 /// The rate has found its knee when it was not lowered for so long: longer than packets wait in queues.
 const SETTLED: Duration = Duration::from_millis(400);
 
@@ -35,13 +38,15 @@ const LASTING: Duration = Duration::from_millis(400);
 /// Once it has, the others must receive at that rate for so long: what leaves may only fill a queue.
 const PROVEN: Duration = Duration::from_millis(80);
 
-/// And for so many reports: in a large group they are seldom.
+/// And for so many reports, as in a large group they are seldom; but the slow ones lose packets meanwhile.
 const REPORTS: u32 = 8;
+const PROVEN_MOST: Duration = Duration::from_secs(2);
 
-/// What they receive may be less for their own losses, and as their reports come when they come.
+/// So much of it must be received: some is lost on their own ways, and reports come when they come. That is
+/// 1.75 times what the slow ones take at least.
 const RECEIVED: f64 = 0.7;
 
-/// The others take at least this many times what the slow ones take. Served apart, the slow ones end
+/// The sender must have reached this many times what the slow ones take. Served apart, the slow ones end
 /// later by the others' time: with this by two fifths of their own at most.
 const FAR_SLOWER: f64 = 2.5;
 
@@ -50,8 +55,10 @@ const FAR_SLOWER: f64 = 2.5;
 pub(super) struct Probing {
     /// Who has limited the rate, when last, and whether its own socket lost the packets.
     limiters: BTreeMap<PeerId, (Time, bool)>,
-    /// When nobody in particular limited it last.
+    /// When nobody in particular limited it last, and since when that is so now: a queue that swings hides
+    /// for a moment who stands behind it.
     nobody_at: Time,
+    nobody_since: Option<Time>,
     running: Option<Probe>,
     /// The highest rate since it was lowered last, and when that was.
     rate: Rate,
@@ -75,6 +82,7 @@ impl Probing {
         Self {
             limiters: BTreeMap::new(),
             nobody_at: now,
+            nobody_since: None,
             running: None,
             rate: Rate::from_bytes_per_second(0),
             lowered_at: now,
@@ -111,8 +119,12 @@ impl Sender {
         let limiters = &mut self.probing.limiters;
         if let Some((peer, at_host)) = self.rate.limited_by() {
             limiters.insert(peer, (now, at_host));
+            self.probing.nobody_since = None;
         } else {
-            self.probing.nobody_at = now;
+            let since = *self.probing.nobody_since.get_or_insert(now);
+            if now.since(since) >= NOBODY {
+                self.probing.nobody_at = now;
+            }
         }
         let rate = self.rate.rate();
         if rate < self.probing.rate.scaled(LOWERED) {
@@ -146,14 +158,15 @@ impl Sender {
 
     fn go_on_probing(&mut self, mut probe: Probe, now: Time) {
         let wanted = probe.rate_before.scaled(FAR_SLOWER);
-        let is_fast = self.rate.leaving() >= wanted;
-        if is_fast && probe.fast.is_none() {
+        let leaving = self.rate.leaving();
+        if leaving >= wanted && probe.fast.is_none() {
             let others = self.others(&probe).map(|peer| (peer.id, peer.received));
             probe.fast = Some((now, others.collect()));
-            probe.until = now + PROVEN.max(self.report_interval() * REPORTS);
+            let reports = (self.report_interval() * REPORTS).min(PROVEN_MOST);
+            probe.until = now + PROVEN.max(reports);
             self.rate.stop_doubling();
         }
-        if is_fast && now >= probe.until && self.do_others_receive(&probe, wanted, now) {
+        if now >= probe.until && self.do_others_receive(&probe, wanted, now) {
             for (id, at_host) in probe.excused {
                 let cause = if at_host {
                     LimitedBy::Host
@@ -165,11 +178,13 @@ impl Sender {
                     self.part_with(id, cause, now);
                 }
             }
+            self.rate.look_again();
             self.probing = Probing::new(now);
             return;
         }
         // Somebody else loses packets as well: there is nothing to be gained.
-        let is_vain = self.rate.limited_by().is_some() || (probe.fast.is_some() && !is_fast);
+        let has_fallen = probe.fast.is_some() && leaving < wanted.scaled(RECEIVED);
+        let is_vain = self.rate.limited_by().is_some() || has_fallen;
         if now < probe.until && !is_vain {
             self.probing.running = Some(probe);
             return;
@@ -197,9 +212,12 @@ impl Sender {
         };
         let packets = wanted.bytes_in(now.since(*since)) as f64 * RECEIVED
             / super::packet_bytes(self.setup.symbol_size) as f64;
-        self.others(probe).all(|peer| {
-            let before = before.iter().find(|(id, _)| *id == peer.id);
-            before.is_none_or(|(_, before)| (peer.received - before) as f64 >= packets)
-        })
+        let mut received = self.others(probe).filter_map(|peer| {
+            let (_, before) = before.iter().find(|(id, _)| *id == peer.id)?;
+            Some(peer.received.saturating_sub(*before) as f64 >= packets)
+        });
+        // Where nobody else is left, nothing is proven.
+        let first = received.next();
+        first.is_some_and(|did| did && received.all(|did| did))
     }
 }

@@ -47,8 +47,10 @@ const TRIAL_AFTER: Duration = Duration::from_secs(5);
 const TRIAL_BLOCKS: u32 = 24;
 const TRIAL_MAX: Duration = Duration::from_millis(1_300);
 
-/// The second's new connection has begun after so long.
+/// The second's new connection has begun after so long, and both are looked at for so long at least: their
+/// reports come when they come.
 const TRIAL_BEGINS: Duration = Duration::from_millis(150);
+const TRIAL_SPAN: Duration = Duration::from_millis(200);
 
 /// After a failed connection another is tried not before.
 const RETRY: Duration = Duration::from_millis(200);
@@ -68,8 +70,8 @@ struct Trial {
     first: PeerId,
     second: PeerId,
     since: Time,
-    /// What both had stored as it began.
-    from: Option<(u32, u32)>,
+    /// What each had stored as it began, and when that was heard.
+    from: [Option<(Time, u32)>; 2],
 }
 
 /// An order to a receiver: get blocks from there from now on.
@@ -100,7 +102,7 @@ pub(super) struct Chain {
     numbers: u32,
     /// How many were passed by because they could not keep up with this source.
     blames: BTreeMap<PeerId, u32>,
-    /// The second of the chain, while it gets blocks from the sender as the first does, and until when.
+    /// While the second of the chain gets blocks from the sender as the first does.
     trial: Option<Trial>,
     trials: u32,
     /// When the next trial is due.
@@ -117,6 +119,8 @@ struct Link {
     since: Time,
     heard_at: Time,
     stored_below: BlockIndex,
+    /// When that was heard.
+    noted_at: Time,
     /// Its progress over the last second.
     samples: VecDeque<(Time, BlockIndex)>,
     source: Option<Source>,
@@ -137,6 +141,7 @@ impl Link {
             since: now,
             heard_at: now,
             stored_below: BlockIndex(0),
+            noted_at: now,
             samples: VecDeque::new(),
             source: None,
             number: 0,
@@ -154,7 +159,7 @@ impl Link {
     }
 
     fn note(&mut self, stored_below: BlockIndex, now: Time) {
-        self.stored_below = stored_below;
+        (self.stored_below, self.noted_at) = (stored_below, now);
         if (self.samples.back()).is_none_or(|(at, _)| now.since(*at) >= SAMPLE) {
             self.samples.push_back((now, stored_below));
         }
@@ -381,7 +386,6 @@ impl Chain {
             self.trial = None;
             return None;
         };
-        let stored = (first.stored_below.0, second.stored_below.0);
         let Some(trial) = &mut self.trial else {
             let is_fair = first.source == Some(Source::Sender)
                 && second.source == Some(Source::Peer(first.peer))
@@ -391,30 +395,39 @@ impl Chain {
                     first: first.peer,
                     second: second.peer,
                     since: now,
-                    from: None,
+                    from: [None; 2],
                 });
             }
             return None;
         };
+        let begins = trial.since + TRIAL_BEGINS;
+        for (from, link) in trial.from.iter_mut().zip([first, second]) {
+            if link.noted_at >= begins {
+                from.get_or_insert((link.noted_at, link.stored_below.0));
+            }
+        }
+        let gains = [(0, first), (1, second)].map(|(which, link): (usize, &Link)| {
+            let (at, from) = trial.from[which]?;
+            let span = link.noted_at.since(at);
+            let gain = link.stored_below.0.saturating_sub(from);
+            (span >= TRIAL_SPAN).then(|| (gain, f64::from(gain) / span.as_secs_f64()))
+        });
         let is_theirs = (trial.first, trial.second) == (first.peer, second.peer);
-        let lasts = now.since(trial.since);
-        if is_theirs && lasts < TRIAL_BEGINS {
+        let tells = matches!(gains, [Some(_), Some((gain, _))] if gain >= TRIAL_BLOCKS);
+        if is_theirs && !tells && now.since(trial.since) < TRIAL_MAX {
             return None;
         }
-        let from = *trial.from.get_or_insert(stored);
-        let (own, gain) = (
-            stored.0.saturating_sub(from.0),
-            stored.1.saturating_sub(from.1),
-        );
-        if is_theirs && gain < TRIAL_BLOCKS && lasts < TRIAL_MAX {
-            return None;
-        }
+        // A new connection may take more than its half for a moment. Who has everything gains nothing.
+        let is_fair =
+            is_theirs && first.source == Some(Source::Sender) && first.stored_below < self.end;
+        let is_slow = match gains {
+            [Some((_, own)), Some((gain, rate))] => gain >= TRIAL_BLOCKS && own < rate / 2.0,
+            _ => false,
+        };
         self.trial = None;
         self.trials += 1;
         self.trial_at = now + TRIAL_AFTER * 2_u32.saturating_pow(self.trials.min(8));
-        // A new connection may take more than its half for a moment.
-        let is_slow = is_theirs && gain >= TRIAL_BLOCKS && own < gain / 2;
-        is_slow.then_some((0, "slower than the one after it"))
+        (is_fair && is_slow).then_some((0, "slower than the one after it"))
     }
 
     /// Who is to be moved to the end, and why.
