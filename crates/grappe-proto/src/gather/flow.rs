@@ -614,6 +614,19 @@ mod tests {
     }
 
     #[test]
+    fn a_full_queue_is_not_taken_for_the_links_own_loss() {
+        let used = |links: &Links| links.used.unwrap();
+        let mut links = links(100_000_000);
+        links.lower(used(&links), 0.94, 0.06, at(100));
+        links.yield_a_little(used(&links), at(400));
+        links.raise(used(&links), at(500));
+        let before = used(&links);
+        links.lower(before, 0.94, 0.06, at(800));
+        assert!(used(&links) < before, "it is cut again");
+        assert_eq!(links.own_loss, 0.0);
+    }
+
+    #[test]
     fn others_wait_until_what_the_first_sent_too_much_has_drained() {
         let mut links = Links::new(None, at(0));
         assert!(!links.drains(at(1)), "nothing was measured");

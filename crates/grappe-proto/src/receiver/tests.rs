@@ -306,7 +306,11 @@ fn a_ring_that_fills_is_reported_out_of_turn() {
     beat(&mut machine, 1, at(10));
     assert_eq!(reports(&mut machine, at(10)), 1, "the first");
     beat(&mut machine, 2, at(100));
-    assert_eq!(reports(&mut machine, at(100)), 1, "its place among the others");
+    assert_eq!(
+        reports(&mut machine, at(100)),
+        1,
+        "its place among the others"
+    );
     beat(&mut machine, 3, at(200));
     assert_eq!(reports(&mut machine, at(200)), 0, "it is not time yet");
     let fill = |permille| Input::Facts {
@@ -318,5 +322,9 @@ fn a_ring_that_fills_is_reported_out_of_turn() {
     assert_eq!(reports(&mut machine, at(211)), 0, "once");
     machine.handle(fill(0), at(220));
     assert_eq!(reports(&mut machine, at(220)), 0, "but not so soon again");
-    assert_eq!(reports(&mut machine, at(260)), 1, "and that it is empty again");
+    assert_eq!(
+        reports(&mut machine, at(260)),
+        1,
+        "and that it is empty again"
+    );
 }

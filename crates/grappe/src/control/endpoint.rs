@@ -113,7 +113,7 @@ impl Endpoint {
     ) -> Result<Channel, ControlError> {
         let connector = TlsConnector::from(Arc::new(self.client_config(expected)?));
         self.in_time(address, async {
-            let stream = TcpStream::connect(address)
+            let stream = tcp::open(address)
                 .await
                 .map_err(|source| ControlError::Unreachable { address, source })?;
             tcp::tune(&stream).map_err(|source| ControlError::HandshakeCut { address, source })?;

@@ -166,3 +166,20 @@ fn who_has_a_share_is_back_at_it_soon_after_others_were_in_the_way() {
     run(&mut control, &link(100e6), 500, &mut state);
     assert_eq!(control.rate(), share);
 }
+
+#[test]
+fn whose_own_way_is_narrower_than_its_share_does_not_swing_about_it() {
+    let way = Link {
+        knee: 30e6,
+        own_loss: 0.0,
+    };
+    let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
+    let mut state = (0.0, 0.0, 0);
+    control.set_cap(Rate::from_bytes_per_second(40_000_000), Sequence(0));
+    run(&mut control, &way, 3_000, &mut state);
+    let (sent, received) = (state.0, state.1);
+    let mean = run(&mut control, &way, 8_000, &mut state);
+    assert!((0.88 * way.knee..1.06 * way.knee).contains(&mean), "{mean}");
+    let lost = 1.0 - (state.1 - received) / (state.0 - sent);
+    assert!(lost < 0.02, "{lost}");
+}

@@ -247,11 +247,16 @@ fn a_slow_first_receiver_is_found_by_trial() {
 #[test]
 fn a_trial_of_a_sound_first_receiver_changes_nothing() {
     let mut play = Play::new(4);
+    let mut longest = Duration::ZERO;
     while play.nodes[0].stored < END {
         play.step();
+        let lasts = |trial: Trial| play.now.since(trial.since);
+        longest = longest.max(play.chain.trial.map_or(longest, lasts));
     }
     assert!(play.chain.trials > 0, "the copy was too short for one");
     assert_eq!(play.moved, []);
+    // Half of the link yields 24 blocks in 120 ms.
+    assert!(longest <= TRIAL_BEGINS + TRIAL_SPAN * 2, "{longest:?}");
 }
 
 #[test]
