@@ -56,9 +56,13 @@ pub const WINDOW_BLOCKS: u32 = 512;
 /// Receivers in one session.
 pub const PEERS_MAX: usize = 16_384;
 
-/// A receiver whose ring is filled by so much, in thousandths, says so out of turn: 4 MiB that wait for its
-/// processor.
+/// A receiver whose ring is filled by so much, in thousandths, says so out of turn, and again once less than
+/// the second number is: up to 4 MiB that wait for its processor.
 pub const RING_FILLING_PERMILLE: u16 = 125;
+pub const RING_EMPTY_PERMILLE: u16 = 60;
+
+/// Reports that come so often are fresh: a receiver is sent no more than its buffer takes.
+pub const REPORT_PROMPT: Duration = Duration::from_millis(25);
 
 /// A receiver that has sent no report for so long is lost.
 pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(5);

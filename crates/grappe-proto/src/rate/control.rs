@@ -151,7 +151,7 @@ pub struct RateControl {
     limits: RateLimits,
     /// Somebody who knows all senders divides the links among them.
     is_led: bool,
-    /// When such a sender was cut last, and until when a bound of its own counts.
+    /// When it was cut last, and until when a sender with a share has a bound of its own below that.
     cut_at: Option<Time>,
     own_bound_until: Time,
     packet_bytes: u64,
@@ -396,7 +396,9 @@ impl RateControl {
     pub fn set_cap(&mut self, cap: Rate, next: Sequence) {
         let follows = self.is_capped() || self.rate > cap;
         self.limits.cap = Some(cap);
-        self.is_led = true;
+        if !std::mem::replace(&mut self.is_led, true) {
+            self.cut_at = None;
+        }
         if follows {
             self.set_rate(cap, next);
         }

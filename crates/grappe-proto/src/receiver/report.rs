@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use super::{Phase, REPORT_QUIET, Receiver};
 use crate::fec::SymbolSet;
-use crate::limits::RING_FILLING_PERMILLE;
+use crate::limits::{REPORT_PROMPT, RING_EMPTY_PERMILLE, RING_FILLING_PERMILLE};
 use crate::units::{Sequence, Time};
 use crate::wire::data::{HEADER_LEN, TAG_LEN};
 use crate::wire::report::{LACKS_MAX, Lack, Report, ReportHeader};
 
-/// What cannot wait is reported after this part of the interval at the earliest.
+/// That the ring fills is reported after this part of the interval at the earliest.
 const URGENT_PART: u32 = 8;
+
+/// And that it is empty again so soon after that.
+const RELIEF: Duration = Duration::from_millis(5);
 
 /// Between reports of a receiver in the pipeline while blocks arrive.
 const REPORT_PIPED: Duration = Duration::from_millis(50);
@@ -30,11 +33,23 @@ impl Receiver {
         } else {
             self.report_at + REPORT_QUIET
         };
-        let fills = |permille| permille >= RING_FILLING_PERMILLE;
-        if fills(self.ring_permille) == fills(self.told_permille) {
+        let interval = self.interval();
+        if self.is_piped() || interval < REPORT_PROMPT * 2 {
+            // The next report is soon enough.
             return due;
         }
-        due.min(self.reported_at + self.interval() / URGENT_PART)
+        let told_full = self.told_permille >= RING_FILLING_PERMILLE;
+        if !told_full && self.ring_permille >= RING_FILLING_PERMILLE {
+            // Where many fill at once, they are kept apart.
+            let least = interval / URGENT_PART;
+            let apart = least.mul_f64(f64::from(self.peer.0 % 16) / 16.0);
+            due.min(self.reported_at + least + apart)
+        } else if told_full && self.ring_permille < RING_EMPTY_PERMILLE {
+            // The sender waits for it.
+            due.min(self.reported_at + RELIEF)
+        } else {
+            due
+        }
     }
 
     fn interval(&self) -> Duration {
@@ -53,11 +68,12 @@ impl Receiver {
         (self.reported_at, self.told_permille) = (now, report.ring_permille);
         // Where many were late at once, keep them apart: each adds its own share of the interval once.
         let apart = interval.mul_f64(f64::from(self.peer.0 % 16) / 16.0);
-        self.report_at = if self.report_sequence == 0 {
-            now + apart
-        } else {
-            now + interval
-        };
+        if self.report_sequence == 0 {
+            self.report_at = now + apart;
+        } else if now >= self.report_at {
+            // One out of turn leaves the turn alone: all that fill together would come together ever after.
+            self.report_at = now + interval;
+        }
         self.news = self.phase == Phase::Content && !report.lacks.is_empty();
         let mut body = Vec::with_capacity(64);
         report.emit(&mut body);

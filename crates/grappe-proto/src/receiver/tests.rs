@@ -3,7 +3,9 @@
 use super::*;
 use crate::content::layout::Layout;
 use crate::content::manifest::{Entry, Kind as EntryKind, Manifest};
-use crate::limits::{BLOCK_SIZE, PROTOCOL_VERSION, RING_FILLING_PERMILLE, SYMBOL_SIZE};
+use crate::limits::{
+    BLOCK_SIZE, PROTOCOL_VERSION, RING_EMPTY_PERMILLE, RING_FILLING_PERMILLE, SYMBOL_SIZE,
+};
 
 const MANIFEST_LEN: u64 = 100;
 
@@ -320,11 +322,18 @@ fn a_ring_that_fills_is_reported_out_of_turn() {
     machine.handle(fill(RING_FILLING_PERMILLE), at(210));
     assert_eq!(reports(&mut machine, at(210)), 1);
     assert_eq!(reports(&mut machine, at(211)), 0, "once");
-    machine.handle(fill(0), at(220));
-    assert_eq!(reports(&mut machine, at(220)), 0, "but not so soon again");
+    machine.handle(fill(RING_EMPTY_PERMILLE), at(220));
+    assert_eq!(reports(&mut machine, at(220)), 0, "it is not empty yet");
+    machine.handle(fill(0), at(221));
+    assert_eq!(reports(&mut machine, at(221)), 1, "now it is");
+    machine.handle(fill(RING_FILLING_PERMILLE), at(225));
+    assert_eq!(reports(&mut machine, at(225)), 0, "not so soon again");
+    machine.handle(fill(0), at(226));
+    beat(&mut machine, 4, at(490));
+    assert_eq!(reports(&mut machine, at(499)), 0);
     assert_eq!(
-        reports(&mut machine, at(260)),
+        reports(&mut machine, at(500)),
         1,
-        "and that it is empty again"
+        "its turn stays where it was"
     );
 }

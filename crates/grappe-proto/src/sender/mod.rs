@@ -27,7 +27,7 @@ use self::probe::Probing;
 use self::stragglers::Held;
 use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, symbols_in};
-use crate::limits::{IP_UDP_HEADERS, PEER_SILENCE_MAX, PEERS_MAX};
+use crate::limits::{IP_UDP_HEADERS, PEER_SILENCE_MAX, PEERS_MAX, REPORT_PROMPT};
 use crate::rate::{Pacer, RateControl, RateLimits};
 use crate::repair::RepairLedger;
 use crate::seal::KEY_LEN;
@@ -330,9 +330,6 @@ enum Digests {
     Ready { hash: Digest, copy: Digest },
 }
 
-/// Reports that come so often are fresh: a receiver is sent no more than its buffer takes.
-const REPORT_PROMPT: Duration = Duration::from_millis(25);
-
 /// The slowest of the live receivers in each respect, so that a decision need not look at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Floor {
@@ -575,7 +572,7 @@ impl Sender {
     }
 
     /// How often each receiver reports: a hundred times a second, rarer when there are many, so that
-    /// up to 10,000 receivers make at most 10,000 reports a second; rarer as well where several senders
+    /// up to 10,000 receivers make at most 10,000 reports a second, but for those out of turn; rarer as well where several senders
     /// share the links, since each node then reports to all of them.
     fn report_interval(&self) -> Duration {
         let least = if self.shares_links() { 25 } else { 10 };

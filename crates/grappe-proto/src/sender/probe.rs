@@ -210,7 +210,9 @@ impl Sender {
         let Some((since, before)) = &probe.fast else {
             return false;
         };
-        let packets = wanted.bytes_in(now.since(*since)) as f64 * RECEIVED
+        // What was received by then was told a report earlier, at a smaller rate.
+        let span = now.since(*since).saturating_sub(self.report_interval());
+        let packets = wanted.bytes_in(span.max(PROVEN)) as f64 * RECEIVED
             / super::packet_bytes(self.setup.symbol_size) as f64;
         let mut received = self.others(probe).filter_map(|peer| {
             let (_, before) = before.iter().find(|(id, _)| *id == peer.id)?;

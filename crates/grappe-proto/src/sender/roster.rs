@@ -234,6 +234,7 @@ impl Sender {
             highest: crate::units::Sequence(u64::MAX),
             credit_end: u64::MAX,
         };
+        self.receivers = self.live().count();
         let stretch = self.stretch();
         let floor = self.live().fold(nobody, |floor, peer| Floor {
             stored_below: floor.stored_below.min(peer.stored_below),
@@ -241,7 +242,6 @@ impl Sender {
             credit_end: floor.credit_end.min(peer.credit_end(stretch)),
         });
         self.floor = floor;
-        self.receivers = self.live().count();
         self.forget_stored();
     }
 
