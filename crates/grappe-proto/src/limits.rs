@@ -56,9 +56,11 @@ pub const WINDOW_BLOCKS: u32 = 512;
 /// Receivers in one session.
 pub const PEERS_MAX: usize = 16_384;
 
-/// A receiver whose ring is filled by so much, in thousandths, says so out of turn, and again once less than
-/// the second number is: up to 4 MiB that wait for its processor.
+/// A receiver whose ring is filled by so much, in thousandths, says so out of turn: up to 4 MiB that wait for
+/// its processor.
 pub const RING_FILLING_PERMILLE: u16 = 125;
+
+/// And it says so again once less than this is filled.
 pub const RING_EMPTY_PERMILLE: u16 = 60;
 
 /// Reports that come so often are fresh: a receiver is sent no more than its buffer takes.
