@@ -78,8 +78,8 @@ mod tests {
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
     }
 
-    #[tokio::test]
-    async fn a_question_that_got_lost_is_asked_again_sooner_than_the_kernel_does() {
+    /// Whether ours is there before a plain connection that was begun before it, when both questions got lost.
+    async fn comes_first() -> bool {
         use socket2::{Domain, Socket, Type};
 
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -90,8 +90,8 @@ mod tests {
         let listener: std::net::TcpListener = socket.into();
         let address = listener.local_addr().unwrap();
         let _first = TcpStream::connect(address).await.unwrap();
-        let began = std::time::Instant::now();
         let plain = tokio::spawn(TcpStream::connect(address));
+        tokio::time::sleep(IMPATIENCE / 4).await;
         let ours = tokio::spawn(open(address));
         tokio::time::sleep(IMPATIENCE / 4).await;
         assert!(!plain.is_finished(), "the kernel answers whoever comes");
@@ -99,12 +99,18 @@ mod tests {
         std::thread::spawn(move || listener.incoming().collect::<Vec<_>>());
         let ours = tokio::time::timeout(Duration::from_secs(20), ours).await;
         ours.expect("it is answered").unwrap().unwrap();
-        // On a machine that stood still for a second, both were asked again.
-        let stood_still = began.elapsed() >= Duration::from_secs(1);
-        assert!(
-            !plain.is_finished() || stood_still,
-            "asked no sooner than by the kernel"
-        );
+        !plain.is_finished()
+    }
+
+    #[tokio::test]
+    async fn a_question_that_got_lost_is_asked_again_sooner_than_the_kernel_does() {
+        // On a machine that stands still for most of a second, the kernel may be first.
+        for _ in 0..3 {
+            if comes_first().await {
+                return;
+            }
+        }
+        panic!("asked again no sooner than by the kernel");
     }
 
     #[tokio::test]
