@@ -19,14 +19,13 @@ const WEIGHT: f64 = 1.4;
 /// More than this of all that a link ever took is not taken beside a rival. A TCP whose own host is the
 /// bottleneck loses nothing and grows no window: it keeps two trains in the queue of its interface, and whoever
 /// kept a window of CUBIC there would take nearly all.
-const SHARE_MAX: f64 = 0.54;
+const SHARE_MAX: f64 = 0.5;
 
-/// A queue that lasts for so long is a rival's, and not that of processors which are busy with others.
-const LASTING: Duration = Duration::from_millis(300);
-
-/// In every such time so much is spent without that bound: if nobody else is there, that shows.
-const LOOK: Duration = Duration::from_secs(8);
-const LOOKING: Duration = Duration::from_millis(600);
+/// So often that bound is left aside for so long, or until the queue has grown by so much: if nobody else is
+/// there, that shows.
+const LOOK_EVERY: Duration = Duration::from_secs(8);
+const LOOK_MOST: Duration = Duration::from_millis(600);
+const LOOK_GROWTH: Duration = Duration::from_millis(4);
 
 /// The least window, in packets.
 const WINDOW_MIN: f64 = 4.0;
@@ -63,8 +62,8 @@ pub(super) struct Rivalry {
     most: Option<Rate>,
     lately: Option<Rate>,
     noted_at: Option<Time>,
-    /// Since when there has been a queue without a pause.
-    queued_since: Option<Time>,
+    /// The latest look at who else is there.
+    look: Option<Look>,
     /// Since when he seems to be gone.
     alone: Option<Time>,
 }
@@ -77,6 +76,15 @@ struct Suspicion {
     wait: Option<Duration>,
     /// What it should have grown by since, in seconds; negative where it should have shrunk.
     growth: f64,
+}
+
+/// A look at what the link takes without the bound.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    since: Time,
+    /// How long the queue was when it began.
+    wait: Duration,
+    is_over: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -144,15 +152,27 @@ impl Rivalry {
         let of_window = WEIGHT * window.packets * packet_bytes as f64 / turnaround.as_secs_f64();
         let arriving = arriving.bytes_per_second() as f64;
         let mut rate = ((arriving + of_window) / 2.0).min(arriving * 1.5);
-        if standing.wait <= SHORT {
-            self.queued_since = None;
-        } else if let queued = now.since(*self.queued_since.get_or_insert(now))
-            && queued >= LASTING
-            && queued.as_millis() % LOOK.as_millis() >= LOOKING.as_millis()
-        {
+        if !self.looks(now, standing.wait) {
             rate = rate.min(SHARE_MAX * most.bytes_per_second() as f64);
         }
         Some(Rate::from_bytes_per_second(rate as u64))
+    }
+
+    /// Whether the bound is left aside for a look at who else is there. If it makes the queue grow, somebody is,
+    /// and the look has told what it was for.
+    fn looks(&mut self, now: Time, wait: Duration) -> bool {
+        let is_due = |look: &Look| now.since(look.since) >= LOOK_EVERY;
+        if self.look.as_ref().is_none_or(is_due) {
+            self.look = Some(Look {
+                since: now,
+                wait,
+                is_over: false,
+            });
+        }
+        self.look.as_mut().is_some_and(|look| {
+            look.is_over |= now.since(look.since) >= LOOK_MOST || wait > look.wait + LOOK_GROWTH;
+            !look.is_over
+        })
     }
 
     /// Forgets all of it, as the way may be another now.
@@ -205,6 +225,7 @@ impl Rivalry {
             cut_next: next,
         });
         self.alone = None;
+        self.look = None;
     }
 }
 
