@@ -39,6 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
         report_port: 4000,
         data_key: [1; 16],
         report_key: [2; 16],
+        suite: grappe_proto::seal::Suite::Aegis128L,
         symbol_size: SYMBOL_SIZE,
         manifest_len,
         manifest_hash: [0; 32],

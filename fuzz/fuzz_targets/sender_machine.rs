@@ -8,7 +8,7 @@ use grappe_fuzz::{Jobs, Script, tree, until_at_rest, whole_stream};
 use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::rate::RateLimits;
-use grappe_proto::seal::SealKey;
+use grappe_proto::seal::{SealKey, Suite};
 use grappe_proto::sender::{Input, Job, Output, Sender, SenderSetup};
 use grappe_proto::session::{Expectation, Straggler, Transport};
 use grappe_proto::units::{BlockIndex, Digest, PeerId, Rate, Sequence, Time};
@@ -118,7 +118,7 @@ impl Driver<'_> {
         self.handle(Input::Hello {
             peer,
             name,
-            report_key: [9; 16],
+            report_key: SealKey::new(Suite::Aes128Gcm, &[9; 16]),
         });
     }
 
@@ -235,7 +235,7 @@ impl Driver<'_> {
         }
         .emit();
         let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
-        SealKey::new(&[9; 16]).seal(&header, sequence, &body, &mut packet);
+        SealKey::new(Suite::Aes128Gcm, &[9; 16]).seal(&header, sequence, &body, &mut packet);
         self.handle(Input::Datagram(&packet));
     }
 

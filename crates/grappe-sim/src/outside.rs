@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
 use grappe_proto::receiver;
+use grappe_proto::seal::Suite;
 use grappe_proto::units::{PeerId, Time};
 use grappe_proto::wire::control::Welcome;
 
@@ -15,6 +16,9 @@ use crate::network::{Departure, Downlink};
 use crate::random::Random;
 use crate::scenario::{Fault, Scenario, Way};
 use crate::train::Train;
+
+/// What packets are sealed with where a scenario has any.
+pub(crate) const SUITE: Suite = Suite::Aegis128L;
 
 /// More violations than these say nothing new.
 const VIOLATIONS_MAX: usize = 5;
@@ -200,6 +204,7 @@ impl Outside {
             report_port: 2,
             data_key: self.keys.data,
             report_key: self.keys.reports[node],
+            suite: SUITE,
             symbol_size: SYMBOL_SIZE,
             manifest_len: self.content.manifest.len() as u64,
             manifest_hash: *blake3::hash(&self.content.manifest).as_bytes(),

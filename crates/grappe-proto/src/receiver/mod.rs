@@ -250,8 +250,8 @@ impl Receiver {
         Ok(Self {
             peer: PeerId(welcome.peer),
             tag: welcome.tag,
-            data_key: SealKey::new(&welcome.data_key),
-            report_key: SealKey::new(&welcome.report_key),
+            data_key: SealKey::new(welcome.suite, &welcome.data_key),
+            report_key: SealKey::new(welcome.suite, &welcome.report_key),
             symbol_size: welcome.symbol_size,
             stream,
             phase: Phase::Manifest,

@@ -19,6 +19,7 @@ fn welcome() -> Welcome {
         report_port: 7172,
         data_key: [1; 16],
         report_key: [2; 16],
+        suite: crate::seal::Suite::Aes128Gcm,
         symbol_size: SYMBOL_SIZE,
         manifest_len: MANIFEST_LEN,
         manifest_hash: [0; 32],

@@ -30,7 +30,7 @@ use crate::content::stream::{Stream, symbols_in};
 use crate::limits::{IP_UDP_HEADERS, PEER_SILENCE_MAX, PEERS_MAX, REPORT_PROMPT};
 use crate::rate::{Pacer, RateControl, RateLimits};
 use crate::repair::RepairLedger;
-use crate::seal::KEY_LEN;
+use crate::seal::SealKey;
 use crate::session::{Expectation, NodeOutcome, Straggler, Transport};
 use crate::units::{BlockIndex, Digest, PeerId, Rate, Sequence, SymbolIndex, Time};
 use crate::wire::control::{ToReceiver, ToSender};
@@ -74,7 +74,7 @@ pub enum Input<'a> {
         /// The name that the receiver gave.
         name: String,
         /// A fresh random key for its reports.
-        report_key: [u8; KEY_LEN],
+        report_key: SealKey,
     },
     /// A control message of a receiver.
     Control(PeerId, ToSender),
@@ -407,7 +407,7 @@ impl Sender {
                 peer,
                 name,
                 report_key,
-            } => self.hello(peer, name, &report_key, now),
+            } => self.hello(peer, name, report_key, now),
             Input::Control(peer, message) => self.control(peer, message, now),
             Input::Left(peer, reason) => self.left(peer, reason, now),
             Input::Datagram(bytes) => self.datagram(bytes, now),

@@ -276,7 +276,12 @@ mod tests {
     #[test]
     fn the_senders_own_standstill_is_nobodys_silence() {
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
-        let mut peer = Peer::new(PeerId(0), "n1".into(), SealKey::new(&[0; 16]), at(0));
+        let mut peer = Peer::new(
+            PeerId(0),
+            "n1".into(),
+            SealKey::new(crate::seal::Suite::Aes128Gcm, &[0; 16]),
+            at(0),
+        );
         assert!(peer.reason_to_bury(at(6), true).is_some());
         peer.excuse(Duration::from_secs(5));
         assert_eq!(peer.reason_to_bury(at(6), true), None);

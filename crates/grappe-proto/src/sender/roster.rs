@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::peer::{Peer, Role, Stage};
 use super::{Digests, Event, Floor, Output, Phase, Sender, Summary};
 use crate::limits::PEERS_MAX;
-use crate::seal::{KEY_LEN, SealKey};
+use crate::seal::SealKey;
 use crate::session::{Expectation, LimitedBy, NodeOutcome, NodeState, Way};
 use crate::units::{BlockIndex, PeerId, Time};
 use crate::wire::control::{Done, ToReceiver, ToSender};
@@ -17,13 +17,7 @@ mod tests;
 const NAMESAKES_MAX: usize = 1_000;
 
 impl Sender {
-    pub(super) fn hello(
-        &mut self,
-        id: PeerId,
-        name: String,
-        report_key: &[u8; KEY_LEN],
-        now: Time,
-    ) {
+    pub(super) fn hello(&mut self, id: PeerId, name: String, report_key: SealKey, now: Time) {
         debug_assert_eq!(
             id.as_usize(),
             self.peers.len(),
@@ -40,7 +34,7 @@ impl Sender {
             name
         };
         self.peers
-            .push(Peer::new(id, name.clone(), SealKey::new(report_key), now));
+            .push(Peer::new(id, name.clone(), report_key, now));
         match declined {
             None => self.outputs.push_back(Output::Welcome(id)),
             Some(reason) => {

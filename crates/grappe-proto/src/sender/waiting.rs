@@ -102,7 +102,7 @@ mod tests {
     use crate::content::manifest::{Entry, Kind, Manifest};
     use crate::content::stream::Stream;
     use crate::rate::RateLimits;
-    use crate::seal::SealKey;
+    use crate::seal::{SealKey, Suite};
     use crate::session::{Expectation, Straggler, Transport};
     use crate::units::{BlockIndex, Digest, PeerId, Sequence, Time};
     use crate::wire::control::ToSender;
@@ -149,7 +149,7 @@ mod tests {
         let hello = Input::Hello {
             peer: PEER,
             name: "node7".into(),
-            report_key: REPORT_KEY,
+            report_key: SealKey::new(Suite::Aes128Gcm, &REPORT_KEY),
         };
         machine.handle(hello, Time::ZERO);
         let joined = ToSender::Joined {
@@ -199,7 +199,12 @@ mod tests {
             sequence,
         };
         let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
-        SealKey::new(&REPORT_KEY).seal(&header.emit(), sequence, &body, &mut packet);
+        SealKey::new(Suite::Aes128Gcm, &REPORT_KEY).seal(
+            &header.emit(),
+            sequence,
+            &body,
+            &mut packet,
+        );
         machine.handle(Input::Datagram(&packet), now);
     }
 

@@ -14,6 +14,7 @@ use super::WireError;
 use super::examine::{Examine, Here, Measured};
 use crate::content::block_set::BlockSet;
 use crate::limits::{PROTOCOL_VERSION, SYMBOL_SIZE_MAX, SYMBOL_SIZE_MIN};
+use crate::seal::Suite;
 use crate::units::BlockIndex;
 
 /// Bytes of the longest control message.
@@ -260,10 +261,10 @@ pub struct Welcome {
     /// The UDP port at the sender's address that hears reports.
     #[n(5)]
     pub report_port: u16,
-    /// AES-128-GCM key of the data packets.
+    /// Key of the data packets.
     #[cbor(n(6), with = "minicbor::bytes")]
     pub data_key: [u8; 16],
-    /// AES-128-GCM key of this receiver's reports.
+    /// Key of this receiver's reports.
     #[cbor(n(7), with = "minicbor::bytes")]
     pub report_key: [u8; 16],
     /// Bytes in a symbol.
@@ -278,6 +279,9 @@ pub struct Welcome {
     /// Bytes of content, for the progress display and an early look at free space.
     #[n(11)]
     pub content_bytes: u64,
+    /// What packets, reports and records of the pipeline are sealed with.
+    #[n(12)]
+    pub suite: Suite,
 }
 
 /// Encodes `message`, which is at most [`CONTROL_BYTES_MAX`] long.

@@ -19,7 +19,7 @@ use crate::disk::Disk;
 use crate::event::{Event, Mail};
 use crate::liar::twist;
 use crate::outcome::End;
-use crate::outside::Outside;
+use crate::outside::{Outside, SUITE};
 use crate::payload::Store;
 use crate::random::Random;
 use crate::scenario::{Lie, Scenario};
@@ -67,7 +67,7 @@ impl ReceiverNode {
             machine: None,
             journal: BlockSet::new(),
             hears: true,
-            report_key: SealKey::new(&outside.keys.reports[node]),
+            report_key: SealKey::new(SUITE, &outside.keys.reports[node]),
             random,
             disk: Disk::new(scenario.store_rate),
             store: scenario.payload.then(Store::default),

@@ -18,7 +18,7 @@ use grappe_proto::wire::control::ToReceiver;
 use crate::disk::Disk;
 use crate::event::{Event, Mail, Node};
 use crate::network::Uplink;
-use crate::outside::Outside;
+use crate::outside::{Outside, SUITE};
 use crate::scenario::Scenario;
 use crate::train::TRAIN_PACKETS_MAX;
 
@@ -70,7 +70,7 @@ impl SenderNode {
         };
         Self {
             machine: Sender::new(setup, Time::ZERO),
-            key: SealKey::new(&outside.keys.data),
+            key: SealKey::new(SUITE, &outside.keys.data),
             uplink: Uplink::new(scenario.uplink, scenario.uplink_queue_bytes),
             disk: Disk::new(scenario.read_rate),
             payload: scenario.payload,
@@ -183,7 +183,7 @@ impl SenderNode {
                     Input::Hello {
                         peer,
                         name,
-                        report_key,
+                        report_key: SealKey::new(SUITE, &report_key),
                     },
                     now,
                 );

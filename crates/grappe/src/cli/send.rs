@@ -13,6 +13,7 @@ use grappe::network::Network;
 use grappe::nodeset::NodeSet;
 use grappe::send::{self, Notice, SendOptions, SendReport, send};
 use grappe_proto::limits::PEERS_MAX;
+use grappe_proto::seal::Suite;
 use grappe_proto::session::{Expectation, NodeState};
 use grappe_proto::units::Rate;
 
@@ -40,7 +41,7 @@ sent whole, or the copy was broken off; 2 usage or configuration; 3 nobody joine
 The object of --json: session, bytes, files, seconds, blake3, nodes (each with name, state, bytes, \
 seconds, rate, repaired, limited_by, transport, and where it is so transport_reason, mtu, apart, \
 spared (entries that stay by its --no-delete) and reason), skipped, missing, cancelled (null, \
-or why the copy was broken off). It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
+or why the copy was broken off), packets (how many left), cipher. It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
 
 /// Send files and directories to every node that listens
 #[derive(Debug, Args)]
@@ -81,6 +82,9 @@ pub(crate) struct Arguments {
     /// others; multicast; pipeline, from node to node over TCP
     #[arg(long, value_enum, value_name = "WAY", default_value = "auto")]
     transport: Transport,
+    /// What packets are sealed with: auto, the faster suite on this machine; aes-128-gcm; aegis-128l
+    #[arg(long, value_enum, value_name = "SUITE", default_value = "auto")]
+    cipher: Cipher,
     /// Port of this node, TCP and UDP, that receivers connect and report to; to open in a firewall
     /// [default: any free one]
     #[arg(long, value_name = "PORT")]
@@ -128,6 +132,26 @@ impl From<Transport> for send::Transport {
             Transport::Auto => Self::Auto,
             Transport::Multicast => Self::Multicast,
             Transport::Pipeline => Self::Pipeline,
+        }
+    }
+}
+
+/// The choices of `--cipher`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Cipher {
+    Auto,
+    #[value(name = "aes-128-gcm")]
+    Aes128Gcm,
+    #[value(name = "aegis-128l")]
+    Aegis128L,
+}
+
+impl From<Cipher> for Option<Suite> {
+    fn from(cipher: Cipher) -> Self {
+        match cipher {
+            Cipher::Auto => None,
+            Cipher::Aes128Gcm => Some(Suite::Aes128Gcm),
+            Cipher::Aegis128L => Some(Suite::Aegis128L),
         }
     }
 }
@@ -181,6 +205,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         wait,
         straggler: arguments.straggler.into(),
         transport: arguments.transport.into(),
+        cipher: arguments.cipher.into(),
         rate: arguments.rate,
         control_port: arguments.control_port.unwrap_or(0),
         announce: launched.is_none(),

@@ -41,6 +41,8 @@ struct Report<'a> {
     cancelled: Option<&'a str>,
     /// Packets that left, of content, repairs and the copy's own business.
     packets: u64,
+    /// What they were sealed with.
+    cipher: &'static str,
 }
 
 #[derive(Serialize)]
@@ -113,6 +115,7 @@ pub(crate) fn json(report: &SendReport) -> String {
         missing: report.missing,
         cancelled: report.cancelled.as_deref(),
         packets: report.packets.0,
+        cipher: report.cipher.name(),
     };
     let object = serde_json::to_string(&object)
         .unwrap_or_else(|error| unreachable!("strings and numbers are JSON: {error}"));

@@ -71,10 +71,10 @@ pub(super) enum Found {
 impl Shelf {
     /// A shelf in the session with this tag and key, at the node that seals as `sealer`, which is not
     /// zero and no other node's.
-    pub(crate) fn new(tag: u32, key: &[u8; 16], sealer: u32, backing: Box<dyn Backing>) -> Self {
+    pub(crate) fn new(tag: u32, key: SealKey, sealer: u32, backing: Box<dyn Backing>) -> Self {
         Self {
             tag,
-            key: SealKey::new(key),
+            key,
             sealer,
             next: AtomicU64::new(0),
             backing,

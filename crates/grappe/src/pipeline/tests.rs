@@ -9,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, unbounded};
 use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::limits::SYMBOL_SIZE;
+use grappe_proto::seal::{SealKey, Suite};
 use grappe_proto::units::BlockIndex;
 use grappe_proto::wire::link::preamble;
 
@@ -52,7 +53,12 @@ struct Node {
 fn node(sealer: u32, key: &[u8; 16]) -> Node {
     let read = Arc::new(AtomicU32::new(0));
     let backing = Box::new(Made(Arc::clone(&read)));
-    let shelf = Arc::new(Shelf::new(TAG, key, sealer, backing));
+    let shelf = Arc::new(Shelf::new(
+        TAG,
+        SealKey::new(Suite::Aegis128L, key),
+        sealer,
+        backing,
+    ));
     let mut server = Server::new(Arc::clone(&shelf));
     let port = server.listen(Ipv4Addr::UNSPECIFIED.into(), 0).unwrap();
     let (out, fetched) = unbounded();

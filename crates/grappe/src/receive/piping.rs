@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::receiver::Source;
+use grappe_proto::seal::{KEY_LEN, SealKey, Suite};
 use grappe_proto::units::BlockIndex;
 use grappe_proto::wire::control::Welcome;
 
@@ -18,7 +19,8 @@ use crate::pipeline::{Backing, Fetched, Fetcher, Server, Shelf};
 /// What a node must know to take part.
 pub(super) struct Setup {
     tag: u32,
-    key: [u8; 16],
+    suite: Suite,
+    key: [u8; KEY_LEN],
     /// The number under which it seals records.
     sealer: u32,
     symbol_size: u16,
@@ -32,6 +34,7 @@ impl Setup {
     pub(super) fn new(welcome: &Welcome, sender: SocketAddr, port: u16) -> Self {
         Self {
             tag: welcome.tag,
+            suite: welcome.suite,
             key: welcome.data_key,
             sealer: u32::from(welcome.peer) + 1,
             symbol_size: welcome.symbol_size,
@@ -59,7 +62,8 @@ impl Piping {
         deliver: impl Fn(Fetched) + Send + Sync + 'static,
     ) -> Self {
         let backing = Box::new(StoreBacking(Arc::clone(store)));
-        let shelf = Arc::new(Shelf::new(setup.tag, &setup.key, setup.sealer, backing));
+        let key = SealKey::new(setup.suite, &setup.key);
+        let shelf = Arc::new(Shelf::new(setup.tag, key, setup.sealer, backing));
         let piping = Self {
             sender: setup.sender,
             port: setup.port,

@@ -16,12 +16,13 @@ use grappe_proto::content::manifest::Sync;
 use grappe_proto::content::stream::Stream;
 use grappe_proto::content::survey::Survey;
 use grappe_proto::limits::{IP_UDP_HEADERS, PROTOCOL_VERSION};
-use grappe_proto::seal::SealKey;
+use grappe_proto::seal::{KEY_LEN, SealKey};
 use grappe_proto::sender::{Event, Input, Job, Output, Sender as Machine, SenderSetup, Summary};
 use grappe_proto::session::{Expectation, Straggler, Transport};
 use grappe_proto::units::{Digest, PeerId, SessionId, Time};
 use grappe_proto::wire::control::{ToReceiver, ToSender, Welcome};
 
+use super::cipher;
 use super::control::{Connection, ControlPlane, Outbox, Setup};
 use super::outage::{Outage, QUEUE_FULL, Verdict};
 use super::piping::Piping;
@@ -131,7 +132,7 @@ impl Leader {
 /// A receiver as the carrier knows it.
 struct Peer {
     outbox: Option<Outbox>,
-    report_key: [u8; 16],
+    report_key: [u8; KEY_LEN],
     is_local: bool,
     address: IpAddr,
 }
@@ -197,7 +198,14 @@ impl Carrier {
         };
         let tag = u32::from_be_bytes(random()?);
         let data_key = random()?;
-        let piping = Piping::new(tag, &data_key, &content, options.rate, happened.clone());
+        let suite = options.cipher.unwrap_or_else(cipher::fastest);
+        let piping = Piping::new(
+            tag,
+            SealKey::new(suite, &data_key),
+            &content,
+            options.rate,
+            happened.clone(),
+        );
         let control = ControlPlane::start(setup, happened)
             .map_err(SendError::system("start the control plane"))?;
         let data = network.data_address(session);
@@ -210,7 +218,8 @@ impl Carrier {
             port: data.port(),
             report_port: socket.local_port(),
             data_key,
-            report_key: [0; 16],
+            report_key: [0; KEY_LEN],
+            suite,
             symbol_size,
             manifest_len: content.manifest_bytes.len() as u64,
             manifest_hash: *blake3::hash(&content.manifest_bytes).as_bytes(),
@@ -262,7 +271,7 @@ impl Carrier {
             names: BTreeMap::new(),
             transmitter: Transmitter::new(
                 Arc::clone(&socket),
-                SealKey::new(&data_key),
+                SealKey::new(suite, &data_key),
                 tag,
                 symbol_size,
             ),
@@ -445,7 +454,7 @@ impl Carrier {
             Input::Hello {
                 peer,
                 name,
-                report_key,
+                report_key: SealKey::new(self.welcome.suite, &report_key),
             },
             now,
         );
@@ -784,6 +793,7 @@ impl Carrier {
             skipped,
             cancelled: summary.cancelled,
             packets: (summary.packets_sent, summary.packets_repair),
+            cipher: self.welcome.suite,
             symbol_size: self.welcome.symbol_size,
             packets_refused: refused,
         }

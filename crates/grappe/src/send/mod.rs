@@ -4,6 +4,7 @@
 //! listener) and then drives the machine of `grappe-proto` until its summary.
 
 mod carrier;
+mod cipher;
 mod control;
 mod opening;
 mod outage;
@@ -27,6 +28,7 @@ use grappe_os::udp::{InterfaceError, MulticastSender, SenderOptions};
 use grappe_proto::content::stream::StreamError;
 use grappe_proto::content::survey::Survey;
 use grappe_proto::rate::RateLimits;
+use grappe_proto::seal::Suite;
 use grappe_proto::sender::Sender as Machine;
 pub use grappe_proto::sender::{Event, Progress, Reception};
 use grappe_proto::session::{Expectation, NodeOutcome};
@@ -68,6 +70,8 @@ pub struct SendOptions {
     pub straggler: Straggler,
     /// How content gets to receivers.
     pub transport: Transport,
+    /// What packets are sealed with; the faster suite, if none is given.
+    pub cipher: Option<Suite>,
     /// The most to send, in bytes per second.
     pub rate: Option<Rate>,
     /// Port of this node for control connections (TCP) and for reports (UDP); 0 leaves both to the
@@ -176,6 +180,8 @@ pub struct SendReport {
     pub cancelled: Option<String>,
     /// Packets sent, and those among them that were repairs.
     pub packets: (u64, u64),
+    /// What they were sealed with.
+    pub cipher: Suite,
     /// Bytes of content in each of them.
     pub symbol_size: u16,
     /// Packets among them that never left this host: its own queue or a firewall refused them, or the

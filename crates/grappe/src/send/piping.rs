@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flume::Sender;
+use grappe_proto::seal::SealKey;
 use grappe_proto::units::{BlockIndex, Rate};
 
 use super::Happening;
@@ -27,7 +28,7 @@ pub(super) struct Piping {
 impl Piping {
     pub(super) fn new(
         tag: u32,
-        key: &[u8; 16],
+        key: SealKey,
         content: &Arc<Content>,
         rate: Option<Rate>,
         happened: Sender<Happening>,

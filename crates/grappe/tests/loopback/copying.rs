@@ -40,6 +40,28 @@ fn three_receivers_get_it_with_one_command() {
 }
 
 #[test]
+fn either_cipher_suite_seals_packets_and_the_records_of_the_pipeline() {
+    for suite in ["aes-128-gcm", "aegis-128l"] {
+        for transport in ["multicast", "pipeline"] {
+            let stage = Stage::new();
+            let content = noise(5, 900_001);
+            let file = stage.file("data", &content);
+            let nodes = ["node1", "node2"];
+            let _receivers = nodes.map(|name| stage.receiver(name));
+            let mut command = stage.send_to(2, &[&file]);
+            command.args(["--cipher", suite, "--transport", transport]);
+            let report = Running::start(&mut command).end().with_code(0).report();
+            assert_eq!(report["cipher"], suite);
+            for name in nodes {
+                assert_eq!(node(&report, name)["transport"], transport);
+                let arrived = fs::read(stage.path(name).join("data")).unwrap();
+                assert!(arrived == content, "{suite} by {transport} at {name}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_report_is_one_object_with_the_promised_fields() {
     let stage = Stage::new();
     let content = noise(3, 700_001);

@@ -12,10 +12,11 @@ use crate::program::{Ended, PATIENCE, Running, node};
 use crate::stage::{Stage, listening};
 
 /// The names that the object promises, in alphabetical order.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "blake3",
     "bytes",
     "cancelled",
+    "cipher",
     "files",
     "missing",
     "nodes",

@@ -8,7 +8,7 @@ use crate::content::manifest::{Entry, Kind, Manifest};
 use crate::content::stream::Stream;
 use crate::limits::{BLOCK_SIZE, SYMBOL_SIZE};
 use crate::rate::RateLimits;
-use crate::seal::SealKey;
+use crate::seal::{SealKey, Suite};
 use crate::session::{Expectation, NodeState, Straggler, Transport};
 use crate::units::{BlockIndex, Digest, Sequence};
 use crate::wire::control::{Done, ToSender};
@@ -76,7 +76,7 @@ impl Session {
             let hello = Input::Hello {
                 peer: PeerId(peer),
                 name: format!("n{peer}"),
-                report_key: KEY,
+                report_key: SealKey::new(Suite::Aes128Gcm, &KEY),
             };
             session.machine.handle(hello, Time::ZERO);
             session.say(
@@ -156,7 +156,7 @@ impl Session {
             sequence,
         };
         let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
-        SealKey::new(&KEY).seal(&header.emit(), sequence, &body, &mut packet);
+        SealKey::new(Suite::Aes128Gcm, &KEY).seal(&header.emit(), sequence, &body, &mut packet);
         self.machine.handle(Input::Datagram(&packet), self.now);
         self.poll();
     }

@@ -44,7 +44,7 @@ impl Session {
         let hello = Input::Hello {
             peer,
             name: name.into(),
-            report_key: [0; KEY_LEN],
+            report_key: SealKey::new(crate::seal::Suite::Aes128Gcm, &[0; 16]),
         };
         self.machine.handle(hello, Time::ZERO);
         peer

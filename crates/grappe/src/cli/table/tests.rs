@@ -36,6 +36,7 @@ fn report(nodes: Vec<NodeOutcome>) -> SendReport {
         cancelled: None,
         packets_refused: 0,
         packets: (0, 0),
+        cipher: grappe_proto::seal::Suite::Aes128Gcm,
         symbol_size: 1433,
     }
 }

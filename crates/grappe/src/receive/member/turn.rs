@@ -112,6 +112,7 @@ fn run(
         straggler: Straggler::Demote,
         // What a turn may use of the links is counted for the group.
         transport: Transport::Multicast,
+        cipher: None,
         rate: None,
         control_port: 0,
         announce: true,
