@@ -106,7 +106,8 @@ impl Driver<'_> {
                 self.handle(facts);
             }
             5 => self.whole_block(),
-            6..9 => self.data(),
+            6 => self.large_packet(),
+            7..9 => self.data(),
             9 => self.link(),
             _ => self.answer(),
         }
@@ -155,6 +156,28 @@ impl Driver<'_> {
             self.sequence = self.sequence.saturating_add(1);
             self.packet(block, SymbolIndex(symbol.wrapping_add(first)));
         }
+    }
+
+    /// Several symbols in one packet: counted one by one, as the carrier does.
+    fn large_packet(&mut self) {
+        let header = Header {
+            kind: Kind::Data,
+            symbol: SymbolIndex(self.script.u8()),
+            tag: 7,
+            block: BlockIndex(self.script.near()),
+            sequence: Sequence(self.sequence),
+        };
+        let len = usize::from(self.script.u16());
+        let Some(count) = self.machine.symbols_carried(&header, len) else {
+            return;
+        };
+        assert!(usize::from(header.symbol.0) + usize::from(count) <= 256);
+        for index in 0..count {
+            let header = header.of_symbol(index);
+            let is_wanted = matches!(self.machine.admit(&header), Admission::Place(..));
+            assert_eq!(self.machine.accept(&header, self.now), is_wanted);
+        }
+        self.sequence = self.sequence.saturating_add(count.into());
     }
 
     fn packet(&mut self, block: BlockIndex, symbol: SymbolIndex) {

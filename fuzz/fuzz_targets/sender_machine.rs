@@ -272,7 +272,12 @@ impl Driver<'_> {
             }
             assert!(!self.is_over, "{output:?} after the end");
             match output {
-                Output::Burst { first, symbols } => {
+                Output::Burst {
+                    first,
+                    symbols,
+                    together,
+                } => {
+                    assert!(together > 0, "a packet carries something");
                     assert!(
                         (1..=BURST).contains(&symbols.len()),
                         "a burst of {}",

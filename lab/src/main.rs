@@ -95,7 +95,7 @@ struct TreeArguments {
 
 #[derive(Debug, Args)]
 struct BenchArguments {
-    /// A cluster, as RECEIVERSxRATE[-LOSS%], or a case of the catalog, see `lab cases`; may be given
+    /// A cluster, as RECEIVERSxRATE[-LOSS%][-jumbo], or a case of the catalog, see `lab cases`; may be given
     /// several times [default: the published ones].
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<Case>,

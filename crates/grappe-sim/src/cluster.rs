@@ -269,6 +269,7 @@ impl<'a> Cluster<'a> {
         let mut outcome = Outcome {
             elapsed,
             packets_sent: self.sender.data_packets,
+            datagrams: self.sender.datagrams,
             packets_useful: self.outside.content.symbols(),
             packets_repair: self.sender.packets_repair(),
             beats: self.sender.beats,

@@ -93,7 +93,8 @@ impl Downlink {
         let mut at = departure.first;
         for index in 0..train.len() {
             let bit = 1 << index;
-            if self.queue(at, train.packet_bytes) && !self.lost() {
+            let fits = train.ip_bytes() <= self.link.mtu.into();
+            if fits && self.queue(at, train.packet_bytes) && !self.lost() {
                 let part = if self.is_late() {
                     &mut late
                 } else {
@@ -132,6 +133,11 @@ impl Downlink {
             self.random.duration(self.link.jitter)
         };
         self.link.delay + jitter
+    }
+
+    /// Bytes of the largest IP packet that passes.
+    pub(crate) const fn mtu(&self) -> u16 {
+        self.link.mtu
     }
 
     /// One way, without jitter: what a connection that keeps order takes.

@@ -11,8 +11,11 @@ use grappe_proto::session::{LimitedBy, NodeState};
 pub struct Outcome {
     /// Virtual time from the start of content flow to the sender's end.
     pub elapsed: Duration,
-    /// Data packets that the sender sent.
+    /// Data packets that the sender sent, by symbols: one with six counts six times, as everywhere but in the
+    /// next line.
     pub packets_sent: u64,
+    /// Data packets that it sent, each once.
+    pub datagrams: u64,
     /// Data packets that a copy without any loss would take.
     pub packets_useful: u64,
     /// Data packets sent for repair.

@@ -187,6 +187,11 @@ impl Outside {
         );
     }
 
+    /// Bytes of the largest IP packet that reaches receiver `node`.
+    pub(crate) fn mtu_to(&self, node: usize) -> u16 {
+        self.downlinks[node].mtu()
+    }
+
     /// The present life of a receiver.
     pub(crate) fn now_living(&self, node: usize) -> Node {
         let life = self.lives[node];

@@ -18,28 +18,28 @@ use crate::content::copy_of;
 /// One symbol, as long as every symbol.
 pub(crate) type Symbol = [u8; SYMBOL_SIZE as usize];
 
-/// The sealed packet of one symbol of `block`.
-pub(crate) fn seal_symbol(key: &SealKey, header: &Header, block: &[u8]) -> Vec<u8> {
+/// The sealed packet of `symbols` symbols of `block`.
+pub(crate) fn seal_symbols(key: &SealKey, header: &Header, symbols: u8, block: &[u8]) -> Vec<u8> {
+    let symbol = |index| symbol_of(block, header.of_symbol(index).symbol);
+    let body: Vec<u8> = (0..symbols).flat_map(symbol).collect();
+    seal(key, header, &body)
+}
+
+fn symbol_of(block: &[u8], number: SymbolIndex) -> Symbol {
     let mut symbol: Symbol = [0; SYMBOL_SIZE as usize];
     let count = symbols_in(block.len() as u32, SYMBOL_SIZE);
-    if u16::from(header.symbol.0) < count {
-        let data = &block[usize::from(header.symbol.0) * symbol.len()..];
+    if u16::from(number.0) < count {
+        let data = &block[usize::from(number.0) * symbol.len()..];
         let len = data.len().min(symbol.len());
         symbol[..len].copy_from_slice(&data[..len]);
     } else {
         Code::new(count)
             .and_then(|code| {
-                code.encode_parity(
-                    &ScalarKernel,
-                    block,
-                    SYMBOL_SIZE,
-                    header.symbol,
-                    &mut symbol,
-                )
+                code.encode_parity(&ScalarKernel, block, SYMBOL_SIZE, number, &mut symbol)
             })
             .expect("a block of the stream has its parity");
     }
-    seal(key, header, &symbol)
+    symbol
 }
 
 /// The sealed packet of `body`.

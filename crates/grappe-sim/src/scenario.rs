@@ -92,6 +92,10 @@ impl Scenario {
         if random.chance(0.5) {
             scenario.faults.push(Fault::random(receivers, &mut random));
         }
+        // Drawn by another source, so that the rest of each scenario stays what it was.
+        if Random::new(seed).fork(0x9000).chance(0.25) {
+            scenario.downlink.mtu = 9000;
+        }
         scenario
     }
 
@@ -135,6 +139,8 @@ pub struct Link {
     pub duplication: f64,
     /// Share of packets that arrive broken.
     pub corruption: f64,
+    /// Bytes of the largest IP packet that passes. Receivers say it as if they had heard a sounding.
+    pub mtu: u16,
 }
 
 impl Default for Link {
@@ -149,6 +155,7 @@ impl Default for Link {
             burst_loss: None,
             duplication: 0.0,
             corruption: 0.0,
+            mtu: 1500,
         }
     }
 }
@@ -169,6 +176,7 @@ impl Link {
             burst_loss: random.chance(0.2).then_some(bursts),
             duplication: random.pick(&[0.0, 0.0, 0.01]),
             corruption: random.pick(&[0.0, 0.0, 0.001]),
+            ..Self::default()
         }
     }
 }

@@ -20,12 +20,13 @@ pub struct Case {
     spec: Spec,
 }
 
-/// What a name of the form `RECEIVERSxRATE[-LOSS%]` says.
+/// What a name of the form `RECEIVERSxRATE[-LOSS%][-jumbo]` says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cluster {
     receivers: u8,
     link_mbit: Option<u32>,
     loss_percent: f64,
+    is_jumbo: bool,
 }
 
 impl Case {
@@ -47,6 +48,7 @@ impl Case {
             snooping: (1..self.cluster.receivers).contains(&self.spec.deaf),
             loss_percent: self.cluster.loss_percent,
             split: is_lossy, // a train must not be lost as a whole
+            mtu: if self.cluster.is_jumbo { 9000 } else { 1500 },
             ..Plan::of(self.cluster.receivers + 1)
         }
     }
@@ -101,8 +103,8 @@ impl Case {
 impl FromStr for Case {
     type Err = Error;
 
-    /// Reads a name of the catalog or `RECEIVERSxRATE[-LOSS%]`; the rate is `free`, or a number with `g`
-    /// or `m` for Gbit/s or Mbit/s.
+    /// Reads a name of the catalog or `RECEIVERSxRATE[-LOSS%][-jumbo]`; the rate is `free`, or a number with
+    /// `g` or `m` for Gbit/s or Mbit/s. With `jumbo` links take frames of 9000 bytes.
     fn from_str(name: &str) -> Result<Self> {
         let spec = catalog::find(name).unwrap_or(catalog::PLAIN);
         let cluster = if spec.cluster.is_empty() {
@@ -112,7 +114,7 @@ impl FromStr for Case {
         };
         let cluster = parse(cluster).with_context(|| {
             format!(
-                "{name:?} is no case: it takes RECEIVERSxRATE[-LOSS%], as in 7x200m-1%, or one of {}",
+                "{name:?} is no case: it takes RECEIVERSxRATE[-LOSS%][-jumbo], as in 7x200m-1%, or one of {}",
                 catalog::names().join(", ")
             )
         })?;
@@ -125,7 +127,8 @@ impl FromStr for Case {
 }
 
 fn parse(name: &str) -> Result<Cluster> {
-    let (receivers, link) = name.split_once('x').context("no `x`")?;
+    let jumbo = name.strip_suffix("-jumbo");
+    let (receivers, link) = jumbo.unwrap_or(name).split_once('x').context("no `x`")?;
     let (rate, loss) = match link.split_once('-') {
         Some((rate, loss)) => (rate, loss.strip_suffix('%').context("no `%`")?.parse()?),
         None => (link, 0.0),
@@ -138,6 +141,7 @@ fn parse(name: &str) -> Result<Cluster> {
         receivers,
         link_mbit: link_mbit(rate)?,
         loss_percent: loss,
+        is_jumbo: jumbo.is_some(),
     })
 }
 
@@ -178,6 +182,8 @@ mod tests {
             ..Plan::of(8)
         };
         assert_eq!(plan("7x200m-1%"), lossy);
+        let jumbo = Plan { mtu: 9000, ..lossy };
+        assert_eq!(plan("7x200m-1%-jumbo"), jumbo);
         let slow = Plan {
             link_mbit: Some(200),
             slow_mbit: Some(20),

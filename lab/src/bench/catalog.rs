@@ -37,7 +37,7 @@ impl Content {
 pub(super) struct Spec {
     /// As given to `--case`.
     pub(super) name: &'static str,
-    /// The cluster as `RECEIVERSxRATE[-LOSS%]`; empty when the name says it.
+    /// The cluster as `RECEIVERSxRATE[-LOSS%][-jumbo]`; empty when the name says it.
     pub(super) cluster: &'static str,
     /// Measured when no case is given.
     pub(super) is_default: bool,
@@ -122,6 +122,13 @@ const CATALOG: &[Spec] = &[
             Goal::Processor("uftp", 20.0),
             MEMORY,
         ],
+        ..PLAIN
+    },
+    // Where frames of 9000 bytes pass, and a processor is the limit.
+    Spec {
+        name: "7xfree-jumbo",
+        beside: Some("7xfree"),
+        goals: &[Goal::OfBeside(100.0), MEMORY],
         ..PLAIN
     },
     // What one receiver could have from rsync, scp, and from socat without any protocol.

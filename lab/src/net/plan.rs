@@ -32,7 +32,12 @@ pub struct Plan {
     pub ipv6: bool,
     /// Packets travel, and are lost, one by one instead of in offloaded trains.
     pub split: bool,
+    /// Bytes of the largest IP packet that every link takes: 1500, or 9000 for jumbo frames.
+    pub mtu: u32,
 }
+
+/// What Ethernet takes unless it is told otherwise.
+const MTU: u32 = 1500;
 
 impl Plan {
     /// The plainest cluster of this many nodes: unshaped, lossless, flooding.
@@ -47,6 +52,7 @@ impl Plan {
             deaf: 0,
             ipv6: false,
             split: false,
+            mtu: MTU,
         }
     }
 
@@ -142,6 +148,11 @@ impl Plan {
             format!("ip -n {switch} link add {port} type veth peer name {INTERFACE} netns {node}"),
             format!("ip -n {switch} link set {port} master bridge0 up"),
         ];
+        if self.mtu != MTU {
+            let mtu = self.mtu;
+            lines.push(format!("ip -n {switch} link set {port} mtu {mtu}"));
+            lines.push(format!("ip -n {node} link set {INTERFACE} mtu {mtu}"));
+        }
         lines.extend(self.address_commands(node, number));
         if let Some(mbit) = self.mbit_of(number) {
             // A host queues megabytes before its card, a switch port less than one.
@@ -215,6 +226,17 @@ mod tests {
         });
         assert!(lines.contains("tc -n node qdisc add dev e0 root tbf rate 200mbit"));
         assert!(lines.contains("tc -n switch qdisc add dev port3 root tbf rate 200mbit"));
+    }
+
+    #[test]
+    fn jumbo_frames_are_told_to_both_ends_of_a_link() {
+        let jumbo = lines(&Plan {
+            mtu: 9000,
+            ..Plan::of(3)
+        });
+        assert!(jumbo.contains("ip -n switch link set port3 mtu 9000"));
+        assert!(jumbo.contains("ip -n node link set e0 mtu 9000"));
+        assert!(!lines(&Plan::of(3)).contains("mtu"));
     }
 
     #[test]

@@ -131,3 +131,54 @@ fn two_senders_at_once_both_arrive() {
         trial.assert_whole(4, file);
     }
 }
+
+#[test]
+fn jumbo_frames_carry_several_symbols_where_every_node_hears_them() {
+    let plan = Plan {
+        link_mbit: Some(200),
+        split: true, // packets of a train would be counted as one
+        mtu: 9000,
+        ..Plan::of(4)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let sender = trial.cluster.node(1);
+    let copied = |name: &str| {
+        let file = trial.file(name, 32 << 20);
+        let _receivers = trial.receivers(&[2, 3, 4]);
+        let before = (sender.sent_packets().unwrap(), sender.sent_bytes().unwrap());
+        trial.copy(1, &file, &[2, 3, 4]);
+        let packets = sender.sent_packets().unwrap() - before.0;
+        (sender.sent_bytes().unwrap() - before.1) / packets
+    };
+    let mean = copied("content");
+    assert!(mean > 5_000, "packets of {mean} bytes");
+
+    // One node that drops them, and all get smaller ones.
+    let mut command = trial.cluster.node(4).command("ip");
+    command.args(["link", "set", "dev", INTERFACE, "mtu", "1500"]);
+    assert!(command.status().unwrap().success());
+    let mean = copied("again");
+    assert!(mean < 1_600, "packets of {mean} bytes");
+}
+
+#[test]
+fn jumbo_frames_that_get_lost_are_repaired_over_ipv6_as_well() {
+    for ipv6 in [false, true] {
+        let plan = Plan {
+            link_mbit: Some(200),
+            loss_percent: 2.0,
+            split: true,
+            mtu: 9000,
+            ipv6,
+            ..Plan::of(4)
+        };
+        let Some(trial) = Trial::new(&plan) else {
+            return;
+        };
+        let file = trial.file("content", 16 << 20);
+        let _receivers = trial.receivers(&[2, 3, 4]);
+        trial.copy(1, &file, &[2, 3, 4]);
+    }
+}

@@ -155,6 +155,8 @@ pub struct RateControl {
     cut_at: Option<Time>,
     own_bound_until: Time,
     packet_bytes: u64,
+    /// Packets that arrive or get lost as one.
+    together: u64,
     rate: Rate,
     starting: bool,
     /// The rate at which packets vanished last.
@@ -231,6 +233,7 @@ impl RateControl {
             cut_at: None,
             own_bound_until: now,
             packet_bytes,
+            together: 1,
             rate: start,
             starting: true,
             knee: None,
@@ -250,6 +253,12 @@ impl RateControl {
             drained_at: now,
             rivalry: Rivalry::default(),
         }
+    }
+
+    /// From now on so many packets arrive or get lost together, as they are one on the way: as many of those make
+    /// a sample as before.
+    pub fn set_together(&mut self, together: u8) {
+        self.together = u64::from(together).max(1);
     }
 
     /// The rate to send at, in bytes of packets per second.
@@ -325,6 +334,7 @@ impl RateControl {
 
     /// Looks at what was lost.
     fn count(&mut self, now: Time, peer: PeerId, seen: Observation, next: Sequence) {
+        let together = self.sampled_together();
         let Some(known) = self.peers.get_mut(&peer) else {
             return;
         };
@@ -339,7 +349,7 @@ impl RateControl {
         let sample = Sample {
             peer,
             seen,
-            packets: sent as f64,
+            packets: sent as f64 / self.together as f64,
             loss: 1.0 - received as f64 / sent.max(1) as f64,
             rate: Rate::from_bytes_per_second(u64::try_from(rate).unwrap_or(u64::MAX)),
             // A socket counts a train of many packets that it drops as one.
@@ -347,7 +357,9 @@ impl RateControl {
         };
         if known.anchor.highest < self.epoch {
             // What was sent at the rate before says nothing about this one, but its loss can be compared.
-            if sent >= SAMPLE_PACKETS / 4 && self.trial.is_some_and(|trial| trial.peer != peer) {
+            if sent >= SAMPLE_PACKETS / 4 * together
+                && self.trial.is_some_and(|trial| trial.peer != peer)
+            {
                 known.suspect(&sample, self.rate);
             }
             (known.anchor, known.anchor_at) = (seen, now);
@@ -359,13 +371,18 @@ impl RateControl {
         } else {
             SAMPLE_PACKETS
         };
-        if sent < enough || elapsed < Duration::from_millis(4) {
+        if sent < enough * together || elapsed < Duration::from_millis(4) {
             return;
         }
-        if sent >= SAMPLE_PACKETS_MAX {
+        if sent >= SAMPLE_PACKETS_MAX * together {
             (known.anchor, known.anchor_at) = (seen, now);
         }
         self.judge(now, sample, next);
+    }
+
+    /// How many packets count as one in a sample: while the rate doubles, what a queue loses is plain from few.
+    const fn sampled_together(&self) -> u64 {
+        if self.starting { 1 } else { self.together }
     }
 
     /// Forgets a receiver that is gone.
@@ -645,7 +662,10 @@ impl RateControl {
 
     fn maybe_raise(&mut self, now: Time, next: Sequence) {
         // On a slow link a raise takes longer to show than a report to come back.
-        let interval = RAISE_INTERVAL.max(self.rate.time_for(SAMPLE_PACKETS * self.packet_bytes));
+        let interval = RAISE_INTERVAL.max(
+            self.rate
+                .time_for(SAMPLE_PACKETS * self.sampled_together() * self.packet_bytes),
+        );
         if !self.confirmed || now.since(self.raised_at) < interval {
             return;
         }

@@ -18,7 +18,7 @@ use self::window::Window;
 use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, StreamError, symbols_in};
 use crate::fec::SymbolSet;
-use crate::limits::{IP_UDP_HEADERS, SENDER_SILENCE_MAX};
+use crate::limits::{IP_UDP_HEADERS, SENDER_SILENCE_MAX, SYMBOLS_WITH_PARITY_MAX};
 use crate::seal::{ReplayWindow, SealKey, Unsealed};
 use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
 use crate::wire::WireError;
@@ -299,16 +299,28 @@ impl Receiver {
         }
     }
 
-    /// Opens a data packet into `symbol`, which is one symbol long.
+    /// How many symbols a data packet of `packet_len` bytes with this header carries; none where it can be no
+    /// data packet.
+    pub fn symbols_carried(&self, header: &Header, packet_len: usize) -> Option<u8> {
+        let body = packet_len.checked_sub(HEADER_LEN + TAG_LEN)?;
+        let size = usize::from(self.symbol_size);
+        let count = body / size;
+        let fits = usize::from(header.symbol.0) + count <= SYMBOLS_WITH_PARITY_MAX.into();
+        let is_whole = count > 0 && body % size == 0;
+        u8::try_from(count).ok().filter(|_| is_whole && fits)
+    }
+
+    /// Opens a data packet into `symbols`, which is as long as those that it carries.
     ///
     /// # Errors
     ///
     /// [`Unsealed`] when it was not sealed by the session's sender key or has another length.
-    pub fn open(&self, header: &Header, packet: &[u8], symbol: &mut [u8]) -> Result<(), Unsealed> {
-        self.data_key.open(header.sequence, packet, symbol)
+    pub fn open(&self, header: &Header, packet: &[u8], symbols: &mut [u8]) -> Result<(), Unsealed> {
+        self.data_key.open(header.sequence, packet, symbols)
     }
 
-    /// Takes a data packet that opened into its account. Says whether its symbol is news.
+    /// Takes a symbol of a data packet that opened into its account; `header` is that of this symbol, see
+    /// [`Header::of_symbol`]. Says whether the symbol is news.
     pub fn accept(&mut self, header: &Header, now: Time) -> bool {
         let fresh = self.count(header.sequence, now);
         let symbols = self.symbols(header.block);

@@ -338,3 +338,26 @@ fn a_ring_that_fills_is_reported_out_of_turn() {
         "its turn stays where it was"
     );
 }
+
+#[test]
+fn packets_carry_whole_symbols_of_one_block() {
+    let machine = Receiver::new(&welcome(), Time::ZERO).unwrap();
+    let carried = |symbol, body: usize| {
+        let header = Header {
+            kind: Kind::Data,
+            symbol: SymbolIndex(symbol),
+            tag: 1,
+            block: BlockIndex(0),
+            sequence: Sequence(u64::MAX),
+        };
+        machine.symbols_carried(&header, HEADER_LEN + body + TAG_LEN)
+    };
+    let size = usize::from(SYMBOL_SIZE);
+    assert_eq!(carried(0, size), Some(1));
+    assert_eq!(carried(0, 6 * size), Some(6));
+    assert_eq!(carried(250, 6 * size), Some(6), "up to number 255");
+    assert_eq!(carried(251, 6 * size), None);
+    assert_eq!(carried(0, 0), None);
+    assert_eq!(carried(0, 2 * size + 1), None);
+    assert_eq!(carried(0, 300 * size), None);
+}

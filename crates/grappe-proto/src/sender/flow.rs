@@ -234,7 +234,13 @@ impl Sender {
             self.note_held(now, Some(Hold::Buffer));
             return self.slowest_hearer();
         }
-        let packets_max = packets_max.min(room);
+        // Whole packets, if there is room for one.
+        let together = usize::from(self.together);
+        let packets_max = packets_max.max(together).min(train).min(room);
+        let packets_max = match packets_max / together * together {
+            0 => packets_max,
+            whole => whole,
+        };
         let first = Sequence(self.sequence);
         let mut symbols = Vec::with_capacity(packets_max);
         self.take_repairs(now, packets_max, false, &mut symbols);
@@ -256,7 +262,12 @@ impl Sender {
         let rate = self.rate.rate();
         self.pacer.sent(now, bytes, rate);
         self.rate.sent(now, bytes, Sequence(self.sequence));
-        self.outputs.push_back(Output::Burst { first, symbols });
+        let together = self.together;
+        self.outputs.push_back(Output::Burst {
+            first,
+            symbols,
+            together,
+        });
         None
     }
 

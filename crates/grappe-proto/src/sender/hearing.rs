@@ -52,6 +52,14 @@ impl Sender {
             || peer.way.heard_bytes >= Some(self.packet_needed())
     }
 
+    /// How many symbols fit a packet that every live receiver hears.
+    pub(super) fn symbols_heard_together(&self) -> u8 {
+        let heard = self.live().map(|peer| peer.way.heard_bytes.unwrap_or(0));
+        let beyond = u64::from(heard.min().unwrap_or(0)).saturating_sub(super::packet_bytes(0));
+        let symbols = beyond / u64::from(self.setup.symbol_size);
+        u8::try_from(symbols).unwrap_or(u8::MAX).max(1)
+    }
+
     /// Whether the beginning has to wait for somebody's test.
     pub(super) fn is_testing(&self, now: Time, deadline: Time) -> bool {
         now < deadline + TEST_MAX && self.live().any(|peer| !self.is_tested(peer, now))
@@ -77,7 +85,8 @@ impl Sender {
         // The largest first: who hears it need not answer to the others.
         for bytes in [jumbo, self.packet_needed(), SMALL] {
             let is_jumbo = bytes > self.packet_needed();
-            if is_jumbo && (bytes != jumbo || !self.is_joining()) {
+            let is_safe = self.is_joining() || self.together > 1;
+            if is_jumbo && (bytes != jumbo || !is_safe) {
                 // Lost where it does not fit, and content flows.
                 continue;
             }

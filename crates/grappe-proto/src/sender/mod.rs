@@ -7,6 +7,7 @@ mod blame;
 mod chain;
 mod flow;
 mod hearing;
+mod packets;
 mod peer;
 mod pipeline;
 mod probe;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use self::blame::Blame;
 use self::chain::Chain;
 use self::flow::Obstacle;
+pub use self::packets::in_packets;
 use self::peer::{Peer, Stage};
 use self::probe::Probing;
 use self::stragglers::Held;
@@ -133,10 +135,12 @@ pub enum Job {
 pub enum Output {
     /// Seal and send these symbols in one train, numbered from `first` on.
     Burst {
-        /// Number of the first packet.
+        /// Number of the first symbol.
         first: Sequence,
-        /// The symbols, one packet each.
+        /// The symbols.
         symbols: Vec<(BlockIndex, SymbolIndex)>,
+        /// How many of them may share a packet, see [`in_packets`].
+        together: u8,
     },
     /// Seal and send a beat.
     Beat {
@@ -293,6 +297,8 @@ pub struct Sender {
     floor: Floor,
     /// How many live receivers there are.
     receivers: usize,
+    /// Symbols that share a packet, as every live receiver hears packets so large.
+    together: u8,
     /// Whether the content of the stream is known.
     is_laid: bool,
     /// Whether receivers only tell what they would do.
@@ -379,6 +385,7 @@ impl Sender {
                 credit_end: 0,
             },
             receivers: 0,
+            together: 1,
             is_laid: true,
             is_rehearsal: false,
             held: Held::new(now),

@@ -236,6 +236,8 @@ impl Sender {
             credit_end: floor.credit_end.min(peer.credit_end(stretch)),
         });
         self.floor = floor;
+        self.together = self.symbols_heard_together();
+        self.rate.set_together(self.together);
         self.forget_stored();
     }
 

@@ -1,4 +1,4 @@
-//! The data packet (one symbol of one block), the beat (where the stream stands) and the sounding (whether
+//! The data packet (one symbol of one block, or several in a row), the beat (where the stream stands) and the sounding (whether
 //! packets of its size arrive), all multicast by the sender and sealed under the session's key.
 //!
 //! The header is in the clear and authenticated; the rest is ciphertext and a 16-byte tag.
@@ -23,7 +23,7 @@ const KIND_SOUNDING: u8 = 0x04;
 /// What a packet from the sender carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One symbol of a block.
+    /// A symbol of a block, or several whose numbers follow each other.
     Data,
     /// The stream's position and the time, when nothing else may be sent or now and then.
     Beat,
@@ -36,13 +36,14 @@ pub enum Kind {
 pub struct Header {
     /// Data, beat or sounding.
     pub kind: Kind,
-    /// Data: which symbol of the block. Otherwise zero.
+    /// Data: which symbol of the block, the first if there are several. Otherwise zero.
     pub symbol: SymbolIndex,
     /// A random number that tells sessions on one group and port apart before the key does.
     pub tag: u32,
     /// Data: the block. Otherwise every block before this one has been sent once.
     pub block: BlockIndex,
-    /// The packet's number, its nonce under the session's key.
+    /// The packet's number, its nonce under the session's key. With several symbols each has a number, and this
+    /// is the first one's.
     pub sequence: Sequence,
 }
 
@@ -77,6 +78,16 @@ impl Header {
             block,
             sequence,
         })
+    }
+
+    /// The header that the symbol `index` places after the first would have in a packet of its own.
+    #[must_use]
+    pub const fn of_symbol(&self, index: u8) -> Self {
+        Self {
+            symbol: SymbolIndex(self.symbol.0.saturating_add(index)),
+            sequence: Sequence(self.sequence.0.saturating_add(index as u64)),
+            ..*self
+        }
     }
 
     /// The header's bytes.

@@ -13,7 +13,7 @@ use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::receiver::{Failure, Input, Output, Receiver};
 use grappe_proto::seal::SealKey;
 use grappe_proto::units::{BlockIndex, Time};
-use grappe_proto::wire::control::Done;
+use grappe_proto::wire::control::{Done, ToSender};
 
 use crate::disk::Disk;
 use crate::event::{Event, Mail};
@@ -105,6 +105,12 @@ impl ReceiverNode {
             },
             outside,
         );
+        // No sounding is played; what one would have told is.
+        let heard = ToSender::Heard {
+            bytes: outside.mtu_to(self.node),
+        };
+        let mail = Mail::Control(outside.now_living(self.node), heard);
+        outside.control_to_sender(now, self.node, mail);
         if self
             .journal
             .covers(outside.content.stream.manifest_blocks())

@@ -8,7 +8,6 @@ use grappe_proto::wire::data::Header;
 
 use super::ReceiverNode;
 use crate::outside::Outside;
-use crate::payload::Symbol;
 use crate::train::{Arrival, Train};
 
 impl ReceiverNode {
@@ -86,20 +85,25 @@ impl ReceiverNode {
                 }
             }
             (Admission::Place(..) | Admission::Surplus, None) => {
-                machine.accept(&header, mine);
+                for symbol in 0..train.symbols(index) {
+                    machine.accept(&header.of_symbol(symbol), mine);
+                }
             }
             (Admission::Place(..) | Admission::Surplus, Some(packet)) => {
-                let mut symbol: Symbol = [0; SYMBOL_SIZE as usize];
-                if machine.open(&header, packet, &mut symbol).is_err() {
+                let count = machine.symbols_carried(&header, packet.len());
+                let mut body = vec![0; usize::from(count.unwrap_or(0)) * usize::from(SYMBOL_SIZE)];
+                if machine.open(&header, packet, &mut body).is_err() {
                     return outside.violation(now, || {
                         format!("receiver {} cannot open a whole packet", self.node)
                     });
                 }
-                let is_news = machine.accept(&header, mine);
-                if let (Admission::Place(block, index), Some(store), true) =
-                    (admission, &mut self.store, is_news)
-                {
-                    store.insert(block, index, &symbol);
+                for (symbol, number) in body.as_chunks().0.iter().zip(0..) {
+                    let header = header.of_symbol(number);
+                    if machine.accept(&header, mine)
+                        && let Some(store) = &mut self.store
+                    {
+                        store.insert(header.block, header.symbol, symbol);
+                    }
                 }
             }
         }
@@ -124,9 +128,11 @@ impl ReceiverNode {
             Admission::Foreign => false,
             Admission::Sounding => machine.open_sounding(&header, &packet, mine).is_ok(),
             Admission::Beat => machine.open_beat(&header, &packet, mine, mine).is_ok(),
-            Admission::Place(..) | Admission::Surplus => machine
-                .open(&header, &packet, &mut [0; SYMBOL_SIZE as usize])
-                .is_ok(),
+            Admission::Place(..) | Admission::Surplus => {
+                let count = machine.symbols_carried(&header, packet.len());
+                let mut body = vec![0; usize::from(count.unwrap_or(0)) * usize::from(SYMBOL_SIZE)];
+                machine.open(&header, &packet, &mut body).is_ok()
+            }
         };
         if opened {
             outside.violation(now, || {

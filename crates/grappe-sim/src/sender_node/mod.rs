@@ -45,6 +45,7 @@ pub(crate) struct SenderNode {
     /// How far its clock is ahead of the world's.
     ahead: Duration,
     pub(crate) data_packets: u64,
+    pub(crate) datagrams: u64,
     pub(crate) beats: u64,
     pub(crate) started_at: Option<Time>,
     pub(crate) summary: Option<(Summary, Time)>,
@@ -83,6 +84,7 @@ impl SenderNode {
             crashed: false,
             ahead: Duration::ZERO,
             data_packets: 0,
+            datagrams: 0,
             beats: 0,
             started_at: None,
             summary: None,
@@ -212,7 +214,11 @@ impl SenderNode {
 
     fn carry_out(&mut self, now: Time, output: Output, outside: &mut Outside) {
         match output {
-            Output::Burst { first, symbols } => self.burst(now, first, symbols, outside),
+            Output::Burst {
+                first,
+                symbols,
+                together,
+            } => self.burst(now, first, &symbols, together, outside),
             Output::Beat {
                 sequence,
                 block,

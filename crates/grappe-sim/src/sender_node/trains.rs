@@ -1,20 +1,19 @@
 //! What the sender puts on the wire, and the watch over it: numbers without gaps, blocks that are in
 //! memory, a window that nobody overruns.
 
-use grappe_proto::limits::{SYMBOL_SIZE, WINDOW_BLOCKS};
+use grappe_proto::limits::WINDOW_BLOCKS;
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex, Time};
 use grappe_proto::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, TAG_LEN};
 
 use super::SenderNode;
 use crate::outside::Outside;
-use crate::payload::{seal, seal_symbol};
+use crate::payload::{seal, seal_symbols};
 use crate::train::{TRAIN_PACKETS_MAX, Train, WIRE_OVERHEAD};
 
 /// Blocks that the sender may hold: its window, and what it reads ahead.
 const MEMORY_BLOCKS_MAX: usize = WINDOW_BLOCKS as usize + 64;
 
-/// Bytes of a data packet and of a beat on the wire.
-const DATA_BYTES: u64 = HEADER_LEN as u64 + SYMBOL_SIZE as u64 + TAG_LEN as u64 + WIRE_OVERHEAD;
+/// Bytes of a beat on the wire.
 const BEAT_BYTES: u64 = (HEADER_LEN + BEAT_BODY_LEN + TAG_LEN) as u64 + WIRE_OVERHEAD;
 
 impl SenderNode {
@@ -22,25 +21,23 @@ impl SenderNode {
         &mut self,
         now: Time,
         first: Sequence,
-        symbols: Vec<(BlockIndex, SymbolIndex)>,
+        symbols: &[(BlockIndex, SymbolIndex)],
+        together: u8,
         outside: &mut Outside,
     ) {
         self.number(now, first, symbols.len(), outside);
-        self.check(now, &symbols, outside);
+        self.check(now, symbols, outside);
         self.data_packets += symbols.len() as u64;
-        let mut train = Train::of_symbols(outside.keys.tag, first, symbols, DATA_BYTES);
+        let mut train = Train::of_symbols(outside.keys.tag, first, symbols, together);
         if self.payload {
-            let seal = |header| {
-                seal_symbol(
-                    &self.key,
-                    &header,
-                    self.memory.get(&header.block).map_or(&[], |block| block),
-                )
+            let seal = |index| {
+                let header = train.header(index);
+                let block = self.memory.get(&header.block).map_or(&[][..], |it| it);
+                seal_symbols(&self.key, &header, train.symbols(index), block)
             };
-            train.sealed = (0..train.len())
-                .map(|index| seal(train.header(index)))
-                .collect();
+            train.sealed = (0..train.len()).map(seal).collect();
         }
+        self.datagrams += train.len() as u64;
         let departure = self.uplink.send(now, &train);
         outside.multicast(now, train, departure);
     }

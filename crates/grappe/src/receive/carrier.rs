@@ -82,7 +82,7 @@ pub(super) struct Carrier {
     threads: Vec<JoinHandle<()>>,
     blocks: BTreeMap<BlockIndex, BlockBuffer>,
     spare: Vec<Vec<u8>>,
-    /// One symbol long.
+    /// The symbols of a packet that do not go right into their place.
     scratch: Vec<u8>,
     links: piping::Setup,
     /// This node's part in the pipeline, if it has one.
@@ -302,21 +302,49 @@ impl Carrier {
             Admission::Sounding => {
                 let _forged = self.machine.open_sounding(&header, packet, now);
             }
-            Admission::Surplus => {
-                if self
-                    .machine
-                    .open(&header, packet, &mut self.scratch)
-                    .is_ok()
-                {
-                    self.machine.accept(&header, now);
+            Admission::Surplus | Admission::Place(..) => self.symbols(&header, packet, now),
+        }
+    }
+
+    /// A packet with symbols. It is opened right into its place where all of it is wanted and stands side by
+    /// side in a block that has memory: memory is given for a packet that opened, not for a header that anybody can
+    /// write, and what does not open leaves no sense where it was to go.
+    fn symbols(&mut self, header: &Header, packet: &[u8], now: Time) {
+        let Some(count) = self.machine.symbols_carried(header, packet.len()) else {
+            return;
+        };
+        let size = usize::from(self.machine.symbol_size());
+        let (start, len) = (
+            usize::from(header.symbol.0) * size,
+            usize::from(count) * size,
+        );
+        let is_wanted = |index| {
+            let admission = self.machine.admit(&header.of_symbol(index));
+            matches!(admission, Admission::Place(..))
+        };
+        if (0..count).all(is_wanted)
+            && let Some(buffer) = self.blocks.get_mut(&header.block)
+            && let Some(place) = buffer.data.get_mut(start..start + len)
+        {
+            if self.machine.open(header, packet, place).is_ok() {
+                for index in 0..count {
+                    self.machine.accept(&header.of_symbol(index), now);
                 }
             }
-            Admission::Place(block, symbol) => {
-                if self.open_into_place(&header, packet, block, symbol) {
-                    self.machine.accept(&header, now);
+            return;
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.resize(len, 0);
+        if self.machine.open(header, packet, &mut scratch).is_ok() {
+            for (index, symbol) in (0..count).zip(scratch.chunks_exact(size)) {
+                let header = header.of_symbol(index);
+                if let Admission::Place(block, number) = self.machine.admit(&header) {
+                    self.place(block, number, symbol);
                 }
+                self.machine.accept(&header, now);
             }
         }
+        self.scratch = scratch;
     }
 
     /// A block came through the pipeline.
@@ -358,51 +386,23 @@ impl Carrier {
         }
     }
 
-    fn open_into_place(
-        &mut self,
-        header: &Header,
-        packet: &[u8],
-        block: BlockIndex,
-        symbol: SymbolIndex,
-    ) -> bool {
-        let Some(place) = self.machine.stream().place(block) else {
-            return false;
-        };
-        let symbols = usize::from(symbols_in(place.len(), self.machine.symbol_size()));
-        let size = self.scratch.len();
-        let start = usize::from(symbol.0) * size;
-        let Some(buffer) = self.blocks.get_mut(&block) else {
-            // Memory is given to a block for a packet that opened, not for a header that anybody can write.
-            if self
-                .machine
-                .open(header, packet, &mut self.scratch)
-                .is_err()
-            {
-                return false;
-            }
-            let mut data = self.spare.pop().unwrap_or_default();
-            data.resize(symbols * size, 0);
-            let mut buffer = BlockBuffer {
+    /// Keeps a wanted symbol in the memory of its block.
+    fn place(&mut self, block: BlockIndex, symbol: SymbolIndex, bytes: &[u8]) {
+        let len = self.machine.stream().place(block).map_or(0, |it| it.len());
+        let spare = &mut self.spare;
+        let buffer = self.blocks.entry(block).or_insert_with(|| {
+            let mut data = spare.pop().unwrap_or_default();
+            let symbols = symbols_in(len, self.machine.symbol_size());
+            data.resize(usize::from(symbols) * bytes.len(), 0);
+            BlockBuffer {
                 data,
                 parities: Vec::new(),
-            };
-            match buffer.data.get_mut(start..start + size) {
-                Some(place) => place.copy_from_slice(&self.scratch),
-                None => buffer.parities.push((symbol, self.scratch.clone())),
             }
-            self.blocks.insert(block, buffer);
-            return true;
-        };
-        match buffer.data.get_mut(start..start + size) {
-            Some(symbol) => self.machine.open(header, packet, symbol).is_ok(),
-            None => {
-                let mut bytes = vec![0; size];
-                let opened = self.machine.open(header, packet, &mut bytes).is_ok();
-                if opened {
-                    buffer.parities.push((symbol, bytes));
-                }
-                opened
-            }
+        });
+        let start = usize::from(symbol.0) * bytes.len();
+        match buffer.data.get_mut(start..start + bytes.len()) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => buffer.parities.push((symbol, bytes.to_vec())),
         }
     }
 

@@ -575,8 +575,14 @@ impl Carrier {
 
     fn carry_out(&mut self, output: Output, notice: &mut dyn FnMut(Notice<'_>)) {
         match output {
-            Output::Burst { first, symbols } => {
-                let outcome = self.transmitter.burst(&self.blocks, first, &symbols);
+            Output::Burst {
+                first,
+                symbols,
+                together,
+            } => {
+                let outcome = self
+                    .transmitter
+                    .burst(&self.blocks, first, &symbols, together);
                 self.sent(&outcome, notice);
             }
             Output::Beat {

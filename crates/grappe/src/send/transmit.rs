@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
 use grappe_os::udp::{MulticastSender, SendOutcome, TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
 use grappe_proto::fec::Code;
 use grappe_proto::limits::IP_UDP_HEADERS;
 use grappe_proto::seal::SealKey;
+use grappe_proto::sender::in_packets;
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex};
 use grappe_proto::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, Header, Kind, TAG_LEN};
 
@@ -33,7 +35,8 @@ pub(super) struct Transmitter {
     tag: u32,
     symbol_size: u16,
     train: Vec<u8>,
-    parity: Vec<u8>,
+    /// Symbols that do not stand side by side in memory.
+    body: Vec<u8>,
     /// Packets that never left this host.
     refused: u64,
 }
@@ -52,27 +55,57 @@ impl Transmitter {
             tag,
             symbol_size,
             train,
-            parity: vec![0; symbol_size.into()],
+            body: Vec::new(),
             refused: 0,
         }
     }
 
-    /// Sends `symbols` of `blocks` as one train, numbered from `first` on.
+    /// Sends `symbols` of `blocks`, numbered from `first` on, up to `together` in a packet. All packets of a
+    /// train but the last are of one length, so what shares packets may leave in several trains.
     ///
     /// # Errors
     ///
-    /// What the kernel says, when it is more than a full queue.
+    /// What the kernel says, when it is more than a full queue. The trains before have left then.
     pub(super) fn burst(
         &mut self,
         blocks: &Blocks,
         first: Sequence,
         symbols: &[(BlockIndex, SymbolIndex)],
+        together: u8,
     ) -> io::Result<SendOutcome> {
-        let len = self.fill_train(blocks, first, symbols);
-        if len == 0 {
-            return Ok(SendOutcome::Sent { packets: 0 });
+        let mut all = SendOutcome::Sent { packets: 0 };
+        // Bytes in the train, and in each of its packets.
+        let (mut len, mut segment) = (0, 0);
+        let mut number = first;
+        for packet in in_packets(symbols, together) {
+            let (sequence, after) = (number, number.0 + packet.len() as u64);
+            number = Sequence(after);
+            let size = self.packet_len(packet.len());
+            if len > 0 && size > segment || len + size > self.train.len() {
+                all = followed_by(all, self.send(len, segment)?);
+                len = 0;
+            }
+            if !self.seal(blocks, sequence, packet, len..len + size) {
+                continue;
+            }
+            if len == 0 {
+                segment = size;
+            }
+            len += size;
+            if size < segment {
+                all = followed_by(all, self.send(len, segment)?);
+                len = 0;
+            }
         }
-        self.send(len, packet_len(self.symbol_size))
+        if len > 0 {
+            all = followed_by(all, self.send(len, segment)?);
+        }
+        Ok(all)
+    }
+
+    /// Bytes of a sealed packet with so many symbols.
+    fn packet_len(&self, symbols: usize) -> usize {
+        HEADER_LEN + symbols * usize::from(self.symbol_size) + TAG_LEN
     }
 
     /// Packets that never left this host: its own queue or a firewall refused them, or the interface
@@ -81,42 +114,49 @@ impl Transmitter {
         self.refused
     }
 
-    /// Seals `symbols` into the train, one after the other; answers how many bytes they take.
-    fn fill_train(
+    /// Seals a packet of `symbols`, which follow each other, into this place of the train. Says whether their
+    /// block is there.
+    fn seal(
         &mut self,
         blocks: &Blocks,
-        first: Sequence,
+        sequence: Sequence,
         symbols: &[(BlockIndex, SymbolIndex)],
-    ) -> usize {
-        let (size, packet_len) = (usize::from(self.symbol_size), packet_len(self.symbol_size));
-        let mut packets = self.train.chunks_exact_mut(packet_len);
-        let mut len = 0;
-        for ((block, symbol), number) in symbols.iter().zip(first.0..) {
-            let Some(data) = blocks.get(block) else {
-                debug_assert!(false, "block {block} was forgotten too early");
-                continue;
-            };
-            let Some(packet) = packets.next() else { break };
-            let start = usize::from(symbol.0) * size;
-            let body = match data.get(start..start + size) {
-                Some(body) => body,
-                None => {
-                    make_parity(data, *symbol, &mut self.parity);
-                    &self.parity
+        place: Range<usize>,
+    ) -> bool {
+        let Some((block, symbol)) = symbols.first().copied() else {
+            return false;
+        };
+        let Some(data) = blocks.get(&block) else {
+            debug_assert!(false, "block {block} was forgotten too early");
+            return false;
+        };
+        let size = usize::from(self.symbol_size);
+        let start = usize::from(symbol.0) * size;
+        let body = match data.get(start..start + symbols.len() * size) {
+            Some(body) => body,
+            None => {
+                self.body.resize(symbols.len() * size, 0);
+                let places = self.body.chunks_exact_mut(size);
+                for ((_, symbol), place) in symbols.iter().zip(places) {
+                    let start = usize::from(symbol.0) * size;
+                    match data.get(start..start + size) {
+                        Some(symbol) => place.copy_from_slice(symbol),
+                        None => make_parity(data, *symbol, place),
+                    }
                 }
-            };
-            let sequence = Sequence(number);
-            let header = Header {
-                kind: Kind::Data,
-                symbol: *symbol,
-                tag: self.tag,
-                block: *block,
-                sequence,
-            };
-            self.key.seal(&header.emit(), sequence, body, packet);
-            len += packet_len;
-        }
-        len
+                &self.body
+            }
+        };
+        let header = Header {
+            kind: Kind::Data,
+            symbol,
+            tag: self.tag,
+            block,
+            sequence,
+        };
+        let packet = &mut self.train[place];
+        self.key.seal(&header.emit(), sequence, body, packet);
+        true
     }
 
     /// Sends a beat.
@@ -181,6 +221,19 @@ impl Transmitter {
             Err(_) => len.div_ceil(segment) as u64,
         };
         outcome
+    }
+}
+
+/// What became of two trains, of which the second left after the first.
+fn followed_by(first: SendOutcome, second: SendOutcome) -> SendOutcome {
+    let counts = |outcome| match outcome {
+        SendOutcome::Sent { packets } => (packets, 0),
+        SendOutcome::Refused { sent, refused } => (sent, refused),
+    };
+    let ((sent, refused), (sent_next, refused_next)) = (counts(first), counts(second));
+    match (sent + sent_next, refused + refused_next) {
+        (packets, 0) => SendOutcome::Sent { packets },
+        (sent, refused) => SendOutcome::Refused { sent, refused },
     }
 }
 

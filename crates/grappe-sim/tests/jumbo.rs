@@ -1,0 +1,112 @@
+//! Links that take jumbo frames: several symbols in a packet where every receiver hears it, one where one
+//! does not.
+
+mod common;
+
+use std::time::Duration;
+
+use common::sound;
+use grappe_sim::{Fault, Link, Outcome, Scenario};
+
+fn jumbo(loss: f64) -> Link {
+    Link {
+        loss,
+        mtu: 9000,
+        ..Link::default()
+    }
+}
+
+fn group(seed: u64, loss: f64) -> Scenario {
+    Scenario {
+        seed,
+        receivers: 7,
+        bytes: 48 << 20,
+        downlink: jumbo(loss),
+        ..Scenario::default()
+    }
+}
+
+/// Packets with symbols that left, for each symbol that was needed.
+fn packets_per_symbol(outcome: &Outcome) -> f64 {
+    outcome.datagrams as f64 / outcome.packets_useful as f64
+}
+
+#[test]
+fn six_symbols_share_a_packet() {
+    let outcome = sound(&group(1, 0.0));
+    assert!(outcome.all_complete());
+    // Of 183 symbols in a block 180 go six by six, and the bursts of the beginning are small.
+    let packets = packets_per_symbol(&outcome);
+    assert!((0.16..0.2).contains(&packets), "{packets}");
+}
+
+#[test]
+fn jumbo_frames_are_at_least_as_fast() {
+    for seed in 0..4 {
+        for loss in [0.0, 0.01] {
+            let large = group(seed, loss);
+            let small = Scenario {
+                downlink: Link {
+                    loss,
+                    ..Link::default()
+                },
+                ..large.clone()
+            };
+            let (large, small) = (sound(&large).goodput, sound(&small).goodput);
+            assert!(large > small * 0.99, "{seed} {loss}: {large} {small}");
+        }
+    }
+}
+
+#[test]
+fn losses_of_packets_with_six_symbols_are_repaired_at_the_same_price() {
+    for seed in 0..4 {
+        for (loss, overhead) in [(0.001, 1.03), (0.01, 1.06), (0.05, 1.3)] {
+            let outcome = sound(&group(seed, loss));
+            assert!(outcome.all_complete(), "{seed} {loss}");
+            let packets = packets_per_symbol(&outcome);
+            assert!(packets < 0.45, "{seed} {loss}: {packets}");
+            let sent = outcome.overhead();
+            assert!(sent < overhead, "{seed} {loss}: {sent}");
+        }
+    }
+}
+
+#[test]
+fn what_travels_is_what_arrives() {
+    for seed in 0..8 {
+        let scenario = Scenario {
+            bytes: 3_000_001,
+            payload: true,
+            receivers: 3,
+            ..group(seed, 0.02)
+        };
+        let outcome = sound(&scenario);
+        assert!(outcome.all_complete(), "{seed}");
+        assert!(packets_per_symbol(&outcome) < 0.5, "{seed}");
+    }
+}
+
+#[test]
+fn one_receiver_that_hears_small_packets_only_gets_small_packets() {
+    let mut scenario = group(1, 0.0);
+    scenario.downlinks.insert(3, Link::default());
+    let outcome = sound(&scenario);
+    assert!(outcome.all_complete());
+    assert!(packets_per_symbol(&outcome) > 0.99);
+}
+
+#[test]
+fn one_that_comes_late_and_hears_small_packets_only_gets_all() {
+    for seed in 0..4 {
+        let mut scenario = group(seed, 0.0);
+        scenario.downlinks.insert(3, Link::default());
+        scenario.faults.push(Fault::LateJoin {
+            node: 3,
+            at: Duration::from_millis(60),
+        });
+        let outcome = sound(&scenario);
+        assert!(outcome.all_complete(), "{seed}");
+        assert!(outcome.overhead() < 2.1, "{seed}: {}", outcome.overhead());
+    }
+}
