@@ -10,7 +10,7 @@ use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE, WINDOW_BLOCKS};
 use grappe_proto::receiver::{Admission, Input, Job, Output, Prepared, Receiver};
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex, Time};
 use grappe_proto::wire::control::{Done, ToReceiver, Welcome};
-use grappe_proto::wire::data::{Beat, Header, Kind};
+use grappe_proto::wire::data::{Beat, HEADER_LEN, Header, Kind, TAG_LEN};
 use grappe_proto::wire::report::REPORT_LEN_MAX;
 use libfuzzer_sys::fuzz_target;
 
@@ -167,7 +167,10 @@ impl Driver<'_> {
             block: BlockIndex(self.script.near()),
             sequence: Sequence(self.sequence),
         };
-        let len = usize::from(self.script.u16());
+        let len = match self.script.u8() {
+            0 => usize::from(self.script.u16()),
+            count => HEADER_LEN + usize::from(count) * usize::from(SYMBOL_SIZE) + TAG_LEN,
+        };
         let Some(count) = self.machine.symbols_carried(&header, len) else {
             return;
         };

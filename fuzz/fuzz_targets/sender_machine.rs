@@ -9,7 +9,7 @@ use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::rate::RateLimits;
 use grappe_proto::seal::{SealKey, Suite};
-use grappe_proto::sender::{Input, Job, Output, Sender, SenderSetup};
+use grappe_proto::sender::{Input, Job, Output, Sender, SenderSetup, in_packets};
 use grappe_proto::session::{Expectation, Straggler, Transport};
 use grappe_proto::units::{BlockIndex, Digest, PeerId, Rate, Sequence, Time};
 use grappe_proto::wire::control::{Done, ToSender};
@@ -35,6 +35,7 @@ struct Driver<'a> {
     /// What the driver holds in memory for the machine.
     memory: BTreeSet<BlockIndex>,
     sequence: u64,
+    mtu: u32,
     is_over: bool,
 }
 
@@ -50,6 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
         _ => Expectation::Names(["0", "1"].map(String::from).into()),
     };
     let cap = script.u8() % 2 == 0;
+    let mtu = [1500, 4000, 9000, 65_536][usize::from(script.u8() % 4)];
     let setup = SenderSetup {
         straggler: Straggler::Demote,
         tag: 7,
@@ -66,7 +68,7 @@ fuzz_target!(|bytes: &[u8]| {
             1 => Transport::Multicast,
             _ => Transport::Pipeline,
         },
-        mtu: 1500,
+        mtu,
         burst_packets_max: BURST,
         starts_when_told: false,
     };
@@ -79,6 +81,7 @@ fuzz_target!(|bytes: &[u8]| {
         jobs: Jobs::default(),
         memory: BTreeSet::new(),
         sequence: 0,
+        mtu,
         is_over: false,
     };
     driver.begin();
@@ -277,7 +280,9 @@ impl Driver<'_> {
                     symbols,
                     together,
                 } => {
-                    assert!(together > 0, "a packet carries something");
+                    let packets = in_packets(&symbols, together);
+                    let most = packets.map(<[_]>::len).max().unwrap_or(0) as u32;
+                    assert!(most == 1 || most * 1_433 + 64 <= self.mtu, "{most} symbols");
                     assert!(
                         (1..=BURST).contains(&symbols.len()),
                         "a burst of {}",

@@ -93,6 +93,7 @@ impl<'a> Cluster<'a> {
                 | Fault::ReceiverRestart { at, .. }
                 | Fault::ReceiverPause { at, .. }
                 | Fault::DiskStall { at, .. }
+                | Fault::Narrow { at, .. }
                 | Fault::TornDisk { at, .. }
                 | Fault::ClockJump { at, .. } => *at,
                 Fault::SlowDisk { .. }
@@ -210,6 +211,7 @@ impl<'a> Cluster<'a> {
             Fault::ReceiverPause { node, lasting, .. } => {
                 self.receivers[*node].paused_until = now + *lasting;
             }
+            Fault::Narrow { node, mtu, .. } => self.outside.narrow(*node, *mtu),
             Fault::DiskStall { node, lasting, .. } => {
                 self.receivers[*node].disk.stall(now, *lasting);
             }

@@ -49,6 +49,8 @@ fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
             report.lacks.clear();
         }
         Lie::SawTheFuture => report.highest = Sequence(u64::MAX),
+        // Not in its reports.
+        Lie::HearsAnySize => {}
         Lie::Nonsense => {
             report.highest = Sequence(random.below(report.highest.0 + 1));
             report.received = random.next();

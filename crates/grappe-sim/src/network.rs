@@ -135,9 +135,9 @@ impl Downlink {
         self.link.delay + jitter
     }
 
-    /// Bytes of the largest IP packet that passes.
-    pub(crate) const fn mtu(&self) -> u16 {
-        self.link.mtu
+    /// From now on, larger IP packets than `mtu` do not pass.
+    pub(crate) const fn narrow(&mut self, mtu: u16) {
+        self.link.mtu = mtu;
     }
 
     /// One way, without jitter: what a connection that keeps order takes.

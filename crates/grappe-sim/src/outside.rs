@@ -187,9 +187,9 @@ impl Outside {
         );
     }
 
-    /// Bytes of the largest IP packet that reaches receiver `node`.
-    pub(crate) fn mtu_to(&self, node: usize) -> u16 {
-        self.downlinks[node].mtu()
+    /// From now on, larger IP packets than `mtu` do not reach receiver `node`.
+    pub(crate) fn narrow(&mut self, node: usize, mtu: u16) {
+        self.downlinks[node].narrow(mtu);
     }
 
     /// The present life of a receiver.

@@ -139,7 +139,8 @@ pub struct Link {
     pub duplication: f64,
     /// Share of packets that arrive broken.
     pub corruption: f64,
-    /// Bytes of the largest IP packet that passes. Receivers say it as if they had heard a sounding.
+    /// Bytes of the largest IP packet that passes. That of [`Scenario::downlink`] is the sender's interface's
+    /// as well.
     pub mtu: u16,
 }
 
@@ -242,6 +243,15 @@ pub enum Fault {
         at: Duration,
         /// How long.
         lasting: Duration,
+    },
+    /// The way to a receiver takes smaller packets than before: a link failed, and another took its place.
+    Narrow {
+        /// Which receiver.
+        node: usize,
+        /// When.
+        at: Duration,
+        /// Bytes of the largest IP packet from then on.
+        mtu: u16,
     },
     /// A receiver's disk stands still.
     DiskStall {
@@ -394,6 +404,8 @@ pub enum Lie {
     SawTheFuture,
     /// Numbers without sense.
     Nonsense,
+    /// That it heard packets larger than any.
+    HearsAnySize,
 }
 
 /// A rate from the unit in which links are sold.

@@ -1,4 +1,4 @@
-//! What the sender puts on the wire at once: a burst of symbols or a beat, with payload where the
+//! What the sender puts on the wire at once: a burst of symbols, a beat or a sounding, with payload where the
 //! scenario has any.
 
 use grappe_proto::limits::{IP_UDP_HEADERS, SYMBOL_SIZE};
@@ -23,6 +23,8 @@ pub(crate) struct Train {
     /// The symbols in each packet: its first, and how many follow from there on, it included.
     packets: Vec<(BlockIndex, SymbolIndex, u8)>,
     beat: Option<(BlockIndex, Beat)>,
+    /// Of a sounding: the stream's position.
+    sounding: Option<BlockIndex>,
     /// The sealed packets, when real bytes travel.
     pub(crate) sealed: Vec<Vec<u8>>,
     /// Bytes of the largest packet on the wire; all take as long.
@@ -63,6 +65,7 @@ impl Train {
             first,
             packets,
             beat: None,
+            sounding: None,
             sealed: Vec::new(),
             packet_bytes,
         }
@@ -80,13 +83,27 @@ impl Train {
             first: sequence,
             packets: Vec::new(),
             beat: Some((block, beat)),
+            sounding: None,
             sealed: Vec::new(),
             packet_bytes,
         }
     }
 
+    /// Zeros that make an IP packet of `bytes`.
+    pub(crate) fn of_sounding(tag: u32, first: Sequence, block: BlockIndex, bytes: u16) -> Self {
+        Self {
+            tag,
+            first,
+            packets: Vec::new(),
+            beat: None,
+            sounding: Some(block),
+            sealed: Vec::new(),
+            packet_bytes: u64::from(bytes) + WIRE_OVERHEAD - IP_UDP_HEADERS as u64,
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.packets.len() + usize::from(self.beat.is_some())
+        self.packets.len() + usize::from(self.beat.is_some() || self.sounding.is_some())
     }
 
     pub(crate) fn beat(&self) -> Option<Beat> {
@@ -117,9 +134,12 @@ impl Train {
                 sequence,
             },
             (beat, _) => {
-                let block = beat.map_or(BlockIndex(0), |(block, _)| block);
+                let of_beat = beat.map(|(block, _)| (Kind::Beat, block));
+                let of_sounding = self.sounding.map(|block| (Kind::Sounding, block));
+                let nothing = (Kind::Beat, BlockIndex(0));
+                let (kind, block) = of_beat.or(of_sounding).unwrap_or(nothing);
                 Header {
-                    kind: Kind::Beat,
+                    kind,
                     symbol: SymbolIndex(0),
                     tag: self.tag,
                     block,

@@ -124,10 +124,10 @@ const CATALOG: &[Spec] = &[
         ],
         ..PLAIN
     },
-    // Where frames of 9000 bytes pass, and a processor is the limit.
+    // Where frames of 9000 bytes pass: fewer headers.
     Spec {
-        name: "7xfree-jumbo",
-        beside: Some("7xfree"),
+        name: "7x1g-jumbo",
+        beside: Some("7x1g"),
         goals: &[Goal::OfBeside(100.0), MEMORY],
         ..PLAIN
     },

@@ -79,24 +79,28 @@ fn a_link_is_shared_with_tcp() {
     let mut sender = trial.sender(1, &file, 2);
     trial.wait_for_bytes(2, 8 << 20);
 
-    let start = |node: u8, line: &str| {
+    let start = |node: u8, label: &str, line: &str| {
         let mut words = line.split(' ');
         let program = words.next().unwrap();
         let mut command = trial.cluster.node(node).command(program);
         command.args(words);
-        Process::start(command, trial.store.path(), program).unwrap()
+        Process::start(command, trial.store.path(), label).unwrap()
     };
     // The one looks at losses only, the other at times; either is the default somewhere.
     for control in ["cubic", "bbr"] {
         let set = format!("sysctl -qw net.ipv4.tcp_congestion_control={control}");
-        if start(1, &set).finish(COPY_MAX).is_err() {
+        if start(1, "sysctl", &set).finish(COPY_MAX).is_err() {
             skip(&format!("this kernel has no {control}"));
             continue;
         }
         // Another transfer over the sender's own link, until it is killed.
-        let mut sink = start(3, "socat -u TCP-LISTEN:9000,reuseaddr OPEN:/dev/null");
+        let mut sink = start(
+            3,
+            "sink",
+            "socat -u TCP-LISTEN:9000,reuseaddr OPEN:/dev/null",
+        );
         thread::sleep(Duration::from_millis(500));
-        let mut flow = start(1, "socat -u OPEN:/dev/zero TCP:10.77.0.3:9000");
+        let mut flow = start(1, "flow", "socat -u OPEN:/dev/zero TCP:10.77.0.3:9000");
         thread::sleep(Duration::from_secs(3));
         // Node 3 receives both, node 2 the copy alone.
         let both = received(trial.cluster.node(3));

@@ -380,7 +380,8 @@ impl RateControl {
         self.judge(now, sample, next);
     }
 
-    /// How many packets count as one in a sample: while the rate doubles, what a queue loses is plain from few.
+    /// How many packets count as one where a sample must be large enough. While the rate doubles none are counted
+    /// together: what a full queue loses is plain from few.
     const fn sampled_together(&self) -> u64 {
         if self.starting { 1 } else { self.together }
     }
@@ -431,6 +432,16 @@ impl RateControl {
         self.starting = true;
     }
 
+    /// Forgets all that was learned, but for the bounds: packets before `next` tell nothing of the way as it is now.
+    pub fn begin_again(&mut self, now: Time, next: Sequence) {
+        *self = Self {
+            is_led: self.is_led,
+            together: self.together,
+            epoch: next,
+            ..Self::new(self.limits, self.packet_bytes, now)
+        };
+    }
+
     /// Ends the look for the knee at what is sent now; from here on the rate grows slowly.
     pub fn stop_doubling(&mut self) {
         self.starting = false;
@@ -458,9 +469,14 @@ impl RateControl {
             return;
         }
         let sending = self.leaving().min(self.rate);
-        let rivals = self
-            .rivalry
-            .note(now, &standing, sending, lost, next, self.packet_bytes);
+        let rivals = self.rivalry.note(
+            now,
+            &standing,
+            sending,
+            lost,
+            next,
+            self.packet_bytes * self.together,
+        );
         if let Some(rate) = rivals {
             self.eased(now, id);
             self.knee = standing.arriving.or(Some(rate));

@@ -1,11 +1,12 @@
 //! The test of the group: which receivers hear it, and packets of which size.
 //!
 //! Soundings of several sizes go to the group while somebody who joined has not said that the largest
-//! that matters arrived. Who has not after a while gets its content through the pipeline.
+//! that matters arrived. Who has heard none that holds a symbol after a while gets its content through the
+//! pipeline; where all have heard a jumbo frame, packets carry several symbols, for as long as they arrive.
 
 use std::time::Duration;
 
-use super::peer::{Peer, Role};
+use super::peer::{Large, Peer, Role};
 use super::{Output, Sender};
 use crate::session::Transport;
 use crate::units::{PeerId, Sequence, Time};
@@ -25,6 +26,15 @@ const SMALL: u16 = 576;
 /// The largest packet tried: what interfaces call a jumbo frame.
 const JUMBO: u16 = 9000;
 
+/// How long a receiver has to hear one of those, if it hears the group at all: three of them.
+const JUMBO_TEST: Duration = Duration::from_millis(60);
+
+/// Large packets that go on getting lost for so long, so many symbols in them, while the beats between them
+/// arrive: of every twenty less than one arrived. The way takes them no more.
+const LARGE_LOST: Duration = Duration::from_millis(100);
+const LARGE_LOST_SYMBOLS: u64 = 60;
+const LARGE_LOST_ALL_BUT: u64 = 20;
+
 /// A receiver that hears nothing of the group for so long, though beats always come, has lost it: switches
 /// that nobody asks for memberships forget them.
 const DEAF_MAX: Duration = Duration::from_secs(3);
@@ -35,10 +45,33 @@ impl Sender {
         super::packet_bytes(self.setup.symbol_size) as u16
     }
 
+    /// Bytes of the largest packet that is tried.
+    fn largest(&self) -> u16 {
+        JUMBO.min(u16::try_from(self.setup.mtu).unwrap_or(u16::MAX))
+    }
+
+    /// The same where it is a jumbo frame, which holds several symbols.
+    fn jumbo(&self) -> Option<u16> {
+        Some(self.largest()).filter(|bytes| self.symbols_in(*bytes) > 1)
+    }
+
+    /// How many symbols a packet of so many bytes carries.
+    fn symbols_in(&self, bytes: u16) -> u8 {
+        let body = u64::from(bytes).saturating_sub(super::packet_bytes(0));
+        u8::try_from(body / u64::from(self.setup.symbol_size)).unwrap_or(u8::MAX)
+    }
+
+    /// Whether it is settled how content gets to a receiver.
     fn is_tested(&self, peer: &Peer, now: Time) -> bool {
         self.setup.transport != Transport::Auto
-            || self.hears(peer)
+            || self.hears(peer) && self.is_sized(peer, now)
             || now.since(peer.tested_from) >= self.patience()
+    }
+
+    /// Whether it is settled if a receiver hears jumbo frames.
+    fn is_sized(&self, peer: &Peer, now: Time) -> bool {
+        let is_heard = |bytes| peer.way.heard_bytes >= Some(bytes);
+        self.jumbo().is_none_or(is_heard) || now.since(peer.tested_from) >= JUMBO_TEST
     }
 
     /// How long a sounding is waited for.
@@ -55,9 +88,40 @@ impl Sender {
     /// How many symbols fit a packet that every live receiver hears.
     pub(super) fn symbols_heard_together(&self) -> u8 {
         let heard = self.live().map(|peer| peer.way.heard_bytes.unwrap_or(0));
-        let beyond = u64::from(heard.min().unwrap_or(0)).saturating_sub(super::packet_bytes(0));
-        let symbols = beyond / u64::from(self.setup.symbol_size);
-        u8::try_from(symbols).unwrap_or(u8::MAX).max(1)
+        let least = heard.min().unwrap_or(0).min(self.jumbo().unwrap_or(0));
+        self.symbols_in(least).max(1)
+    }
+
+    /// Takes note of a report while packets are large. Where they get lost and the beats between them do not,
+    /// the way does not take them any more, or never did: a member of the group can forge a sounding.
+    pub(super) fn note_large(&mut self, id: PeerId, received: u64, highest: Sequence, now: Time) {
+        let (beats, needed) = (self.beats, self.packet_needed());
+        let is_large = self.together > 1;
+        let Some(peer) = self.peer_mut(id).filter(|peer| peer.is_live()) else {
+            return;
+        };
+        let seen = Large {
+            since: now,
+            received,
+            highest,
+            beats,
+        };
+        let Some(before) = peer.large.filter(|_| is_large) else {
+            peer.large = is_large.then_some(seen);
+            return;
+        };
+        let beats = beats - before.beats;
+        let symbols = |all: u64| all.saturating_sub(beats);
+        let sent = symbols(highest.0.saturating_sub(before.highest.0));
+        if now.since(before.since) < LARGE_LOST || sent < LARGE_LOST_SYMBOLS {
+            return;
+        }
+        peer.large = Some(seen);
+        if symbols(received.saturating_sub(before.received)) * LARGE_LOST_ALL_BUT < sent {
+            peer.way.heard_bytes = Some(needed);
+            self.refresh_floor();
+            self.rate.begin_again(now, Sequence(self.sequence));
+        }
     }
 
     /// Whether the beginning has to wait for somebody's test.
@@ -75,21 +139,22 @@ impl Sender {
         if now < self.sound_at {
             return;
         }
-        let is_due = |peer: &Peer| !peer.is_piped() && !self.is_tested(peer, now);
-        if !self.present().any(is_due) {
+        let is_large_due = |peer: &Peer| !peer.is_piped() && !self.is_sized(peer, now);
+        let is_due =
+            |peer: &Peer| !peer.is_piped() && !self.hears(peer) && !self.is_tested(peer, now);
+        let (needed, is_small) = (self.packet_needed(), self.present().any(is_due));
+        let is_large = self.jumbo().is_some() && self.present().any(is_large_due);
+        if !is_large && !is_small {
             self.sound_at = Time::NEVER;
             return;
         }
         self.sound_at = now + SOUND;
-        let jumbo = JUMBO.min(u16::try_from(self.setup.mtu).unwrap_or(u16::MAX));
         // The largest first: who hears it need not answer to the others.
-        for bytes in [jumbo, self.packet_needed(), SMALL] {
-            let is_jumbo = bytes > self.packet_needed();
-            let is_safe = self.is_joining() || self.together > 1;
-            if is_jumbo && (bytes != jumbo || !is_safe) {
-                // Lost where it does not fit, and content flows.
-                continue;
-            }
+        let largest =
+            (is_large || self.is_joining() && self.largest() > needed).then_some(self.largest());
+        let small = [needed, SMALL].into_iter().filter(|_| is_small);
+        let sizes: Vec<u16> = largest.into_iter().chain(small).collect();
+        for bytes in sizes {
             let sequence = Sequence(self.sequence);
             self.sequence += 1;
             self.outputs.push_back(Output::Sounding {
@@ -102,9 +167,12 @@ impl Sender {
 
     /// A receiver heard a sounding.
     pub(super) fn heard(&mut self, id: PeerId, bytes: u16, now: Time) {
+        // Nobody can have heard more than was tried.
+        let bytes = bytes.min(self.largest());
         if let Some(peer) = self.peer_mut(id) {
             peer.way.heard_bytes = peer.way.heard_bytes.max(Some(bytes));
         }
+        self.refresh_floor();
         self.admit_tested(now);
     }
 

@@ -133,7 +133,7 @@ pub enum Job {
 /// What is to be done outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Seal and send these symbols in one train, numbered from `first` on.
+    /// Seal and send these symbols, numbered from `first` on.
     Burst {
         /// Number of the first symbol.
         first: Sequence,

@@ -62,6 +62,8 @@ pub(super) struct Peer {
     pub(super) ring_permille: u16,
     /// How content gets to it, and what is known of that.
     pub(super) way: Way,
+    /// What it had received when packets became large, or a while ago.
+    pub(super) large: Option<Large>,
     /// Since when it should hear the soundings of the group.
     pub(super) tested_from: Time,
     /// Whether the manifest was sent on its control connection.
@@ -102,6 +104,16 @@ pub(super) enum Role {
     Testing,
     /// Gets its content through the pipeline, outside of all passes.
     Piped,
+}
+
+/// How far a receiver was at some time, to tell whether large packets reach it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Large {
+    pub(super) since: Time,
+    pub(super) received: u64,
+    pub(super) highest: Sequence,
+    /// Beats that were sent by then.
+    pub(super) beats: u64,
 }
 
 /// Why and since when a receiver is served apart.
@@ -145,6 +157,7 @@ impl Peer {
             store_backlog: 0,
             ring_permille: 0,
             way: Way::default(),
+            large: None,
             tested_from: now,
             has_manifest: false,
             serves_at: None,

@@ -124,6 +124,7 @@ impl Sender {
             self.turn_is_over(id);
         }
         self.chain.progress(id, stored_below, now);
+        self.note_large(id, report.received, highest, now);
         self.note_repaired_in_vain(id, now);
         self.probe(now);
     }

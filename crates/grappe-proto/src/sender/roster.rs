@@ -221,7 +221,8 @@ impl Sender {
         }));
     }
 
-    /// Recomputes the floor after `id` moved or ended.
+    /// Recomputes, after a receiver moved or ended, what is that of the slowest: the floor, and how many symbols share
+    /// a packet.
     pub(super) fn refresh_floor(&mut self) {
         let nobody = Floor {
             stored_below: self.end(),

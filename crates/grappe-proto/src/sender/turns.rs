@@ -176,6 +176,7 @@ impl Sender {
         (peer.turn, peer.in_turn) = (number, false);
         (peer.from, peer.stored_below, peer.base) = (from, from, base);
         (peer.hearing_at, peer.storing_at) = (now, now);
+        peer.large = None;
         self.outputs.push_back(Output::Control(
             id,
             ToReceiver::Turn {

@@ -1,5 +1,5 @@
-//! The data packet (one symbol of one block, or several in a row), the beat (where the stream stands) and the sounding (whether
-//! packets of its size arrive), all multicast by the sender and sealed under the session's key.
+//! The data packet (one symbol of one block, or several in a row), the beat (where the stream stands) and
+//! the sounding (whether packets of its size arrive), all multicast by the sender and sealed under the session's key.
 //!
 //! The header is in the clear and authenticated; the rest is ciphertext and a 16-byte tag.
 

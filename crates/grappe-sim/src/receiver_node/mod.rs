@@ -105,12 +105,11 @@ impl ReceiverNode {
             },
             outside,
         );
-        // No sounding is played; what one would have told is.
-        let heard = ToSender::Heard {
-            bytes: outside.mtu_to(self.node),
-        };
-        let mail = Mail::Control(outside.now_living(self.node), heard);
-        outside.control_to_sender(now, self.node, mail);
+        if self.lie == Some(Lie::HearsAnySize) {
+            let heard = ToSender::Heard { bytes: u16::MAX };
+            let mail = Mail::Control(outside.now_living(self.node), heard);
+            outside.control_to_sender(now, self.node, mail);
+        }
         if self
             .journal
             .covers(outside.content.stream.manifest_blocks())

@@ -1,7 +1,7 @@
 //! Packets at one receiver: what waits in the socket of a process that stands still, what is admitted,
 //! opened and counted, and broken packets, which must be survived.
 
-use grappe_proto::limits::{SYMBOL_SIZE, WINDOW_BLOCKS};
+use grappe_proto::limits::{IP_UDP_HEADERS, SYMBOL_SIZE, WINDOW_BLOCKS};
 use grappe_proto::receiver::{Admission, Input};
 use grappe_proto::units::Time;
 use grappe_proto::wire::data::Header;
@@ -71,7 +71,11 @@ impl ReceiverNode {
             });
         }
         match (admission, train.sealed.get(index)) {
-            (Admission::Foreign | Admission::Sounding, _) => {}
+            (Admission::Foreign, _) => {}
+            (Admission::Sounding, _) => {
+                let len = train.ip_bytes() as usize - IP_UDP_HEADERS;
+                machine.accept_sounding(&header, len, mine);
+            }
             (Admission::Beat, None) => {
                 if let Some(beat) = train.beat() {
                     machine.accept_beat(&header, beat, mine, mine);

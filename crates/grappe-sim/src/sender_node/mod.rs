@@ -61,7 +61,7 @@ impl SenderNode {
             wait: Duration::from_secs(2),
             straggler: scenario.straggler,
             transport: Transport::Multicast,
-            mtu: 1500,
+            mtu: scenario.downlink.mtu.into(),
             rate: RateLimits {
                 cap: scenario.rate_cap,
                 ..RateLimits::default()
@@ -250,7 +250,12 @@ impl SenderNode {
                     outside.control_to_receiver(now, node, closed);
                 }
             }
-            Output::Sounding { .. } | Output::Feed { .. } => {
+            Output::Sounding {
+                sequence,
+                block,
+                bytes,
+            } => self.sounding(now, sequence, block, bytes, outside),
+            Output::Feed { .. } => {
                 outside.violation(now, || "the pipeline is not played here".into());
             }
             Output::Job(job) => self.job(now, job, outside),

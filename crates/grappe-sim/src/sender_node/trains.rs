@@ -60,6 +60,20 @@ impl SenderNode {
         outside.multicast(now, train, departure);
     }
 
+    pub(super) fn sounding(
+        &mut self,
+        now: Time,
+        sequence: Sequence,
+        block: BlockIndex,
+        bytes: u16,
+        outside: &mut Outside,
+    ) {
+        self.number(now, sequence, 1, outside);
+        let train = Train::of_sounding(outside.keys.tag, sequence, block, bytes);
+        let departure = self.uplink.send(now, &train);
+        outside.multicast(now, train, departure);
+    }
+
     /// A number used twice would break the seal; one left out would look like a loss.
     fn number(&mut self, now: Time, first: Sequence, count: usize, outside: &mut Outside) {
         if first != self.next {

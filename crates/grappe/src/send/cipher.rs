@@ -1,6 +1,7 @@
 //! Which cipher suite is the faster one on this machine: both are tried. What a suite does is in
 //! `grappe_proto::seal`.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use grappe_proto::limits::SYMBOL_SIZE;
@@ -25,6 +26,12 @@ const WORTHWHILE: f64 = 0.5;
 /// The suite that seals packets fastest here. Receivers are taken to be machines of the same kind; any can open
 /// both.
 pub(super) fn fastest() -> Suite {
+    // Once for all turns of a gather.
+    static FASTEST: OnceLock<Suite> = OnceLock::new();
+    *FASTEST.get_or_init(try_both)
+}
+
+fn try_both() -> Suite {
     let symbols = vec![0; PACKETS * BODY];
     let mut packets = vec![0; PACKETS * PACKET];
     let mut shortest = |suite| {

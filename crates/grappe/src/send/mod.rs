@@ -182,7 +182,7 @@ pub struct SendReport {
     pub packets: (u64, u64),
     /// What they were sealed with.
     pub cipher: Suite,
-    /// Bytes of content in each of them.
+    /// Bytes of content in each of them; several share a jumbo frame.
     pub symbol_size: u16,
     /// Packets among them that never left this host: its own queue or a firewall refused them, or the
     /// interface was down.

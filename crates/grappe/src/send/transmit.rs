@@ -28,6 +28,9 @@ const fn packet_len(symbol_size: u16) -> usize {
 /// Blocks in memory: each padded with zeros to whole symbols.
 pub(super) type Blocks = BTreeMap<BlockIndex, Vec<u8>>;
 
+/// Symbols that share a packet.
+type Symbols<'a> = &'a [(BlockIndex, SymbolIndex)];
+
 /// Seals and sends.
 pub(super) struct Transmitter {
     socket: std::sync::Arc<MulticastSender>,
@@ -35,9 +38,9 @@ pub(super) struct Transmitter {
     tag: u32,
     symbol_size: u16,
     train: Vec<u8>,
-    /// Symbols that do not stand side by side in memory.
+    /// The symbols of a packet, where some of them are made for it: parity.
     body: Vec<u8>,
-    /// Packets that never left this host.
+    /// Packets that never left this host, by symbols.
     refused: u64,
 }
 
@@ -60,8 +63,7 @@ impl Transmitter {
         }
     }
 
-    /// Sends `symbols` of `blocks`, numbered from `first` on, up to `together` in a packet. All packets of a
-    /// train but the last are of one length, so what shares packets may leave in several trains.
+    /// Sends `symbols` of `blocks`, numbered from `first` on, up to `together` in a packet.
     ///
     /// # Errors
     ///
@@ -73,32 +75,37 @@ impl Transmitter {
         symbols: &[(BlockIndex, SymbolIndex)],
         together: u8,
     ) -> io::Result<SendOutcome> {
-        let mut all = SendOutcome::Sent { packets: 0 };
-        // Bytes in the train, and in each of its packets.
-        let (mut len, mut segment) = (0, 0);
-        let mut number = first;
+        let mut number = first.0;
+        let mut packets = Vec::with_capacity(symbols.len());
         for packet in in_packets(symbols, together) {
-            let (sequence, after) = (number, number.0 + packet.len() as u64);
-            number = Sequence(after);
-            let size = self.packet_len(packet.len());
-            if len > 0 && size > segment || len + size > self.train.len() {
-                all = followed_by(all, self.send(len, segment)?);
-                len = 0;
-            }
-            if !self.seal(blocks, sequence, packet, len..len + size) {
-                continue;
-            }
-            if len == 0 {
-                segment = size;
-            }
-            len += size;
-            if size < segment {
-                all = followed_by(all, self.send(len, segment)?);
-                len = 0;
-            }
+            packets.push((Sequence(number), packet));
+            number += packet.len() as u64;
         }
-        if len > 0 {
-            all = followed_by(all, self.send(len, segment)?);
+        let is_there = |packet: Symbols<'_>| {
+            let is_there = packet.iter().all(|(block, _)| blocks.contains_key(block));
+            debug_assert!(is_there, "{packet:?} was forgotten too early");
+            is_there
+        };
+        packets.retain(|(_, packet)| is_there(packet));
+        let len_of = |(_, packet): &(Sequence, Symbols<'_>)| self.packet_len(packet.len());
+        let lens: Vec<usize> = packets.iter().map(len_of).collect();
+        let mut all = SendOutcome::Sent { packets: 0 };
+        let mut left = symbols.len();
+        for train in trains(&lens, self.train.len()) {
+            let (segment, (_, first)) = (lens[train.start], packets[train.start]);
+            let (mut len, mut count) = (0, 0);
+            for ((number, packet), size) in packets[train.clone()].iter().zip(&lens[train]) {
+                self.seal(blocks, *number, packet, len..len + size);
+                len += size;
+                count += packet.len();
+            }
+            let outcome = self.send(len, segment, first.len(), count);
+            if outcome.is_err() {
+                // Those that were not tried have not left either.
+                self.refused += (left - count) as u64;
+            }
+            left -= count;
+            all = followed_by(all, outcome?);
         }
         Ok(all)
     }
@@ -108,27 +115,25 @@ impl Transmitter {
         HEADER_LEN + symbols * usize::from(self.symbol_size) + TAG_LEN
     }
 
-    /// Packets that never left this host: its own queue or a firewall refused them, or the interface
-    /// was down.
+    /// Packets that never left this host, by symbols: its own queue or a firewall refused them, or the
+    /// interface was down.
     pub(super) const fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// Seals a packet of `symbols`, which follow each other, into this place of the train. Says whether their
-    /// block is there.
+    /// Seals a packet of `symbols`, which follow each other, into this place of the train.
     fn seal(
         &mut self,
         blocks: &Blocks,
         sequence: Sequence,
-        symbols: &[(BlockIndex, SymbolIndex)],
+        symbols: Symbols<'_>,
         place: Range<usize>,
-    ) -> bool {
+    ) {
         let Some((block, symbol)) = symbols.first().copied() else {
-            return false;
+            return;
         };
         let Some(data) = blocks.get(&block) else {
-            debug_assert!(false, "block {block} was forgotten too early");
-            return false;
+            return;
         };
         let size = usize::from(self.symbol_size);
         let start = usize::from(symbol.0) * size;
@@ -156,7 +161,6 @@ impl Transmitter {
         };
         let packet = &mut self.train[place];
         self.key.seal(&header.emit(), sequence, body, packet);
-        true
     }
 
     /// Sends a beat.
@@ -184,7 +188,7 @@ impl Transmitter {
             &beat.emit(),
             &mut self.train[..len],
         );
-        self.send(len, len)
+        self.send(len, len, 1, 1)
     }
 
     /// Sends zeros that make an IP packet of `bytes`.
@@ -210,18 +214,64 @@ impl Transmitter {
         let len = HEADER_LEN + body.len() + TAG_LEN;
         self.key
             .seal(&header.emit(), sequence, &body, &mut self.train[..len]);
-        self.send(len, len)
+        self.send(len, len, 1, 1)
     }
 
-    fn send(&mut self, len: usize, segment: usize) -> io::Result<SendOutcome> {
-        let outcome = self.socket.send_train(&self.train[..len], segment);
-        self.refused += match &outcome {
-            Ok(SendOutcome::Sent { .. }) => 0,
-            Ok(SendOutcome::Refused { refused, .. }) => *refused as u64,
-            Err(_) => len.div_ceil(segment) as u64,
+    /// Sends the first `len` bytes of the train, cut into packets of `segment` bytes with `in_each` of the
+    /// `symbols` in each; the last may be shorter.
+    fn send(
+        &mut self,
+        len: usize,
+        segment: usize,
+        in_each: usize,
+        symbols: usize,
+    ) -> io::Result<SendOutcome> {
+        let outcome = match self.socket.send_train(&self.train[..len], segment) {
+            // The interface's MTU became smaller: lost like on any other way that takes no large packets.
+            Err(error) if in_each > 1 && is_too_large(&error) => Ok(SendOutcome::Refused {
+                sent: 0,
+                refused: len.div_ceil(segment),
+            }),
+            outcome => outcome,
         };
+        let sent = match &outcome {
+            Ok(SendOutcome::Sent { .. }) => symbols,
+            Ok(SendOutcome::Refused { sent, .. }) => symbols.min(sent * in_each),
+            Err(_) => 0,
+        };
+        self.refused += (symbols - sent) as u64;
         outcome
     }
+}
+
+/// Which packets of these lengths make a train each, for the kernel cuts it into equal parts: all are as long as
+/// the first, but for the last, which may be shorter. No train is longer than `bytes_max`.
+fn trains(lens: &[usize], bytes_max: usize) -> Vec<Range<usize>> {
+    let mut trains: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (index, len) in lens.iter().enumerate() {
+        let fits = |train: &Range<usize>| {
+            let equal = lens[train.start];
+            *len <= equal && lens[train.end - 1] == equal && bytes + len <= bytes_max
+        };
+        match trains.last_mut().filter(|train| fits(train)) {
+            Some(train) => {
+                train.end = index + 1;
+                bytes += len;
+            }
+            None => {
+                trains.push(index..index + 1);
+                bytes = *len;
+            }
+        }
+    }
+    trains
+}
+
+/// Whether `error` says that a packet is larger than the interface takes.
+fn is_too_large(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+        || error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
 }
 
 /// What became of two trains, of which the second left after the first.
@@ -246,4 +296,38 @@ fn make_parity(data: &[u8], symbol: SymbolIndex, parity: &mut [u8]) {
         made.is_ok(),
         "the machine asks for symbols that exist: {made:?}"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_train_ends_with_a_shorter_packet_before_a_longer_one_and_where_it_is_full() {
+        let cut = |lens: &[usize]| trains(lens, 30);
+        assert_eq!(cut(&[6, 6, 2, 6, 1, 1]), [0..3, 3..5, 5..6]);
+        assert_eq!(cut(&[1, 1, 6]), [0..2, 2..3]);
+        assert_eq!(cut(&[6; 7]), [0..5, 5..7]);
+        assert_eq!(cut(&[40, 40]), [0..1, 1..2], "as good as it gets");
+        assert_eq!(cut(&[]), Vec::<Range<usize>>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn the_kernel_can_cut_every_train_and_no_packet_is_left_out(
+            lens in proptest::collection::vec(1_usize..10, 0..50),
+        ) {
+            let cut = trains(&lens, 30);
+            let all: Vec<usize> = cut.iter().cloned().flatten().collect();
+            prop_assert_eq!(all, (0..lens.len()).collect::<Vec<_>>());
+            for train in cut {
+                let packets = &lens[train];
+                let (last, others) = packets.split_last().unwrap();
+                prop_assert!(others.iter().all(|len| *len == packets[0]));
+                prop_assert!(*last <= packets[0]);
+                prop_assert!(packets.iter().sum::<usize>() <= 30);
+            }
+        }
+    }
 }

@@ -29,6 +29,8 @@ struct Model {
 
 /// CUBIC (RFC 9438) as a fluid.
 struct Tcp {
+    /// Bytes of a segment.
+    mss: f64,
     window: f64,
     before: f64,
     cut_at: f64,
@@ -36,9 +38,10 @@ struct Tcp {
 }
 
 impl Tcp {
-    fn new(now: f64) -> Self {
+    fn new(now: f64, mss: f64) -> Self {
         Self {
-            window: 10.0 * PACKET,
+            mss,
+            window: 10.0 * mss,
             before: 0.0,
             cut_at: now,
             lost_at: None,
@@ -48,14 +51,14 @@ impl Tcp {
     fn step(&mut self, now: f64, turnaround: f64) {
         if self.lost_at.is_some_and(|lost| now >= lost + turnaround) {
             self.lost_at = None;
-            self.before = self.window / PACKET;
-            self.window = (self.window * 0.7).max(4.0 * PACKET);
+            self.before = self.window / self.mss;
+            self.window = (self.window * 0.7).max(4.0 * self.mss);
             self.cut_at = now;
         } else if self.before == 0.0 {
             self.window *= 1.0 + STEP / turnaround; // slow start
             // HyStart (RFC 9406) ends it when the way becomes longer.
-            if self.window > 16.0 * PACKET && turnaround > 2.0 * WAY + 0.008 {
-                self.before = self.window / PACKET;
+            if self.window > 16.0 * self.mss && turnaround > 2.0 * WAY + 0.008 {
+                self.before = self.window / self.mss;
                 self.cut_at = now - (self.before * 0.3 / 0.4).cbrt();
             }
         } else {
@@ -63,7 +66,7 @@ impl Tcp {
             let back = (self.before * 0.3 / 0.4).cbrt();
             let cubic = 0.4 * (since - back).powi(3) + self.before;
             let of_old = self.before * 0.7 + 0.53 * since / turnaround;
-            self.window = cubic.max(of_old) * PACKET;
+            self.window = cubic.max(of_old) * self.mss;
         }
     }
 }
@@ -296,12 +299,31 @@ fn loss_of_the_link_itself_costs_no_rate() {
 }
 
 #[test]
+fn a_link_with_jumbo_frames_is_shared_with_tcp() {
+    for link in [25e6, 62.5e6, 125e6] {
+        for queue_ms in [30.0, 60.0, 120.0] {
+            let mut model = Model::new(link, link * queue_ms / 1_000.0);
+            model.control.set_together(6);
+            model.play(2.0);
+            model.tcp = Some(Tcp::new(model.now(), 6.0 * PACKET));
+            model.play(8.0);
+            let shared = model.play(20.0);
+            let share = shared.ours / (shared.ours + shared.tcp);
+            assert!(
+                (0.334..0.666).contains(&share),
+                "{link} {queue_ms}: {shared:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_link_is_shared_with_tcp_which_gets_all_of_it_back_at_no_time() {
     for link in [2.5e6, 6.25e6, 25e6, 62.5e6] {
         for queue_ms in [30.0, 60.0, 120.0] {
             let mut model = Model::new(link, link * queue_ms / 1_000.0);
             model.play(2.0);
-            model.tcp = Some(Tcp::new(model.now()));
+            model.tcp = Some(Tcp::new(model.now(), PACKET));
             model.play(8.0);
             let shared = model.play(20.0);
             let share = shared.ours / (shared.ours + shared.tcp);
