@@ -175,6 +175,9 @@ impl Driver<'_> {
             return;
         };
         assert!(usize::from(header.symbol.0) + usize::from(count) <= 256);
+        if self.machine.admit(&header) == Admission::Foreign {
+            return;
+        }
         for index in 0..count {
             let header = header.of_symbol(index);
             let is_wanted = matches!(self.machine.admit(&header), Admission::Place(..));
