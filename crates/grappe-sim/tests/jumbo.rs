@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::sound;
 use grappe_proto::session::{NodeState, Straggler};
-use grappe_sim::{Fault, Lie, Link, NodeResult, Outcome, Scenario};
+use grappe_sim::{Fault, Lie, Link, NodeResult, Outcome, Scenario, Way};
 
 fn jumbo(loss: f64) -> Link {
     Link {
@@ -130,9 +130,11 @@ fn lost_soundings_keep_nobody_from_jumbo_frames() {
 #[test]
 fn where_large_packets_stop_arriving_small_ones_go_on() {
     let whole = sound(&group(0, 0.0)).elapsed;
-    for nodes in [0..1, 0..7] {
+    let stragglers = [Straggler::Wait, Straggler::Demote, Straggler::Drop];
+    let cases = stragglers.map(|straggler| [(0..1, straggler), (0..7, straggler)]);
+    for (nodes, straggler) in cases.into_iter().flatten() {
         let mut scenario = group(0, 0.0);
-        scenario.straggler = Straggler::Wait;
+        scenario.straggler = straggler;
         scenario
             .faults
             .extend(nodes.clone().map(|node| Fault::Narrow {
@@ -141,9 +143,10 @@ fn where_large_packets_stop_arriving_small_ones_go_on() {
                 mtu: 1500,
             }));
         let outcome = sound(&scenario);
-        assert!(outcome.all_complete(), "{nodes:?}");
+        assert!(outcome.all_complete(), "{nodes:?} {straggler:?}");
         let late = outcome.elapsed.saturating_sub(whole);
-        assert!(late < Duration::from_millis(900), "{nodes:?}: {late:?}");
+        let what = format!("{nodes:?} {straggler:?}: {late:?}");
+        assert!(late < Duration::from_millis(1_200), "{what}");
     }
 }
 
@@ -153,13 +156,58 @@ fn who_claims_to_hear_large_packets_hurts_only_itself() {
         let mut scenario = group(0, 0.0);
         scenario.downlink.mtu = mtu;
         scenario.downlinks.insert(3, Link::default());
+        let honest = sound(&scenario).elapsed;
         scenario.faults.push(Fault::Liar {
             node: 3,
             lie: Lie::HearsAnySize,
         });
         let outcome = sound(&scenario);
+        let late = outcome.elapsed.saturating_sub(honest);
+        assert!(late < Duration::from_secs(1), "{mtu}: {late:?}");
         let is_complete = |node: &&NodeResult| node.state == Some(NodeState::Complete);
         let complete = outcome.nodes.iter().filter(is_complete).count();
         assert!(complete >= 6, "{mtu}: {:?}", outcome.nodes);
+    }
+}
+
+#[test]
+fn outages_and_pauses_are_no_reason_for_small_packets() {
+    let at = Duration::from_millis(200);
+    let lasting = Duration::from_millis(300);
+    let way = Way::ToReceiver;
+    let all = 0..7;
+    let faults: [Vec<Fault>; 4] = [
+        vec![Fault::Partition {
+            node: 2,
+            way,
+            at,
+            lasting,
+        }],
+        all.map(|node| Fault::Partition {
+            node,
+            way,
+            at,
+            lasting,
+        })
+        .collect(),
+        vec![Fault::ReceiverPause {
+            node: 2,
+            at,
+            lasting,
+        }],
+        vec![Fault::DiskStall {
+            node: 2,
+            at,
+            lasting,
+        }],
+    ];
+    for faults in faults {
+        for seed in 0..3 {
+            let mut scenario = group(seed, 0.01);
+            scenario.faults = faults.clone();
+            let outcome = sound(&scenario);
+            let packets = packets_per_symbol(&outcome);
+            assert!(packets < 0.35, "{faults:?}: {packets}");
+        }
     }
 }

@@ -165,13 +165,21 @@ impl MulticastSender {
             return Err(invalid("a train has too many segments or bytes"));
         }
         // A lone packet needs no cutting, and tells nothing about whether the kernel can cut.
+        let is_cut = self.gso_active();
         if packets > 1
-            && self.gso_active()
+            && is_cut
             && let Some(outcome) = self.send_segmented(bytes, segment_size, packets)?
         {
             return Ok(outcome);
         }
-        self.send_packets(bytes, segment_size, packets)
+        let outcome = self.send_packets(bytes, segment_size, packets);
+        if let Err(error) = &outcome
+            && Errno::from_io_error(error) == Some(Errno::MSGSIZE)
+        {
+            // Not the cutting was refused, but packets above what the interface takes by now.
+            self.gso_active.store(is_cut, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// Sends one packet to any address; [`SendOutcome`] counts it as a train of one.

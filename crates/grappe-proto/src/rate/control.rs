@@ -19,6 +19,9 @@ const RAISE_INTERVAL: Duration = Duration::from_millis(15);
 const SAMPLE_PACKETS: u64 = 100;
 const SAMPLE_PACKETS_MAX: u64 = 1_000;
 
+/// A sample of large packets takes no longer than this.
+const SAMPLE_TIME_MAX: Duration = Duration::from_millis(50);
+
 /// Packets that tell whether a cut helped against little loss.
 const TRIAL_PACKETS: u64 = 400;
 
@@ -258,7 +261,11 @@ impl RateControl {
     /// From now on so many packets arrive or get lost together, as they are one on the way: as many of those make
     /// a sample as before.
     pub fn set_together(&mut self, together: u8) {
-        self.together = u64::from(together).max(1);
+        let together = u64::from(together).max(1);
+        if together != self.together {
+            self.rivalry.rescale(self.together as f64 / together as f64);
+        }
+        self.together = together;
     }
 
     /// The rate to send at, in bytes of packets per second.
@@ -382,8 +389,16 @@ impl RateControl {
 
     /// How many packets count as one where a sample must be large enough. While the rate doubles none are counted
     /// together: what a full queue loses is plain from few.
-    const fn sampled_together(&self) -> u64 {
-        if self.starting { 1 } else { self.together }
+    /// Nor where a sample would take too long.
+    fn sampled_together(&self) -> u64 {
+        let time = self
+            .rate
+            .time_for(SAMPLE_PACKETS * self.together * self.packet_bytes);
+        if self.starting || time > SAMPLE_TIME_MAX {
+            1
+        } else {
+            self.together
+        }
     }
 
     /// Forgets a receiver that is gone.

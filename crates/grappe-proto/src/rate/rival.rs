@@ -175,6 +175,14 @@ impl Rivalry {
         })
     }
 
+    /// From now on a packet is another thing: of the new ones, `by` as many are in the window.
+    pub(super) fn rescale(&mut self, by: f64) {
+        if let Some(window) = &mut self.window {
+            window.packets *= by;
+            window.packets_before *= by;
+        }
+    }
+
     /// Forgets all of it, as the way may be another now.
     pub(super) fn forget(&mut self) {
         *self = Self::default();

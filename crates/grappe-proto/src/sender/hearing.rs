@@ -7,9 +7,11 @@
 use std::time::Duration;
 
 use super::peer::{Large, Peer, Role};
+use super::probe::Probing;
 use super::{Output, Sender};
 use crate::session::Transport;
 use crate::units::{PeerId, Sequence, Time};
+use crate::wire::report::Report;
 
 /// How long a receiver has to hear a sounding: twenty times the way there and back of a slow network.
 const TEST_MAX: Duration = Duration::from_millis(400);
@@ -26,11 +28,12 @@ const SMALL: u16 = 576;
 /// The largest packet tried: what interfaces call a jumbo frame.
 const JUMBO: u16 = 9000;
 
-/// How long a receiver has to hear one of those, if it hears the group at all: three of them.
+/// How long a copy waits for a receiver to hear one of those, if it hears the group at all: three of them. They
+/// go on for as long as the test of the group may last.
 const JUMBO_TEST: Duration = Duration::from_millis(60);
 
-/// Large packets that go on getting lost for so long, so many symbols in them, while the beats between them
-/// arrive: of every twenty less than one arrived. The way takes them no more.
+/// Large packets that get lost for so long, so many symbols in them, while the beats between them arrive: of
+/// every twenty less than one came. Twice in a row, the way takes them no more; once may be an outage.
 const LARGE_LOST: Duration = Duration::from_millis(100);
 const LARGE_LOST_SYMBOLS: u64 = 60;
 const LARGE_LOST_ALL_BUT: u64 = 20;
@@ -92,9 +95,9 @@ impl Sender {
         self.symbols_in(least).max(1)
     }
 
-    /// Takes note of a report while packets are large. Where they get lost and the beats between them do not,
-    /// the way does not take them any more, or never did: a member of the group can forge a sounding.
-    pub(super) fn note_large(&mut self, id: PeerId, received: u64, highest: Sequence, now: Time) {
+    /// Takes note of what a receiver got while packets are large. Where they get lost and the beats between them
+    /// do not, the way does not take them any more, or never did: a member of the group can forge a sounding.
+    pub(super) fn note_large(&mut self, id: PeerId, report: &Report, now: Time) {
         let (beats, needed) = (self.beats, self.packet_needed());
         let is_large = self.together > 1;
         let Some(peer) = self.peer_mut(id).filter(|peer| peer.is_live()) else {
@@ -102,25 +105,38 @@ impl Sender {
         };
         let seen = Large {
             since: now,
-            received,
-            highest,
+            received: report.received,
+            highest: report.highest,
+            dropped: report.dropped,
             beats,
+            is_suspicious: false,
         };
-        let Some(before) = peer.large.filter(|_| is_large) else {
+        // What a socket dropped had arrived.
+        let is_known = |before: &Large| is_large && before.dropped == report.dropped;
+        let Some(before) = peer.large.filter(is_known) else {
             peer.large = is_large.then_some(seen);
             return;
         };
         let beats = beats - before.beats;
-        let symbols = |all: u64| all.saturating_sub(beats);
-        let sent = symbols(highest.0.saturating_sub(before.highest.0));
-        if now.since(before.since) < LARGE_LOST || sent < LARGE_LOST_SYMBOLS {
+        let received = report.received.saturating_sub(before.received);
+        let sent = report.highest.0.saturating_sub(before.highest.0);
+        let symbols = sent.saturating_sub(beats);
+        if now.since(before.since) < LARGE_LOST || symbols < LARGE_LOST_SYMBOLS {
             return;
         }
-        peer.large = Some(seen);
-        if symbols(received.saturating_sub(before.received)) * LARGE_LOST_ALL_BUT < sent {
+        let do_beats_arrive = received * 2 >= beats;
+        let is_suspicious =
+            do_beats_arrive && received.saturating_sub(beats) * LARGE_LOST_ALL_BUT < symbols;
+        peer.large = Some(Large {
+            is_suspicious,
+            ..seen
+        });
+        if is_suspicious && before.is_suspicious {
+            peer.is_narrow = true;
             peer.way.heard_bytes = Some(needed);
             self.refresh_floor();
             self.rate.begin_again(now, Sequence(self.sequence));
+            self.probing = Probing::new(now);
         }
     }
 
@@ -139,11 +155,16 @@ impl Sender {
         if now < self.sound_at {
             return;
         }
-        let is_large_due = |peer: &Peer| !peer.is_piped() && !self.is_sized(peer, now);
+        let is_large_due = |peer: &Peer| {
+            let is_heard = peer.is_narrow || peer.way.heard_bytes >= self.jumbo();
+            !peer.is_piped() && !is_heard && now.since(peer.tested_from) < TEST_MAX
+        };
         let is_due =
             |peer: &Peer| !peer.is_piped() && !self.hears(peer) && !self.is_tested(peer, now);
         let (needed, is_small) = (self.packet_needed(), self.present().any(is_due));
-        let is_large = self.jumbo().is_some() && self.present().any(is_large_due);
+        let is_large = self.setup.transport != Transport::Pipeline
+            && self.jumbo().is_some()
+            && self.present().any(is_large_due);
         if !is_large && !is_small {
             self.sound_at = Time::NEVER;
             return;
@@ -167,9 +188,10 @@ impl Sender {
 
     /// A receiver heard a sounding.
     pub(super) fn heard(&mut self, id: PeerId, bytes: u16, now: Time) {
-        // Nobody can have heard more than was tried.
-        let bytes = bytes.min(self.largest());
+        let (largest, needed) = (self.largest(), self.packet_needed());
         if let Some(peer) = self.peer_mut(id) {
+            // Nobody can have heard more than was tried, and what ceased to arrive is not tried again.
+            let bytes = bytes.min(if peer.is_narrow { needed } else { largest });
             peer.way.heard_bytes = peer.way.heard_bytes.max(Some(bytes));
         }
         self.refresh_floor();

@@ -64,6 +64,8 @@ pub(super) struct Peer {
     pub(super) way: Way,
     /// What it had received when packets became large, or a while ago.
     pub(super) large: Option<Large>,
+    /// Whether those ceased to arrive.
+    pub(super) is_narrow: bool,
     /// Since when it should hear the soundings of the group.
     pub(super) tested_from: Time,
     /// Whether the manifest was sent on its control connection.
@@ -112,8 +114,12 @@ pub(super) struct Large {
     pub(super) since: Time,
     pub(super) received: u64,
     pub(super) highest: Sequence,
+    /// Packets that its socket had dropped.
+    pub(super) dropped: u32,
     /// Beats that were sent by then.
     pub(super) beats: u64,
+    /// Whether hardly any large packet came in the time before.
+    pub(super) is_suspicious: bool,
 }
 
 /// Why and since when a receiver is served apart.
@@ -158,6 +164,7 @@ impl Peer {
             ring_permille: 0,
             way: Way::default(),
             large: None,
+            is_narrow: false,
             tested_from: now,
             has_manifest: false,
             serves_at: None,

@@ -124,7 +124,9 @@ impl Sender {
             self.turn_is_over(id);
         }
         self.chain.progress(id, stored_below, now);
-        self.note_large(id, report.received, highest, now);
+        if is_back {
+            self.note_large(id, report, now);
+        }
         self.note_repaired_in_vain(id, now);
         self.probe(now);
     }

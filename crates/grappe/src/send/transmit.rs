@@ -270,8 +270,10 @@ fn trains(lens: &[usize], bytes_max: usize) -> Vec<Range<usize>> {
 
 /// Whether `error` says that a packet is larger than the interface takes.
 fn is_too_large(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidInput
-        || error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
+    // The latter from older kernels, for trains.
+    let is_one_of = [rustix::io::Errno::MSGSIZE, rustix::io::Errno::INVAL];
+    let code = error.raw_os_error();
+    is_one_of.iter().any(|one| code == Some(one.raw_os_error()))
 }
 
 /// What became of two trains, of which the second left after the first.
