@@ -74,7 +74,7 @@ fn a_link_is_shared_with_tcp() {
     let Some(trial) = Trial::new(&hundred_megabit()) else {
         return;
     };
-    let file = trial.file("content", 256 << 20);
+    let file = trial.file("content", 192 << 20);
     let _receivers = trial.receivers(&[2, 3]);
     let mut sender = trial.sender(1, &file, 2);
     trial.wait_for_bytes(2, 8 << 20);
@@ -101,11 +101,11 @@ fn a_link_is_shared_with_tcp() {
         );
         thread::sleep(Duration::from_millis(500));
         let mut flow = start(1, "flow", "socat -u OPEN:/dev/zero TCP:10.77.0.3:9000");
-        thread::sleep(Duration::from_secs(3));
+        thread::sleep(Duration::from_secs(2));
         // Node 3 receives both, node 2 the copy alone.
         let both = received(trial.cluster.node(3));
         let ours = received(trial.cluster.node(2));
-        thread::sleep(Duration::from_secs(6));
+        thread::sleep(Duration::from_secs(4));
         assert!(sender.is_running().unwrap(), "the copy ended too early");
         let both = received(trial.cluster.node(3)) - both;
         let ours = received(trial.cluster.node(2)) - ours;

@@ -182,3 +182,31 @@ fn jumbo_frames_that_get_lost_are_repaired_over_ipv6_as_well() {
         trial.copy(1, &file, &[2, 3, 4]);
     }
 }
+
+#[test]
+fn jumbo_frames_that_cease_to_pass_give_way_to_small_ones() {
+    // At one receiver, and at the sender itself.
+    for narrow in [4, 1] {
+        let plan = Plan {
+            link_mbit: Some(200),
+            split: true,
+            mtu: 9000,
+            ..Plan::of(4)
+        };
+        let Some(trial) = Trial::new(&plan) else {
+            return;
+        };
+        let file = trial.file("content", 64 << 20);
+        let _receivers = trial.receivers(&[2, 3, 4]);
+        let mut sender = trial.sender(1, &file, 3);
+        trial.wait_for_bytes(2, 24 << 20);
+        let mut command = trial.cluster.node(narrow).command("ip");
+        command.args(["link", "set", "dev", INTERFACE, "mtu", "1500"]);
+        assert!(command.status().unwrap().success());
+        assert!(sender.is_running().unwrap(), "the copy ended too early");
+        sender.finish(COPY_MAX).unwrap();
+        for node in [2, 3, 4] {
+            trial.assert_whole(node, &file);
+        }
+    }
+}
