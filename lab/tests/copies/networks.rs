@@ -88,20 +88,31 @@ fn trains_stay_whole_over_ipv6() {
     );
 }
 
-#[test]
-fn two_percent_of_loss_are_repaired() {
-    let plan = Plan {
-        link_mbit: Some(50),
-        loss_percent: 2.0,
-        split: true,
-        ..Plan::of(4)
-    };
-    let Some(trial) = Trial::new(&plan) else {
+/// A small copy to three nodes, which arrives whatever is lost.
+fn arrives(plan: &Plan) {
+    let Some(trial) = Trial::new(plan) else {
         return;
     };
     let file = trial.file("content", 16 << 20);
     let _receivers = trial.receivers(&[2, 3, 4]);
     trial.copy(1, &file, &[2, 3, 4]);
+}
+
+/// From now on, the interface of node `number` takes no jumbo frames.
+fn narrow(trial: &Trial, number: u8) {
+    let mut command = trial.cluster.node(number).command("ip");
+    command.args(["link", "set", "dev", INTERFACE, "mtu", "1500"]);
+    assert!(command.status().expect("ip runs").success());
+}
+
+#[test]
+fn two_percent_of_loss_are_repaired() {
+    arrives(&Plan {
+        link_mbit: Some(50),
+        loss_percent: 2.0,
+        split: true,
+        ..Plan::of(4)
+    });
 }
 
 #[test]
@@ -156,9 +167,7 @@ fn jumbo_frames_carry_several_symbols_where_every_node_hears_them() {
     assert!(mean > 5_000, "packets of {mean} bytes");
 
     // One node that drops them, and all get smaller ones.
-    let mut command = trial.cluster.node(4).command("ip");
-    command.args(["link", "set", "dev", INTERFACE, "mtu", "1500"]);
-    assert!(command.status().unwrap().success());
+    narrow(&trial, 4);
     let mean = copied("again");
     assert!(mean < 1_600, "packets of {mean} bytes");
 }
@@ -166,27 +175,21 @@ fn jumbo_frames_carry_several_symbols_where_every_node_hears_them() {
 #[test]
 fn jumbo_frames_that_get_lost_are_repaired_over_ipv6_as_well() {
     for ipv6 in [false, true] {
-        let plan = Plan {
+        arrives(&Plan {
             link_mbit: Some(200),
             loss_percent: 2.0,
             split: true,
             mtu: 9000,
             ipv6,
             ..Plan::of(4)
-        };
-        let Some(trial) = Trial::new(&plan) else {
-            return;
-        };
-        let file = trial.file("content", 16 << 20);
-        let _receivers = trial.receivers(&[2, 3, 4]);
-        trial.copy(1, &file, &[2, 3, 4]);
+        });
     }
 }
 
 #[test]
 fn jumbo_frames_that_cease_to_pass_give_way_to_small_ones() {
     // At one receiver, and at the sender itself.
-    for narrow in [4, 1] {
+    for node in [4, 1] {
         let plan = Plan {
             link_mbit: Some(200),
             split: true,
@@ -200,9 +203,7 @@ fn jumbo_frames_that_cease_to_pass_give_way_to_small_ones() {
         let _receivers = trial.receivers(&[2, 3, 4]);
         let mut sender = trial.sender(1, &file, 3);
         trial.wait_for_bytes(2, 24 << 20);
-        let mut command = trial.cluster.node(narrow).command("ip");
-        command.args(["link", "set", "dev", INTERFACE, "mtu", "1500"]);
-        assert!(command.status().unwrap().success());
+        narrow(&trial, node);
         assert!(sender.is_running().unwrap(), "the copy ended too early");
         sender.finish(COPY_MAX).unwrap();
         for node in [2, 3, 4] {

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flume::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -24,6 +24,7 @@ use grappe_proto::wire::control::{ToReceiver, ToSender, Welcome};
 
 use super::cipher;
 use super::control::{Connection, ControlPlane, Outbox, Setup};
+use super::leader::Leader;
 use super::outage::{Outage, QUEUE_FULL, Verdict};
 use super::piping::Piping;
 use super::readers::{self, Content, Request};
@@ -101,32 +102,6 @@ pub(super) struct Carrier {
     noticed_at: Time,
     knee_told: bool,
     waiting_told_at: Time,
-}
-
-/// Who leads the copy while it runs.
-pub(super) struct Leader {
-    pub(super) call: Vec<IpAddr>,
-    pub(super) steer: crossbeam_channel::Receiver<Steer>,
-}
-
-impl Leader {
-    /// Passes on what the leader says, until one of the two is gone. Answers where to announce.
-    fn follow(self, happened: &Sender<Happening>) -> Result<Vec<String>, SendError> {
-        let (steer, happened) = (self.steer, happened.clone());
-        // It is not waited for: the leader, who may live on, ends it.
-        let passing = move || {
-            while let Ok(word) = steer.recv() {
-                if happened.send(Happening::Steer(word)).is_err() {
-                    return;
-                }
-            }
-        };
-        thread::Builder::new()
-            .name("steer".into())
-            .spawn(passing)
-            .map_err(SendError::system("start a thread"))?;
-        Ok(self.call.iter().map(IpAddr::to_string).collect())
-    }
 }
 
 /// A receiver as the carrier knows it.

@@ -6,6 +6,7 @@
 mod carrier;
 mod cipher;
 mod control;
+mod leader;
 mod opening;
 mod outage;
 mod pipe;
@@ -38,6 +39,7 @@ use grappe_proto::wire::control::ToSender;
 
 use self::carrier::Carrier;
 use self::control::{Connection, Outbox};
+use self::leader::Leader;
 use crate::control::ControlError;
 use crate::files::{Skipped, Source, SourceError, SourceOptions};
 use crate::network::{Network, packet_bytes, symbol_size};
@@ -339,7 +341,7 @@ pub fn send_led(
     let (listener, socket) = open_sockets(&options, led.session)?;
     let size = symbol_size(options.network.interface.family());
     let content = opening::lay_out(led.source, size)?;
-    let leader = carrier::Leader {
+    let leader = Leader {
         call: led.call,
         steer: led.steer,
     };

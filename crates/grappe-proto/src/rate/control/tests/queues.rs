@@ -298,21 +298,27 @@ fn loss_of_the_link_itself_costs_no_rate() {
     }
 }
 
+/// A model in which a TCP with segments of as many bytes as `together` of our packets has shared the link fairly.
+fn shared(link: f64, queue_ms: f64, together: u8) -> Model {
+    let mut model = Model::new(link, link * queue_ms / 1_000.0);
+    model.control.set_together(together);
+    model.play(2.0);
+    model.tcp = Some(Tcp::new(model.now(), f64::from(together) * PACKET));
+    model.play(8.0);
+    let shared = model.play(20.0);
+    let share = shared.ours / (shared.ours + shared.tcp);
+    assert!(
+        (0.334..0.666).contains(&share),
+        "{link} {queue_ms} {together}: {shared:?}"
+    );
+    model
+}
+
 #[test]
 fn a_link_with_jumbo_frames_is_shared_with_tcp() {
     for link in [25e6, 62.5e6, 125e6] {
         for queue_ms in [30.0, 60.0, 120.0] {
-            let mut model = Model::new(link, link * queue_ms / 1_000.0);
-            model.control.set_together(6);
-            model.play(2.0);
-            model.tcp = Some(Tcp::new(model.now(), 6.0 * PACKET));
-            model.play(8.0);
-            let shared = model.play(20.0);
-            let share = shared.ours / (shared.ours + shared.tcp);
-            assert!(
-                (0.334..0.666).contains(&share),
-                "{link} {queue_ms}: {shared:?}"
-            );
+            shared(link, queue_ms, 6);
         }
     }
 }
@@ -321,16 +327,7 @@ fn a_link_with_jumbo_frames_is_shared_with_tcp() {
 fn a_link_is_shared_with_tcp_which_gets_all_of_it_back_at_no_time() {
     for link in [2.5e6, 6.25e6, 25e6, 62.5e6] {
         for queue_ms in [30.0, 60.0, 120.0] {
-            let mut model = Model::new(link, link * queue_ms / 1_000.0);
-            model.play(2.0);
-            model.tcp = Some(Tcp::new(model.now(), PACKET));
-            model.play(8.0);
-            let shared = model.play(20.0);
-            let share = shared.ours / (shared.ours + shared.tcp);
-            assert!(
-                (0.334..0.666).contains(&share),
-                "{link} {queue_ms}: {shared:?}"
-            );
+            let mut model = shared(link, queue_ms, 1);
             model.tcp = None;
             model.play(2.0);
             let alone = model.play(4.0);
