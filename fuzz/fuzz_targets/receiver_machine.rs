@@ -171,7 +171,7 @@ impl Driver<'_> {
             0 => usize::from(self.script.u16()),
             count => HEADER_LEN + usize::from(count) * usize::from(SYMBOL_SIZE) + TAG_LEN,
         };
-        let Some(count) = self.machine.symbols_carried(&header, len) else {
+        let Some(count) = self.machine.opener().symbols_carried(&header, len) else {
             return;
         };
         assert!(usize::from(header.symbol.0) + usize::from(count) <= 256);

@@ -1,9 +1,10 @@
 //! The receiver's machine: which packets are wanted, which blocks are whole, what to report, when the
 //! copy is over.
 //!
-//! Payload stays with the driver, which opens each packet where [`Receiver::admit`] says and then
-//! calls [`Receiver::accept`]; hashing, storing and placing are jobs.
+//! Payload stays with the driver, which opens each packet where [`Receiver::admit`] says, or beforehand
+//! with an [`Opener`], and then calls [`Receiver::accept`]; hashing, storing and placing are jobs.
 
+mod opener;
 mod pull;
 mod report;
 #[cfg(test)]
@@ -13,12 +14,13 @@ mod window;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::opener::{Opener, symbols_within};
 pub use self::pull::Source;
 use self::window::Window;
 use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, StreamError, symbols_in};
 use crate::fec::SymbolSet;
-use crate::limits::{IP_UDP_HEADERS, SENDER_SILENCE_MAX, SYMBOLS_WITH_PARITY_MAX};
+use crate::limits::{IP_UDP_HEADERS, SENDER_SILENCE_MAX};
 use crate::seal::{ReplayWindow, SealKey, Unsealed};
 use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
 use crate::wire::WireError;
@@ -196,10 +198,8 @@ struct HeardBeat {
 #[derive(Debug)]
 pub struct Receiver {
     peer: PeerId,
-    tag: u32,
-    data_key: SealKey,
+    opener: Opener,
     report_key: SealKey,
-    symbol_size: u16,
     stream: Stream,
     phase: Phase,
     outputs: VecDeque<Output>,
@@ -249,10 +249,12 @@ impl Receiver {
         let stream = Stream::of_manifest_only(welcome.manifest_len)?;
         Ok(Self {
             peer: PeerId(welcome.peer),
-            tag: welcome.tag,
-            data_key: SealKey::new(welcome.suite, &welcome.data_key),
+            opener: Opener::new(
+                SealKey::new(welcome.suite, &welcome.data_key),
+                welcome.tag,
+                welcome.symbol_size,
+            ),
             report_key: SealKey::new(welcome.suite, &welcome.report_key),
-            symbol_size: welcome.symbol_size,
             stream,
             phase: Phase::Manifest,
             outputs: VecDeque::new(),
@@ -286,7 +288,7 @@ impl Receiver {
 
     /// Where the packet with this header goes. Nothing is believed yet.
     pub fn admit(&self, header: &Header) -> Admission {
-        if header.tag != self.tag || self.phase == Phase::Over {
+        if header.tag != self.opener.tag || self.phase == Phase::Over {
             return Admission::Foreign;
         }
         match header.kind {
@@ -299,24 +301,9 @@ impl Receiver {
         }
     }
 
-    /// How many symbols a data packet of `packet_len` bytes with this header carries; none where it can be no
-    /// data packet.
-    pub fn symbols_carried(&self, header: &Header, packet_len: usize) -> Option<u8> {
-        let body = packet_len.checked_sub(HEADER_LEN + TAG_LEN)?;
-        let size = usize::from(self.symbol_size);
-        let count = body / size;
-        let fits = usize::from(header.symbol.0) + count <= SYMBOLS_WITH_PARITY_MAX.into();
-        let is_whole = count > 0 && body % size == 0;
-        u8::try_from(count).ok().filter(|_| is_whole && fits)
-    }
-
-    /// Opens a data packet into `symbols`, which is as long as those that it carries.
-    ///
-    /// # Errors
-    ///
-    /// [`Unsealed`] when it was not sealed by the session's sender key or has another length.
-    pub fn open(&self, header: &Header, packet: &[u8], symbols: &mut [u8]) -> Result<(), Unsealed> {
-        self.data_key.open(header.sequence, packet, symbols)
+    /// What opens its data packets.
+    pub const fn opener(&self) -> &Opener {
+        &self.opener
     }
 
     /// Takes a symbol of a data packet that opened into its account; `header` is that of this symbol, see
@@ -359,8 +346,8 @@ impl Receiver {
         if packet.len() != HEADER_LEN + BEAT_BODY_LEN + TAG_LEN {
             return Err(WireError::Length(packet.len()));
         }
-        self.data_key
-            .open(header.sequence, packet, &mut body)
+        self.opener
+            .open(header, packet, &mut body)
             .map_err(|_| WireError::Length(packet.len()))?;
         let beat = Beat::read(&body)?;
         self.accept_beat(header, beat, arrived, now);
@@ -379,7 +366,8 @@ impl Receiver {
         now: Time,
     ) -> Result<(), Unsealed> {
         let len = packet.len().checked_sub(HEADER_LEN + TAG_LEN);
-        self.open(header, packet, &mut vec![0; len.ok_or(Unsealed)?])?;
+        self.opener
+            .open(header, packet, &mut vec![0; len.ok_or(Unsealed)?])?;
         self.accept_sounding(header, packet.len(), now);
         Ok(())
     }
@@ -511,7 +499,7 @@ impl Receiver {
 
     /// Bytes in a symbol.
     pub const fn symbol_size(&self) -> u16 {
-        self.symbol_size
+        self.opener.symbol_size
     }
 
     /// What is known of the stream: its manifest alone until it was prepared.
@@ -549,7 +537,7 @@ impl Receiver {
     fn symbols(&self, block: BlockIndex) -> u16 {
         self.stream
             .place(block)
-            .map_or(0, |place| symbols_in(place.len(), self.symbol_size))
+            .map_or(0, |place| symbols_in(place.len(), self.opener.symbol_size))
     }
 
     fn control(&mut self, message: ToReceiver, now: Time) {

@@ -81,7 +81,7 @@ impl Receiver {
         self.report_sequence += 1;
         let header = ReportHeader {
             peer: self.peer,
-            tag: self.tag,
+            tag: self.opener.tag,
             sequence,
         }
         .emit();

@@ -350,7 +350,9 @@ fn packets_carry_whole_symbols_of_one_block() {
             block: BlockIndex(0),
             sequence: Sequence(u64::MAX),
         };
-        machine.symbols_carried(&header, HEADER_LEN + body + TAG_LEN)
+        machine
+            .opener()
+            .symbols_carried(&header, HEADER_LEN + body + TAG_LEN)
     };
     let size = usize::from(SYMBOL_SIZE);
     assert_eq!(carried(0, size), Some(1));
@@ -360,4 +362,42 @@ fn packets_carry_whole_symbols_of_one_block() {
     assert_eq!(carried(0, 0), None);
     assert_eq!(carried(0, 2 * size + 1), None);
     assert_eq!(carried(0, 300 * size), None);
+}
+
+#[test]
+fn an_opener_leaves_alone_what_is_no_data_packet_of_its_session() {
+    let machine = Receiver::new(&welcome(), Time::ZERO).unwrap();
+    let header = Header {
+        kind: Kind::Data,
+        symbol: SymbolIndex(3),
+        tag: 1,
+        block: BlockIndex(2),
+        sequence: Sequence(7),
+    };
+    let body = [9; 2 * SYMBOL_SIZE as usize];
+    let sealed = |header: Header, body: &[u8]| {
+        let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
+        let key = SealKey::new(crate::seal::Suite::Aes128Gcm, &[1; 16]);
+        key.seal(&header.emit(), header.sequence, body, &mut packet);
+        packet
+    };
+    let opener = machine.opener();
+    let mut packet = sealed(header, &body);
+    assert_eq!(opener.fits(&packet), Some(header));
+    assert_eq!(opener.open_in_place(&header, &mut packet), Ok(()));
+    assert_eq!(symbols_within(&packet), body);
+    let foreign = Header { tag: 2, ..header };
+    assert_eq!(opener.fits(&sealed(foreign, &body)), None);
+    for kind in [Kind::Beat, Kind::Sounding] {
+        assert_eq!(opener.fits(&sealed(Header { kind, ..header }, &body)), None);
+    }
+    assert_eq!(opener.fits(&sealed(header, &body[1..])), None);
+    for len in 0..=HEADER_LEN + TAG_LEN {
+        assert_eq!(opener.fits(&packet[..len]), None, "{len} bytes");
+        let _nothing = symbols_within(&packet[..len]);
+    }
+    let mut forged = sealed(header, &body);
+    forged[HEADER_LEN] ^= 1;
+    assert_eq!(opener.fits(&forged), Some(header), "only the key tells");
+    assert_eq!(opener.open_in_place(&header, &mut forged), Err(Unsealed));
 }

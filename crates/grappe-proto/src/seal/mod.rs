@@ -138,6 +138,16 @@ impl SealKey {
         let (header, sealed) = packet.split_at_checked(HEADER_LEN).ok_or(Unsealed)?;
         self.0.open(nonce(0, sequence.0), header, sealed, body)
     }
+
+    /// Opens `packet` where it is: its body then stands between header and tag.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsealed`] when the tag does not fit; the body then holds no meaning.
+    pub fn open_in_place(&self, sequence: Sequence, packet: &mut [u8]) -> Result<(), Unsealed> {
+        let (header, sealed) = packet.split_at_mut_checked(HEADER_LEN).ok_or(Unsealed)?;
+        self.0.open_in_place(nonce(0, sequence.0), header, sealed)
+    }
 }
 
 impl fmt::Debug for SealKey {
@@ -195,6 +205,31 @@ impl Cipher {
             }
         }
     }
+
+    /// Opens ciphertext and tag where they are; the tag stays behind the body.
+    fn open_in_place(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        header: &[u8],
+        sealed: &mut [u8],
+    ) -> Result<(), Unsealed> {
+        match self {
+            Self::Gcm(key) => {
+                let nonce = Nonce::assume_unique_for_key(nonce);
+                key.open_in_place(nonce, Aad::from(header), sealed)
+                    .map(drop)
+                    .map_err(|_| Unsealed)
+            }
+            Self::Aegis(key) => {
+                let len = sealed.len().checked_sub(TAG_LEN).ok_or(Unsealed)?;
+                let (body, tag) = sealed.split_at_mut(len);
+                let tag = (&*tag).try_into().map_err(|_| Unsealed)?;
+                Aegis128L::<TAG_LEN>::new(key, &with_zeros(nonce))
+                    .decrypt_in_place(body, tag, header)
+                    .map_err(|_| Unsealed)
+            }
+        }
+    }
 }
 
 /// The nonce of what `sealer` seals as `number`: packets have the sealer zero, records never.
@@ -232,6 +267,10 @@ mod tests {
             let mut body = [0; 6];
             assert_eq!(key(suite).open(Sequence(9), &packet, &mut body), Ok(()));
             assert_eq!(&body, b"symbol");
+            let mut opened = packet.clone();
+            let outcome = key(suite).open_in_place(Sequence(9), &mut opened);
+            assert_eq!(outcome, Ok(()));
+            assert_eq!(&opened[HEADER_LEN..HEADER_LEN + 6], b"symbol", "in place");
             let travels = &packet[HEADER_LEN..HEADER_LEN + 6];
             assert_ne!(travels, b"symbol", "the body travels encrypted");
         }
@@ -301,6 +340,8 @@ mod tests {
                 forged[bit / 8] ^= 1 << (bit % 8);
                 let opened = key(suite).open(Sequence(9), &forged, &mut [0; 6]);
                 assert_eq!(opened, Err(Unsealed), "{suite:?}, bit {bit}");
+                let opened = key(suite).open_in_place(Sequence(9), &mut forged);
+                assert_eq!(opened, Err(Unsealed), "{suite:?}, bit {bit}, in place");
             }
         }
     }
@@ -323,6 +364,11 @@ mod tests {
             assert_eq!(opens(key(other), 9, &packet, &mut body), Err(Unsealed));
             let short = &packet[..HEADER_LEN - 1];
             assert_eq!(opens(key(suite), 9, short, &mut body), Err(Unsealed));
+            for len in [0, HEADER_LEN - 1, HEADER_LEN, HEADER_LEN + TAG_LEN - 1] {
+                let mut short = packet[..len].to_vec();
+                let opened = key(suite).open_in_place(Sequence(9), &mut short);
+                assert_eq!(opened, Err(Unsealed), "{len} bytes");
+            }
         }
     }
 }

@@ -94,9 +94,9 @@ impl ReceiverNode {
                 }
             }
             (Admission::Place(..) | Admission::Surplus, Some(packet)) => {
-                let count = machine.symbols_carried(&header, packet.len());
+                let count = machine.opener().symbols_carried(&header, packet.len());
                 let mut body = vec![0; usize::from(count.unwrap_or(0)) * usize::from(SYMBOL_SIZE)];
-                if machine.open(&header, packet, &mut body).is_err() {
+                if machine.opener().open(&header, packet, &mut body).is_err() {
                     return outside.violation(now, || {
                         format!("receiver {} cannot open a whole packet", self.node)
                     });
@@ -133,9 +133,9 @@ impl ReceiverNode {
             Admission::Sounding => machine.open_sounding(&header, &packet, mine).is_ok(),
             Admission::Beat => machine.open_beat(&header, &packet, mine, mine).is_ok(),
             Admission::Place(..) | Admission::Surplus => {
-                let count = machine.symbols_carried(&header, packet.len());
+                let count = machine.opener().symbols_carried(&header, packet.len());
                 let mut body = vec![0; usize::from(count.unwrap_or(0)) * usize::from(SYMBOL_SIZE)];
-                machine.open(&header, &packet, &mut body).is_ok()
+                machine.opener().open(&header, &packet, &mut body).is_ok()
             }
         };
         if opened {

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use super::error::{CommandError, INCOMPLETE, say};
 use super::key::host_name;
+use super::processors::usable;
 use super::receive::describe;
 use super::signals;
 
@@ -106,6 +107,7 @@ fn options(call: &Call, name: String) -> Result<ReceiveOptions, CommandError> {
         share: call.share.as_deref().map(|share| directory(share, home)),
         only: None,
         called: None,
+        processors: usable(),
     })
 }
 

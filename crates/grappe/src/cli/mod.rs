@@ -14,6 +14,7 @@ mod launch;
 mod launched;
 mod network;
 mod plan;
+mod processors;
 mod receive;
 mod send;
 mod signals;

@@ -16,6 +16,7 @@ use super::error::{CommandError, INCOMPLETE, say};
 use super::hook::{self, Hooks};
 use super::key::host_name;
 use super::network::NodeArguments;
+use super::processors::ProcessorArguments;
 use super::size::show_bytes;
 use super::tree::AllowedArguments;
 use super::{events, signals};
@@ -37,6 +38,8 @@ pub(crate) struct Arguments {
     share: Option<PathBuf>,
     #[command(flatten)]
     node: NodeArguments,
+    #[command(flatten)]
+    processors: ProcessorArguments,
     #[command(flatten)]
     tree: AllowedArguments,
     /// This node's name in the sender's table [default: the host's name]
@@ -92,6 +95,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         share: arguments.share,
         only: None,
         called: None,
+        processors: arguments.processors.count(),
     };
     let last = receive(options, stopped, &mut |notice| {
         show(&notice, &place);

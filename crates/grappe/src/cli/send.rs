@@ -21,6 +21,7 @@ use super::display::Display;
 use super::error::{CommandError, INCOMPLETE, NOBODY, say};
 use super::launch::{LaunchArguments, Launched, Purpose};
 use super::network::NodeArguments;
+use super::processors::ProcessorArguments;
 use super::size::{parse_duration, parse_rate};
 use super::timeline::{Picture, Timeline};
 use super::tree::TreeArguments;
@@ -56,6 +57,8 @@ pub(crate) struct Arguments {
     launch: LaunchArguments,
     #[command(flatten)]
     node: NodeArguments,
+    #[command(flatten)]
+    processors: ProcessorArguments,
     #[command(flatten)]
     tree: TreeArguments,
     /// Name under which standard input arrives in a directory
@@ -210,6 +213,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         control_port: arguments.control_port.unwrap_or(0),
         announce: launched.is_none(),
         absences: launched.as_ref().map(Launched::absences).transpose()?,
+        processors: arguments.processors.count(),
     };
     let mut progress = events::Seconds::default();
     let mut display = Display::new(&interface, &expectation, wait, arguments.rate);

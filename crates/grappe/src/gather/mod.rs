@@ -70,6 +70,8 @@ pub struct GatherOptions {
     pub announce: bool,
     /// Who of those expected by name will not come, as it becomes known to whoever called them.
     pub absences: Option<Receiver<Absence>>,
+    /// How many processors to make use of.
+    pub processors: usize,
 }
 
 /// What the user is told while it happens.

@@ -56,6 +56,7 @@ impl OwnMember {
             share: Some(own.share.clone()),
             only: Some(gather),
             called,
+            processors: options.processors,
         };
         let running = move || {
             let mut failure = None;

@@ -20,10 +20,11 @@ use grappe_proto::wire::data::Header;
 use tokio::sync::mpsc;
 
 use super::agreement::Agreement;
+use super::ahead::{self, Ahead, Parcel};
 use super::destination::Destination;
 use super::notes::SessionNotes;
 use super::piping::{self, Piping};
-use super::ring::{self, Chunk, Ring};
+use super::ring::{self, Chunk, Packet, Ring};
 use super::store::{BlockBuffer, Store};
 use super::threads::{self, LeftBehind};
 use super::workers::{self, Work, Worked};
@@ -37,7 +38,7 @@ const WIND_UP_MAX: Duration = Duration::from_secs(5);
 
 /// What the other threads tell the one that drives the machine.
 pub(super) enum Happening {
-    Packets(io::Result<Chunk>),
+    Packets(io::Result<Arc<Parcel>>),
     Control(ToReceiver),
     Closed(String),
     Worked(Worked),
@@ -57,6 +58,7 @@ pub(super) struct Setup {
     pub(super) outbox: mpsc::UnboundedSender<ToSender>,
     pub(super) notes: SessionNotes,
     pub(super) left_behind: Arc<LeftBehind>,
+    pub(super) processors: usize,
 }
 
 /// The running session.
@@ -108,6 +110,7 @@ impl Carrier {
             outbox,
             notes,
             left_behind,
+            processors,
         } = setup;
         let (clock, started) = (MonotonicClock::new(), Instant::now());
         let now = Time::from_nanos(clock.now_nanos());
@@ -130,17 +133,33 @@ impl Carrier {
         );
         let store = Arc::new(store);
         let doer = workers::doer(Arc::clone(&store));
-        let mut threads =
-            workers::start(&doer, &jobs, &over, &happened, Happening::Worked).map_err(text)?;
+        let mut threads = workers::start(
+            &doer,
+            processors,
+            &jobs,
+            &over,
+            &happened,
+            Happening::Worked,
+        )
+        .map_err(text)?;
         let ring = Ring::new();
         let capacity = ring::capacity(&socket);
+        let (ahead, helpers) =
+            Ahead::start(ahead::helpers(processors), machine.opener()).map_err(text)?;
+        threads.extend(helpers);
+        let deliver = {
+            let ring = Arc::clone(&ring);
+            move |filled: io::Result<Chunk>| {
+                Happening::Packets(filled.map(|chunk| ahead.wrap(chunk, ring.queued())))
+            }
+        };
         threads.push(
             ring::start(
                 Arc::clone(&ring),
                 socket,
                 notes.clone(),
                 happened.clone(),
-                Happening::Packets,
+                deliver,
             )
             .map_err(text)?,
         );
@@ -222,9 +241,15 @@ impl Carrier {
     fn take_in(&mut self, happening: Happening) {
         let now = self.now();
         let input = match happening {
-            Happening::Packets(Ok(chunk)) => {
+            Happening::Packets(Ok(parcel)) => {
+                let Some(chunk) = parcel.take() else {
+                    return;
+                };
                 for (packet, arrived) in chunk.packets() {
-                    self.packet(packet, arrived, now);
+                    match packet {
+                        Packet::Sealed(packet) => self.packet(packet, arrived, now),
+                        Packet::Opened(header, symbols) => self.opened(&header, symbols, now),
+                    }
                 }
                 if let Some(interval) = self.machine.report_interval() {
                     self.ring.reported_every(interval);
@@ -310,7 +335,7 @@ impl Carrier {
     /// side in a block that has memory: memory is given for a packet that opened, not for a header that anybody can
     /// write, and what does not open leaves no sense where it was to go.
     fn symbols(&mut self, header: &Header, packet: &[u8], now: Time) {
-        let Some(count) = self.machine.symbols_carried(header, packet.len()) else {
+        let Some(count) = self.machine.opener().symbols_carried(header, packet.len()) else {
             return;
         };
         let size = usize::from(self.machine.symbol_size());
@@ -326,7 +351,7 @@ impl Carrier {
             && let Some(buffer) = self.blocks.get_mut(&header.block)
             && let Some(place) = buffer.data.get_mut(start..start + len)
         {
-            if self.machine.open(header, packet, place).is_ok() {
+            if self.machine.opener().open(header, packet, place).is_ok() {
                 for index in 0..count {
                     self.machine.accept(&header.of_symbol(index), now);
                 }
@@ -335,16 +360,27 @@ impl Carrier {
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.resize(len, 0);
-        if self.machine.open(header, packet, &mut scratch).is_ok() {
-            for (index, symbol) in (0..count).zip(scratch.chunks_exact(size)) {
-                let header = header.of_symbol(index);
-                if let Admission::Place(block, number) = self.machine.admit(&header) {
-                    self.place(block, number, symbol);
-                }
-                self.machine.accept(&header, now);
-            }
+        if self
+            .machine
+            .opener()
+            .open(header, packet, &mut scratch)
+            .is_ok()
+        {
+            self.opened(header, &scratch, now);
         }
         self.scratch = scratch;
+    }
+
+    /// The symbols of a packet that was opened elsewhere.
+    fn opened(&mut self, header: &Header, symbols: &[u8], now: Time) {
+        let size = usize::from(self.machine.symbol_size());
+        for (index, symbol) in (0_u8..).zip(symbols.chunks_exact(size)) {
+            let header = header.of_symbol(index);
+            if let Admission::Place(block, number) = self.machine.admit(&header) {
+                self.place(block, number, symbol);
+            }
+            self.machine.accept(&header, now);
+        }
     }
 
     /// A block came through the pipeline.

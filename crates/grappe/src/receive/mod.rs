@@ -4,6 +4,7 @@
 //! and stays up whatever becomes of one of them.
 
 mod agreement;
+mod ahead;
 mod carrier;
 mod daemon;
 mod destination;
@@ -77,6 +78,8 @@ pub struct ReceiveOptions {
     pub only: Option<SessionId>,
     /// Sessions that this node is called to by other means than announcements.
     pub called: Option<mpsc::Receiver<Heard>>,
+    /// How many processors to make use of.
+    pub processors: usize,
 }
 
 /// What the user is told while it happens.
@@ -157,6 +160,7 @@ pub fn receive(
         share,
         only,
         called,
+        processors,
     } = options;
     let system = |action| move |source| ReceiveError::System { action, source };
     let destination = Arc::new(Destination::open(&into, allowed)?);
@@ -190,6 +194,7 @@ pub fn receive(
         destination,
         notes,
         left_behind: Arc::default(),
+        processors,
     };
     let daemon = Daemon::new(node, trust, once || only.is_some(), only, told, notice);
     let last = runtime.block_on(daemon.run(heard, stop));

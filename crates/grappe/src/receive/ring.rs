@@ -1,7 +1,7 @@
 //! The receive ring: one thread takes packets out of the socket as fast as they come and fills chunks
 //! of memory with them; another takes whole chunks out and works at its own pace.
 //!
-//! It does not look into packets.
+//! It does not look into packets, but for those that are opened ahead.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use flume::Sender;
 use grappe_os::udp::{MulticastReceiver, TRAIN_BYTES_MAX, Train, Wait};
 use grappe_proto::limits::SENDER_SILENCE_MAX;
+use grappe_proto::receiver::{Opener, symbols_within};
+use grappe_proto::wire::data::Header;
 
 use super::REJOIN;
 use super::notes::SessionNotes;
@@ -26,7 +28,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const RUNS_MAX: usize = 1024;
 
 /// Chunks in the ring: 32 MiB, a quarter of a second at 1 Gbit/s.
-const CHUNKS: usize = 128;
+pub(super) const CHUNKS: usize = 128;
 
 /// Chunks waiting to be worked on from which on a chunk is filled up before it is passed on.
 const QUEUE_SHORT: usize = 4;
@@ -73,11 +75,32 @@ struct Run {
     arrived: Instant,
 }
 
+/// A packet as it came, or opened ahead.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Packet<'a> {
+    /// Header, ciphertext and tag.
+    Sealed(&'a [u8]),
+    /// The symbols of a data packet of the session.
+    Opened(Header, &'a [u8]),
+}
+
+/// What became of a packet that was to be opened ahead.
+#[derive(Clone, Copy, Debug)]
+enum Seal {
+    /// It is no data packet of the session, and was left alone.
+    Kept,
+    Opened(Header),
+    /// It was none after all, and is of no use any more.
+    Broken,
+}
+
 /// A piece of the ring with the packets in it.
 pub(super) struct Chunk {
     memory: Box<[u8]>,
     runs: Vec<Run>,
     used: usize,
+    /// Of the first packets, those that were looked at ahead.
+    seals: Vec<Seal>,
 }
 
 impl Chunk {
@@ -86,20 +109,69 @@ impl Chunk {
             memory: vec![0; CHUNK_BYTES].into_boxed_slice(),
             runs: Vec::new(),
             used: 0,
+            seals: Vec::new(),
         }
     }
 
     /// The packets, in the order of their arrival, and when each reached this host.
-    pub(super) fn packets(&self) -> impl Iterator<Item = (&[u8], Instant)> {
-        self.runs.iter().flat_map(|run| {
+    pub(super) fn packets(&self) -> impl Iterator<Item = (Packet<'_>, Instant)> {
+        let arrived = self.runs.iter().flat_map(|run| {
             let packets = &self.memory[run.start..run.start + run.len];
             let packets = packets.chunks(run.segment.max(1));
             packets.map(|packet| (packet, run.arrived))
+        });
+        let seals = self.seals.iter().copied();
+        let seals = seals.chain(std::iter::repeat(Seal::Kept));
+        arrived.zip(seals).filter_map(|((packet, arrived), seal)| {
+            let packet = match seal {
+                Seal::Kept => Packet::Sealed(packet),
+                Seal::Opened(header) => Packet::Opened(header, symbols_within(packet)),
+                Seal::Broken => return None,
+            };
+            Some((packet, arrived))
         })
+    }
+
+    /// Opens the data packets of the session where they lie.
+    pub(super) fn open(&mut self, opener: &Opener) {
+        self.seals.clear();
+        for run in &self.runs {
+            let packets = &mut self.memory[run.start..run.start + run.len];
+            for packet in packets.chunks_mut(run.segment.max(1)) {
+                let seal = match opener.fits(packet) {
+                    None => Seal::Kept,
+                    Some(header) => match opener.open_in_place(&header, packet) {
+                        Ok(()) => Seal::Opened(header),
+                        Err(_) => Seal::Broken,
+                    },
+                };
+                self.seals.push(seal);
+            }
+        }
     }
 
     fn has_room(&self) -> bool {
         CHUNK_BYTES - self.used >= TRAIN_BYTES_MAX && self.runs.len() < RUNS_MAX
+    }
+}
+
+#[cfg(test)]
+impl Chunk {
+    /// A chunk with these packets, each a read of its own.
+    pub(super) fn of(packets: &[Vec<u8>]) -> Self {
+        let mut chunk = Self::new();
+        for packet in packets {
+            let start = chunk.used;
+            chunk.used += packet.len();
+            chunk.memory[start..chunk.used].copy_from_slice(packet);
+            chunk.runs.push(Run {
+                start,
+                len: packet.len(),
+                segment: packet.len(),
+                arrived: Instant::now(),
+            });
+        }
+        chunk
     }
 }
 
@@ -132,6 +204,7 @@ impl Ring {
     /// Gives a chunk back, its packets being worked off.
     pub(super) fn recycle(&self, mut chunk: Chunk) {
         chunk.runs.clear();
+        chunk.seals.clear();
         chunk.used = 0;
         self.queued.fetch_sub(1, Ordering::Relaxed);
         // The last one used is the next one filled: it is still in the cache.
@@ -141,9 +214,14 @@ impl Ring {
             .push(chunk);
     }
 
+    /// Chunks that were passed on and not given back yet.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// How full the ring is, in thousandths.
     pub(super) fn fill_permille(&self) -> u16 {
-        (self.queued.load(Ordering::Relaxed).min(CHUNKS) * 1000 / CHUNKS) as u16
+        (self.queued().min(CHUNKS) * 1000 / CHUNKS) as u16
     }
 
     /// Reads that the socket had no room for.

@@ -48,6 +48,8 @@ pub(super) struct Node {
     pub(super) own_copies: Mutex<Vec<[u8; 16]>>,
     pub(super) notes: Notes,
     pub(super) left_behind: Arc<LeftBehind>,
+    /// How many processors a session makes use of.
+    pub(super) processors: usize,
 }
 
 /// How a session ended for this node.
@@ -274,6 +276,7 @@ fn start(
         outbox,
         notes: node.notes.of(heard.session),
         left_behind: Arc::clone(&node.left_behind),
+        processors: node.processors,
     })
 }
 

@@ -54,19 +54,19 @@ pub(super) fn doer(store: Arc<Store>) -> Doer {
     Arc::new(move |job| run(&store, job))
 }
 
-/// Starts the workers; they end when `work` is closed, and leave what is queued once `over` is set.
+/// Starts the workers of a node with so many `processors`; they end when `work` is closed, and leave what is queued once `over` is set.
 ///
 /// # Errors
 ///
 /// When the system has no thread left.
 pub(super) fn start<M: Send + 'static>(
     doer: &Doer,
+    processors: usize,
     work: &Receiver<Work>,
     over: &Arc<AtomicBool>,
     out: &Sender<M>,
     deliver: fn(Worked) -> M,
 ) -> io::Result<Vec<JoinHandle<()>>> {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
     let start_one = |number| {
         let (doer, work, out) = (Arc::clone(doer), work.clone(), out.clone());
         let over = Arc::clone(over);
@@ -148,7 +148,7 @@ mod tests {
         let (out, told) = unbounded();
         let (work, jobs) = unbounded();
         let over = Arc::default();
-        let threads = start(&doer, &jobs, &over, &out, |worked| worked).unwrap();
+        let threads = start(&doer, 2, &jobs, &over, &out, |worked| worked).unwrap();
         work.send(Work::Place).unwrap();
         let Worked::Failed(reason) = told.recv_timeout(PATIENCE).unwrap() else {
             panic!("a failure was expected");
@@ -176,7 +176,7 @@ mod tests {
         let (out, told) = unbounded();
         let (work, jobs) = unbounded();
         let over = Arc::new(AtomicBool::new(false));
-        let threads = start(&doer, &jobs, &over, &out, |worked| worked).unwrap();
+        let threads = start(&doer, 2, &jobs, &over, &out, |worked| worked).unwrap();
         for _ in &threads {
             work.send(Work::Prepare).unwrap();
         }

@@ -1,11 +1,13 @@
 //! Drives the sender's machine: carries what happens to it and what it decides to sockets, readers and
 //! the control plane. One thread; the copy's pace is its pace.
 
+mod ending;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,7 @@ use grappe_proto::content::stream::Stream;
 use grappe_proto::content::survey::Survey;
 use grappe_proto::limits::{IP_UDP_HEADERS, PROTOCOL_VERSION};
 use grappe_proto::seal::{KEY_LEN, SealKey};
-use grappe_proto::sender::{Event, Input, Job, Output, Sender as Machine, SenderSetup, Summary};
+use grappe_proto::sender::{Event, Input, Job, Output, Sender as Machine, SenderSetup};
 use grappe_proto::session::{Expectation, Straggler, Transport};
 use grappe_proto::units::{Digest, PeerId, SessionId, Time};
 use grappe_proto::wire::control::{ToReceiver, ToSender, Welcome};
@@ -25,12 +27,12 @@ use grappe_proto::wire::control::{ToReceiver, ToSender, Welcome};
 use super::cipher;
 use super::control::{Connection, ControlPlane, Outbox, Setup};
 use super::leader::Leader;
+use super::leisure::Leisure;
 use super::outage::{Outage, QUEUE_FULL, Verdict};
 use super::piping::Piping;
 use super::readers::{self, Content, Request};
 use super::reports::listen;
 use super::survey::{Heard, Surveys, pieces_in};
-use super::threads::join_in_time;
 use super::transmit::{Blocks, Transmitter, train_packets_max};
 use super::{
     Absence, Happening, Notice, Receptions, SendError, SendOptions, SendReport, Steer, limits,
@@ -58,12 +60,6 @@ const STALL_NOTED: Duration = Duration::from_secs(1);
 
 /// Happenings taken in before the machine is polled again: a flood of them must not stop the flow.
 const HAPPENINGS_AT_ONCE: usize = 64;
-
-/// How long the end waits for threads that may hang on a file system.
-const END_PATIENCE: Duration = Duration::from_secs(3);
-
-/// When one packet of so many never left this host, the user is told.
-const REFUSED_TOLD: u64 = 100;
 
 /// The running copy.
 pub(super) struct Carrier {
@@ -209,6 +205,14 @@ impl Carrier {
         };
         let terms = &content.source.manifest().terms;
         let is_surveyed = terms.sync != Sync::None || terms.delete || terms.dry_run;
+        let transmitter = Transmitter::start(
+            Arc::<MulticastSender>::clone(&socket),
+            options.processors,
+            SealKey::new(suite, &data_key),
+            tag,
+            symbol_size,
+        )
+        .map_err(SendError::system("start a thread"))?;
         let setup = SenderSetup {
             tag,
             stream: match is_surveyed {
@@ -244,12 +248,7 @@ impl Carrier {
             stream_end: None,
             told: Vec::new(),
             names: BTreeMap::new(),
-            transmitter: Transmitter::new(
-                Arc::clone(&socket),
-                SealKey::new(suite, &data_key),
-                tag,
-                symbol_size,
-            ),
+            transmitter,
             outage: Outage::new("cannot send to the group"),
             own_interface: network.interface.clone(),
             control_port,
@@ -292,6 +291,7 @@ impl Carrier {
             files: manifest.file_count().into(),
         });
         let mut awake_at = self.now();
+        let mut leisure = Leisure::new(awake_at);
         let summary = loop {
             let gap = self.now().since(awake_at);
             if gap >= STALL_NOTED {
@@ -321,9 +321,13 @@ impl Carrier {
                         Ok(happening) => self.take_in(happening, notice),
                         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
                     }
+                    leisure.rested(self.now().since(now));
                 }
                 Output::Finished(summary) => break summary,
-                output => self.carry_out(output, notice),
+                output => {
+                    self.transmitter.hurry(leisure.is_over(now));
+                    self.carry_out(output, notice);
+                }
             }
         };
         Ok(self.wind_up(summary, notice))
@@ -573,8 +577,11 @@ impl Carrier {
                 block,
                 bytes,
             } => {
-                // What the way does not take is lost, which is what is to be found out.
-                let _lost = self.transmitter.sounding(sequence, block, bytes);
+                let outcome = self.transmitter.sounding(sequence, block, bytes);
+                // That it was refused itself says nothing of the way to the group.
+                if outcome.is_err() {
+                    self.sent(&outcome, notice);
+                }
             }
             Output::Feed {
                 peer,
@@ -720,63 +727,6 @@ impl Carrier {
         } else if now.since(self.waiting_told_at) >= WAITING_NOTICE {
             self.waiting_told_at = now;
             notice(Notice::Waiting(&self.machine.waiting_for()));
-        }
-    }
-
-    fn wind_up(mut self, summary: Summary, notice: &mut dyn FnMut(Notice<'_>)) -> SendReport {
-        notice(Notice::Receptions(Receptions(&self.machine)));
-        self.peers.clear();
-        self.piping.stop();
-        self.requests = None;
-        self.listening.store(false, Ordering::Relaxed);
-        if let Some(control) = self.control.take() {
-            control.stop();
-        }
-        let left = join_in_time(std::mem::take(&mut self.threads), END_PATIENCE);
-        if !left.is_empty() {
-            let text = format!(
-                "a file system does not answer; left behind what waits for it: {}",
-                left.join(", ")
-            );
-            notice(Notice::Note(&text));
-        }
-        let refused = self.transmitter.refused();
-        if refused > 0 && refused.saturating_mul(REFUSED_TOLD) >= summary.packets_sent {
-            let text = format!(
-                "{refused} of {} packets did not leave this node: its own link or queue was in the way",
-                summary.packets_sent
-            );
-            notice(Notice::Note(&text));
-        }
-        let source = &self.content.source;
-        let mut skipped = source.skipped().to_vec();
-        skipped.extend(source.problems());
-        let laid = self.content.laid();
-        let selected_bytes = (0..laid.layout.block_count())
-            .map(|block| u64::from(laid.layout.block_len(block)))
-            .sum();
-        let name = |peer: &PeerId| self.names.get(peer).cloned().unwrap_or_default();
-        let mut surveys: Vec<(String, Survey)> = std::mem::take(&mut self.told)
-            .into_iter()
-            .map(|(peer, survey)| (name(&peer), survey))
-            .collect();
-        surveys.sort_by(|left, right| left.0.cmp(&right.0));
-        SendReport {
-            session: self.session,
-            surveys,
-            selected_bytes,
-            bytes: self.content.bytes(),
-            files: source.manifest().file_count().into(),
-            elapsed: summary.elapsed,
-            hash: self.hash.filter(|_| self.surveys.is_none()),
-            nodes: summary.nodes,
-            missing: summary.missing,
-            skipped,
-            cancelled: summary.cancelled,
-            packets: (summary.packets_sent, summary.packets_repair),
-            cipher: self.welcome.suite,
-            symbol_size: self.welcome.symbol_size,
-            packets_refused: refused,
         }
     }
 }

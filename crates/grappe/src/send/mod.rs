@@ -6,7 +6,9 @@
 mod carrier;
 mod cipher;
 mod control;
+mod courier;
 mod leader;
+mod leisure;
 mod opening;
 mod outage;
 mod pipe;
@@ -83,6 +85,8 @@ pub struct SendOptions {
     pub announce: bool,
     /// Who of those expected by name will not come, as it becomes known to whoever called them.
     pub absences: Option<Receiver<Absence>>,
+    /// How many processors to make use of.
+    pub processors: usize,
 }
 
 /// An expected node that will not come.

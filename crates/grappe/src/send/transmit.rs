@@ -1,11 +1,14 @@
 //! The last steps of a packet at the sender: its symbol out of memory or out of the parity code,
-//! sealed into a train, handed to the kernel.
+//! sealed into a train.
+//!
+//! Handing it to the kernel is the courier's part.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
-use grappe_os::udp::{MulticastSender, SendOutcome, TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
+use grappe_os::udp::{SendOutcome, TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
 use grappe_proto::fec::Code;
 use grappe_proto::limits::IP_UDP_HEADERS;
 use grappe_proto::seal::SealKey;
@@ -13,6 +16,7 @@ use grappe_proto::sender::in_packets;
 use grappe_proto::units::{BlockIndex, Sequence, SymbolIndex};
 use grappe_proto::wire::data::{BEAT_BODY_LEN, Beat, HEADER_LEN, Header, Kind, TAG_LEN};
 
+use super::courier::{Courier, Cut, Outlet, followed_by};
 use crate::gf_kernel::MachineKernel;
 
 /// Packets that fit one train of the kernel.
@@ -31,43 +35,47 @@ pub(super) type Blocks = BTreeMap<BlockIndex, Vec<u8>>;
 /// Symbols that share a packet.
 type Symbols<'a> = &'a [(BlockIndex, SymbolIndex)];
 
-/// Seals and sends.
+/// Seals, and has it sent.
 pub(super) struct Transmitter {
-    socket: std::sync::Arc<MulticastSender>,
+    courier: Courier,
     key: SealKey,
     tag: u32,
     symbol_size: u16,
     train: Vec<u8>,
     /// The symbols of a packet, where some of them are made for it: parity.
     body: Vec<u8>,
-    /// Packets that never left this host, by symbols.
-    refused: u64,
 }
 
 impl Transmitter {
-    pub(super) fn new(
-        socket: std::sync::Arc<MulticastSender>,
+    /// A transmitter to `outlet` on a node with so many `processors`.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub(super) fn start(
+        outlet: Arc<dyn Outlet>,
+        processors: usize,
         key: SealKey,
         tag: u32,
         symbol_size: u16,
-    ) -> Self {
-        let train = vec![0; train_packets_max(symbol_size) * packet_len(symbol_size)];
-        Self {
-            socket,
+    ) -> io::Result<Self> {
+        let bytes_max = train_packets_max(symbol_size) * packet_len(symbol_size);
+        Ok(Self {
+            courier: Courier::start(outlet, processors, bytes_max)?,
             key,
             tag,
             symbol_size,
-            train,
+            train: vec![0; bytes_max],
             body: Vec::new(),
-            refused: 0,
-        }
+        })
     }
 
     /// Sends `symbols` of `blocks`, numbered from `first` on, up to `together` in a packet.
     ///
     /// # Errors
     ///
-    /// What the kernel says, when it is more than a full queue. The trains before have left then.
+    /// What the kernel says, when it is more than a full queue, to these trains or to those just before. What
+    /// follows the one in question has not left then.
     pub(super) fn burst(
         &mut self,
         blocks: &Blocks,
@@ -99,12 +107,19 @@ impl Transmitter {
                 len += size;
                 count += packet.len();
             }
-            let outcome = self.send(len, segment, first.len(), count);
+            let cut = Cut {
+                len,
+                segment,
+                symbols: count,
+                in_each: first.len(),
+                may_fail: false,
+            };
+            let outcome = self.courier.send(&mut self.train, cut);
+            left -= count;
             if outcome.is_err() {
                 // Those that were not tried have not left either.
-                self.refused += (left - count) as u64;
+                self.courier.given_up(left);
             }
-            left -= count;
             all = followed_by(all, outcome?);
         }
         Ok(all)
@@ -115,10 +130,14 @@ impl Transmitter {
         HEADER_LEN + symbols * usize::from(self.symbol_size) + TAG_LEN
     }
 
-    /// Packets that never left this host, by symbols: its own queue or a firewall refused them, or the
-    /// interface was down.
-    pub(super) const fn refused(&self) -> u64 {
-        self.refused
+    /// Takes note whether there is more to send than this thread has the time to.
+    pub(super) const fn hurry(&mut self, in_hurry: bool) {
+        self.courier.hurry(in_hurry);
+    }
+
+    /// Waits for what is under way, and answers as [`Courier::finish`].
+    pub(super) fn finish(self) -> u64 {
+        self.courier.finish()
     }
 
     /// Seals a packet of `symbols`, which follow each other, into this place of the train.
@@ -167,7 +186,7 @@ impl Transmitter {
     ///
     /// # Errors
     ///
-    /// What the kernel says, when it is more than a full queue. None of the train has left then.
+    /// What the kernel says, when it is more than a full queue, to this packet or to a train just before.
     pub(super) fn beat(
         &mut self,
         sequence: Sequence,
@@ -188,14 +207,16 @@ impl Transmitter {
             &beat.emit(),
             &mut self.train[..len],
         );
-        self.send(len, len, 1, 1)
+        self.courier.send(&mut self.train, Cut::one(len))
     }
 
     /// Sends zeros that make an IP packet of `bytes`.
     ///
+    /// What the way does not take is lost, which is what is to be found out.
+    ///
     /// # Errors
     ///
-    /// What the kernel says, when it is more than a full queue. The packet has not left then.
+    /// As for [`Self::beat`], but for what the kernel says to this packet.
     pub(super) fn sounding(
         &mut self,
         sequence: Sequence,
@@ -214,33 +235,11 @@ impl Transmitter {
         let len = HEADER_LEN + body.len() + TAG_LEN;
         self.key
             .seal(&header.emit(), sequence, &body, &mut self.train[..len]);
-        self.send(len, len, 1, 1)
-    }
-
-    /// Sends the first `len` bytes of the train, cut into packets of `segment` bytes with `in_each` of the
-    /// `symbols` in each; the last may be shorter.
-    fn send(
-        &mut self,
-        len: usize,
-        segment: usize,
-        in_each: usize,
-        symbols: usize,
-    ) -> io::Result<SendOutcome> {
-        let outcome = match self.socket.send_train(&self.train[..len], segment) {
-            // The interface's MTU became smaller: lost like on any other way that takes no large packets.
-            Err(error) if in_each > 1 && is_too_large(&error) => Ok(SendOutcome::Refused {
-                sent: 0,
-                refused: len.div_ceil(segment),
-            }),
-            outcome => outcome,
+        let cut = Cut {
+            may_fail: true,
+            ..Cut::one(len)
         };
-        let sent = match &outcome {
-            Ok(SendOutcome::Sent { .. }) => symbols,
-            Ok(SendOutcome::Refused { sent, .. }) => symbols.min(sent * in_each),
-            Err(_) => 0,
-        };
-        self.refused += (symbols - sent) as u64;
-        outcome
+        self.courier.send(&mut self.train, cut)
     }
 }
 
@@ -266,27 +265,6 @@ fn trains(lens: &[usize], bytes_max: usize) -> Vec<Range<usize>> {
         }
     }
     trains
-}
-
-/// Whether `error` says that a packet is larger than the interface takes.
-fn is_too_large(error: &io::Error) -> bool {
-    // The latter from older kernels, for trains.
-    let is_one_of = [rustix::io::Errno::MSGSIZE, rustix::io::Errno::INVAL];
-    let code = error.raw_os_error();
-    is_one_of.iter().any(|one| code == Some(one.raw_os_error()))
-}
-
-/// What became of two trains, of which the second left after the first.
-fn followed_by(first: SendOutcome, second: SendOutcome) -> SendOutcome {
-    let counts = |outcome| match outcome {
-        SendOutcome::Sent { packets } => (packets, 0),
-        SendOutcome::Refused { sent, refused } => (sent, refused),
-    };
-    let ((sent, refused), (sent_next, refused_next)) = (counts(first), counts(second));
-    match (sent + sent_next, refused + refused_next) {
-        (packets, 0) => SendOutcome::Sent { packets },
-        (sent, refused) => SendOutcome::Refused { sent, refused },
-    }
 }
 
 fn make_parity(data: &[u8], symbol: SymbolIndex, parity: &mut [u8]) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::program::{Running, node};
-use crate::stage::Stage;
+use crate::stage::{Stage, listening};
 use crate::tree::{assert_same, items, names, noise, plant};
 
 #[test]
@@ -58,6 +58,23 @@ fn either_cipher_suite_seals_packets_and_the_records_of_the_pipeline() {
                 assert!(arrived == content, "{suite} by {transport} at {name}");
             }
         }
+    }
+}
+
+#[test]
+fn work_that_is_shared_out_among_processors_comes_to_the_same() {
+    // More threads than any machine of the tests has processors: what waits is opened ahead, and sent apart.
+    let stage = Stage::new();
+    let content = noise(7, 60_000_001);
+    let file = stage.file("data", &content);
+    let nodes = ["node1", "node2"];
+    let _receivers = nodes.map(|name| listening(stage.receive(name).args(["--processors", "16"])));
+    let mut command = stage.send_to(2, &[&file]);
+    command.args(["--processors", "16"]);
+    Running::start(&mut command).end().with_code(0);
+    for name in nodes {
+        let arrived = fs::read(stage.path(name).join("data")).unwrap();
+        assert!(arrived == content, "at {name}");
     }
 }
 

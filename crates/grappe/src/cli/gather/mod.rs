@@ -22,6 +22,7 @@ use super::error::{CommandError, INCOMPLETE, NOBODY, say};
 use super::key::host_name;
 use super::launch::{LaunchArguments, Launched, Purpose};
 use super::network::NodeArguments;
+use super::processors::ProcessorArguments;
 use super::size::{parse_duration, parse_rate, show_bytes};
 use super::{receive, signals};
 
@@ -76,6 +77,8 @@ pub(crate) struct Arguments {
     name: Option<String>,
     #[command(flatten)]
     node: NodeArguments,
+    #[command(flatten)]
+    processors: ProcessorArguments,
     /// Wait for this many other nodes
     #[arg(long, value_name = "N", conflicts_with = "nodes", value_parser = clap::value_parser!(u16).range(1..=PEERS_MAX as i64))]
     expect: Option<u16>,
@@ -164,6 +167,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         own,
         announce: launched.is_none(),
         absences: launched.as_ref().map(Launched::absences).transpose()?,
+        processors: arguments.processors.count(),
     };
     let report = gather(options, &cancelled, &mut |notice| {
         if let (Some(launched), Notice::Announced { gather, control }) = (&launched, &notice) {

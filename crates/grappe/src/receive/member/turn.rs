@@ -117,6 +117,7 @@ fn run(
         control_port: 0,
         announce: true,
         absences: None,
+        processors: node.processors,
     };
     let mut notice = |notice: Notice<'_>| match notice {
         Notice::Event(Event::Prepared(_)) => tell(ToCoordinator::Prepared { turn }),

@@ -62,7 +62,7 @@ fn an_interface_that_is_down_for_a_moment_ends_nothing_and_is_told_once() {
     drop(out);
     let mut packets = Vec::new();
     for chunk in chunks {
-        packets.extend(chunk.unwrap().packets().map(|(packet, _)| packet.to_vec()));
+        packets.extend(chunk.unwrap().packets().map(|(packet, _)| sealed(&packet)));
     }
     assert_eq!(packets, [b"one", b"two"]);
     assert_eq!(script.rejoined.load(Ordering::Relaxed), 3);
@@ -158,4 +158,11 @@ fn packets_gather_for_longer_where_they_come_slowly() {
         GATHER_MOST,
     );
     assert_eq!(more_waits, Duration::ZERO);
+}
+
+fn sealed(packet: &Packet<'_>) -> Vec<u8> {
+    match packet {
+        Packet::Sealed(packet) => packet.to_vec(),
+        Packet::Opened(..) => panic!("nobody opened it"),
+    }
 }
