@@ -3,6 +3,7 @@
 //! Nothing appears under a final name here (`place` does that), and nobody judges hashes here: they are
 //! handed to the caller, who knows what they must be.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io;
@@ -21,7 +22,8 @@ use grappe_proto::units::Digest;
 use super::error::is_full;
 use super::journal::Journal;
 use super::keep::Compared;
-use super::metadata::Dress;
+use super::metadata::{Dress, MODE_MASK};
+use super::nests::{Folder, Nests};
 use super::open_files::OpenFiles;
 use super::place::{self, Placed};
 use super::resume::Earlier;
@@ -56,6 +58,7 @@ pub struct Incoming {
     compared: HashMap<u32, Compared>,
     /// Whether what is not in the tree goes.
     is_cleared: bool,
+    pub(super) nests: Nests,
 }
 
 /// What was found out and made ready before the first block comes.
@@ -69,6 +72,7 @@ pub(super) struct Begun {
     pub(super) keeps: Vec<Keep>,
     /// Whether what is not in the tree goes.
     pub(super) is_cleared: bool,
+    pub(super) nests: Nests,
 }
 
 impl Incoming {
@@ -86,6 +90,7 @@ impl Incoming {
             earlier,
             keeps,
             is_cleared,
+            nests,
         } = begun;
         let (large, created) = (OpenFiles::default(), Mutex::new(earlier.entries));
         Self {
@@ -103,6 +108,7 @@ impl Incoming {
             keeps,
             compared: HashMap::new(),
             is_cleared,
+            nests,
         }
     }
 
@@ -384,8 +390,8 @@ impl Incoming {
             return holes::read(&file, entry, piece, place);
         }
         if entry.size() <= u64::from(BLOCK_SIZE) {
-            let name = staged_name(piece.entry);
-            let file = self.staging.directory().open_file(&name, Access::Read)?;
+            let (folder, name) = self.staged(piece.entry)?;
+            let file = folder.open_file(&name, Access::Read)?;
             return holes::read(&file, entry, piece, place);
         }
         let open = || self.open_large(piece.entry, entry.size());
@@ -395,13 +401,18 @@ impl Incoming {
 
     /// Writes a whole file that came in one piece, and is then done with it.
     fn write_small(&self, piece: &Piece, content: &[u8]) -> io::Result<()> {
-        let staging = self.staging.directory();
-        let name = staged_name(piece.entry);
-        let file = match staging.create_exclusive(&name, 0o600) {
+        let entry = self.entry(piece.entry);
+        if let Some(nest) = self.nests.number_for(entry) {
+            self.nests.make(self.staging.directory(), nest)?;
+        }
+        let (folder, name) = self.staged(piece.entry)?;
+        // Nobody else gets into the folder; it has its own permissions at once, as most files do.
+        let mode = self.dress.mode(entry) & MODE_MASK;
+        let file = match folder.create_exclusive(&name, mode) {
             // It came before, and may be read-only by now.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                staging.remove_file(&name)?;
-                staging.create_exclusive(&name, 0o600)?
+                folder.remove_file(&name)?;
+                folder.create_exclusive(&name, mode)?
             }
             result => result?,
         };
@@ -409,7 +420,13 @@ impl Incoming {
             file.set_len(piece.file_len.into())?;
         }
         self.write_data(&file, piece, content)?;
-        self.dress.file(&file, self.entry(piece.entry))
+        self.dress.file(&file, entry)
+    }
+
+    /// Where the content of that entry is staged.
+    pub(super) fn staged(&self, number: u32) -> io::Result<(Folder<'_>, Cow<'_, [u8]>)> {
+        let staging = self.staging.directory();
+        staged(staging, &self.nests, number, self.entry(number))
     }
 
     fn open_large(&self, entry: u32, size: u64) -> io::Result<File> {
@@ -462,7 +479,26 @@ pub(super) fn digest(entry: &Entry, piece: &Piece, data: &[u8]) -> Digest {
     piece_digest(entry.size(), piece.file_offset, data)
 }
 
-/// The name in the staging folder of the content of `entry`.
+/// Where the content of the entry with that number is staged; its nest, if it has one, was made.
+pub(super) fn staged<'a>(
+    staging: &'a Directory,
+    nests: &Nests,
+    number: u32,
+    entry: &'a Entry,
+) -> io::Result<(Folder<'a>, Cow<'a, [u8]>)> {
+    Ok(match nests.number_for(entry) {
+        Some(nest) => {
+            let name = metadata::split(&entry.path).1;
+            (
+                Folder::Nest(nests.open(staging, nest)?),
+                Cow::Borrowed(name),
+            )
+        }
+        None => (Folder::Staging(staging), Cow::Owned(staged_name(number))),
+    })
+}
+
+/// The name in the staging folder of the content of `entry`, where it has no nest.
 pub(super) fn staged_name(entry: u32) -> Vec<u8> {
     entry.to_string().into_bytes()
 }

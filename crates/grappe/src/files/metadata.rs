@@ -88,14 +88,22 @@ impl Dress {
 
     /// Gives `file` all metadata of `entry`.
     pub(super) fn file(&self, file: &File, entry: &Entry) -> io::Result<()> {
+        let found = rustix::fs::fstat(file)?;
+        let mut mode = Some(found.st_mode & MODE_MASK_ALL);
         // In this order: a new owner costs setuid bits and capabilities, an access list changes the mode.
-        if let Some((uid, gid)) = self.owner(entry) {
+        if let Some((uid, gid)) = self.owner(entry)
+            && (uid, gid) != (found.st_uid, found.st_gid)
+        {
             set_file_owner(file, uid, gid)?;
+            mode = None;
         }
         if self.attributes {
             set_attributes(file, entry.attributes(), |name| self.is_ours(name))?;
+            mode = None;
         }
-        set_file_mode(file, self.mode(entry))?;
+        if mode != Some(self.mode(entry)) {
+            set_file_mode(file, self.mode(entry))?;
+        }
         let (seconds, nanos) = entry.mtime;
         let times = Timestamps {
             last_access: Timespec {

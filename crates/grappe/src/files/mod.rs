@@ -12,6 +12,7 @@ mod incoming;
 mod journal;
 mod keep;
 mod metadata;
+mod nests;
 mod open_files;
 mod own;
 mod parents;

@@ -3,7 +3,7 @@
 //! Directories first, then files and links by atomic rename, then the directories' own permissions and
 //! times from the deepest up, since placing anything in a directory changes its time.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use super::error::kernel_answer;
 use super::filters::Filters;
 use super::incoming::{Incoming, apart_name, file_size, staged_name};
 use super::keep::{self, Kept, node_of};
+use super::nests::{self, Folder};
 use super::parents::Parents;
 use super::sink::filters_of;
 use super::spelling::Names;
@@ -81,6 +82,8 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         is_beyond: false,
         names: Names::default(),
         made: Vec::new(),
+        full: full_nests(incoming, states),
+        moved: HashSet::new(),
     };
     placer.make_directories();
     placer.place_entries(states);
@@ -120,6 +123,10 @@ struct Placer<'a> {
     names: Names<'a>,
     /// The directories that are there now, each after the one that it is in.
     made: Vec<&'a Entry>,
+    /// The nests in which all is whole, and how many files that is.
+    full: HashMap<u32, usize>,
+    /// The directories that were placed with the files in their nests.
+    moved: HashSet<&'a [u8]>,
 }
 
 /// What waits until all is placed that has nothing in its way.
@@ -133,10 +140,20 @@ struct Late<'a> {
 
 /// Something ready in the staging folder.
 struct Staged {
-    /// Its name there.
+    /// Its name there, or in its nest.
     name: Vec<u8>,
     /// Its bytes, if it is a file.
     bytes: Option<u64>,
+    /// Its nest, if it has one.
+    nest: Option<u32>,
+}
+
+impl Staged {
+    /// Something that has no nest.
+    const fn alone(name: Vec<u8>, bytes: Option<u64>) -> Self {
+        let nest = None;
+        Self { name, bytes, nest }
+    }
 }
 
 impl<'a> Placer<'a> {
@@ -156,7 +173,7 @@ impl<'a> Placer<'a> {
         } else if self.late.directories.contains(parent) && !self.is_clearing {
             Ok(false)
         } else {
-            self.try_directory(entry)
+            self.try_directory(index, entry)
         };
         match result {
             Ok(true) => self.made.push(entry),
@@ -173,9 +190,13 @@ impl<'a> Placer<'a> {
 
     /// Makes the directory of `entry`, or finds it. Says no when something else is there that is to give way,
     /// and it is too early for that.
-    fn try_directory(&mut self, entry: &'a Entry) -> io::Result<bool> {
+    fn try_directory(&mut self, index: u32, entry: &'a Entry) -> io::Result<bool> {
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
+        if self.move_nest(index, &parent, name) {
+            self.moved.insert(&entry.path);
+            return Ok(true);
+        }
         match parent.create_directory(name, OWNER_MODE) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             result => return Ok(result.map(|()| true)?),
@@ -195,6 +216,21 @@ impl<'a> Placer<'a> {
         let found = self.parents.directory(&entry.path)?;
         make_writable(&found)?;
         Ok(true)
+    }
+
+    /// Makes the nest of a new directory the directory. Says no where it cannot be: then the directory is made, and
+    /// its files come one by one.
+    fn move_nest(&self, index: u32, parent: &Directory, name: &[u8]) -> bool {
+        let (staging, nests) = (self.incoming.staging.directory(), &self.incoming.nests);
+        let Some(count) = self.full.get(&index) else {
+            return false;
+        };
+        let are_all_there = nests
+            .open(staging, index)
+            .and_then(|nest| Ok(nest.entries()?.len() == *count));
+        let nest = nests::name(index);
+        are_all_there.unwrap_or(false)
+            && renameat_with(staging, &nest[..], parent, name, RenameFlags::NOREPLACE).is_ok()
     }
 
     fn place_entries(&mut self, states: &[FileState]) {
@@ -390,7 +426,7 @@ impl<'a> Placer<'a> {
                 dress.node(staging, &name, entry, false)?;
             }
         }
-        Ok(Some(Staged { name, bytes: None }))
+        Ok(Some(Staged::alone(name, None)))
     }
 
     fn stage_file(&mut self, index: u32, entry: &'a Entry) -> io::Result<Option<Staged>> {
@@ -411,8 +447,7 @@ impl<'a> Placer<'a> {
             let copy = staging.create_exclusive(&name, 0o600)?;
             keep::copy_apart(&held, &copy)?;
             incoming.dress.file(&copy, entry)?;
-            let bytes = Some(entry.size());
-            return Ok(Some(Staged { name, bytes }));
+            return Ok(Some(Staged::alone(name, Some(entry.size()))));
         }
         let (staging, name) = (incoming.staging.directory(), staged_name(index));
         let mut size = file_size(entry);
@@ -428,12 +463,21 @@ impl<'a> Placer<'a> {
             incoming.open_staged(index)?
         } else {
             // It has its metadata since it was written.
+            let (parent, own_name) = metadata::split(&entry.path);
+            if self.moved.contains(parent) {
+                self.count(size);
+                return Ok(None);
+            }
+            let nest = incoming.nests.number_for(entry);
+            let name = match nest {
+                Some(_) => own_name.to_vec(),
+                None => name,
+            };
             let bytes = Some(size);
-            return Ok(Some(Staged { name, bytes }));
+            return Ok(Some(Staged { name, bytes, nest }));
         };
         incoming.dress.file(&file, entry)?;
-        let bytes = Some(size);
-        Ok(Some(Staged { name, bytes }))
+        Ok(Some(Staged::alone(name, Some(size))))
     }
 
     /// Makes a further name of what was placed for entry `to`.
@@ -459,7 +503,7 @@ impl<'a> Placer<'a> {
         let staging = self.incoming.staging.directory();
         let name = staged_name(index);
         first.link_into(first_name, staging, &name)?;
-        Ok(Some(Staged { name, bytes: None }))
+        Ok(Some(Staged::alone(name, None)))
     }
 
     /// Whether a link, device, pipe or socket is there as `entry` is, and stays: in a copy that keeps what is
@@ -477,7 +521,7 @@ impl<'a> Placer<'a> {
 
     /// Gives what is ready its name, or puts that off.
     fn settle(&mut self, index: u32, entry: &'a Entry, staged: Staged) -> io::Result<()> {
-        if !self.rename(&staged.name, entry)? {
+        if !self.rename(&staged, entry)? {
             self.late.entries.insert(index, Some(staged));
             return Ok(());
         }
@@ -503,12 +547,17 @@ impl<'a> Placer<'a> {
 
     /// Renames what is `staged`. Says no when a directory is there that is to give way, and it is too early
     /// for that.
-    fn rename(&mut self, staged: &[u8], entry: &'a Entry) -> io::Result<bool> {
+    fn rename(&mut self, staged: &Staged, entry: &'a Entry) -> io::Result<bool> {
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
         let staging = self.incoming.staging.directory();
+        let staging = match staged.nest {
+            Some(nest) => Folder::Nest(self.incoming.nests.open(staging, nest)?),
+            None => Folder::Staging(staging),
+        };
+        let staged = &staged.name[..];
         // Where nothing is replaced, nothing needs to be looked at first. Not every file system knows how.
-        match renameat_with(staging, staged, &*parent, name, RenameFlags::NOREPLACE) {
+        match renameat_with(&*staging, staged, &*parent, name, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => self.check_spelling(entry)?,
             result => return Ok(result.map(|()| true)?),
         }
@@ -603,6 +652,22 @@ impl<'a> Placer<'a> {
         let path = metadata::display_path(&self.incoming.path, &entry.path);
         Skipped { path, reason }
     }
+}
+
+/// The nests of `incoming` in which every file is whole, going by `states`, and how many files that is.
+fn full_nests(incoming: &Incoming, states: &[FileState]) -> HashMap<u32, usize> {
+    let mut full = HashMap::new();
+    let mut lacking = HashSet::new();
+    for (entry, state) in incoming.manifest.entries.iter().zip(states) {
+        if let Some(nest) = incoming.nests.number_for(entry) {
+            *full.entry(nest).or_insert(0) += 1;
+            if not_whole(*state).is_some() {
+                lacking.insert(nest);
+            }
+        }
+    }
+    full.retain(|nest, _| !lacking.contains(nest));
+    full
 }
 
 /// Lets the owner of a directory that was there place things in it, even when an earlier copy has made

@@ -11,9 +11,11 @@ use grappe_proto::content::layout::{Layout, Piece};
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::units::Digest;
 
-use super::holes;
-use super::incoming::{digest, file_size, staged_name};
+use super::incoming::{digest, file_size, staged, staged_name};
 use super::journal::{self, Records};
+use super::nests::{self, Nests};
+use super::staging::Staging;
+use super::{holes, metadata};
 
 /// What an earlier attempt left.
 #[derive(Debug, Default)]
@@ -26,15 +28,18 @@ pub(super) struct Earlier {
 
 /// Finds out what is there of the copy, and removes everything else from its staging folder.
 pub(super) fn find(
-    staging: &Directory,
+    staging: &Staging,
+    nests: &Nests,
     manifest_hash: Digest,
     manifest: &Manifest,
     layout: &Layout,
 ) -> io::Result<Earlier> {
+    let staging = staging.directory();
     let mut earlier = Earlier::default();
     if let Some(records) = journal::read(staging, manifest_hash, layout)? {
         let mut search = Search {
             staging,
+            nests,
             manifest,
             same_boot: records.same_boot,
             files: HashMap::new(),
@@ -42,18 +47,41 @@ pub(super) fn find(
         };
         earlier = search.run(records, layout);
     }
-    let wanted: HashSet<Vec<u8>> = earlier.entries.iter().map(|it| staged_name(*it)).collect();
+    // Names in the folder, and in the nests there.
+    let mut wanted: HashSet<Vec<u8>> = HashSet::new();
+    let mut wanted_in: HashMap<Vec<u8>, HashSet<&[u8]>> = HashMap::new();
+    for number in &earlier.entries {
+        let entry = manifest.entries.get(*number as usize);
+        match entry.and_then(|entry| Some((entry, nests.number_for(entry)?))) {
+            Some((entry, nest)) => {
+                let name = metadata::split(&entry.path).1;
+                wanted_in.entry(nests::name(nest)).or_default().insert(name);
+            }
+            None => {
+                wanted.insert(staged_name(*number));
+            }
+        }
+    }
     for name in staging.entries()? {
-        let is_own = name == journal::NAME || name == super::staging::LOCK_NAME;
-        if !is_own && !wanted.contains(&name) {
+        if name == journal::NAME || name == super::staging::LOCK_NAME {
+            continue;
+        }
+        if nests::is_nest(&name) {
+            let wanted = wanted_in.get(&name);
+            nests::clear(staging, &name, |file| {
+                wanted.is_some_and(|wanted| wanted.contains(file))
+            })?;
+        } else if !wanted.contains(&name) {
             staging.remove_file(&name)?;
         }
     }
+    nests.close_all();
     Ok(earlier)
 }
 
 struct Search<'a> {
     staging: &'a Directory,
+    nests: &'a Nests,
     manifest: &'a Manifest,
     same_boot: bool,
     /// The staged file of an entry, where it is there with its full length. Only the last one looked at
@@ -86,16 +114,19 @@ impl Search<'_> {
         let Some(entry) = self.manifest.entries.get(piece.entry as usize) else {
             return false;
         };
-        let (size, name) = (file_size(entry), staged_name(piece.entry));
+        let size = file_size(entry);
+        let Ok((folder, name)) = staged(self.staging, self.nests, piece.entry, entry) else {
+            return false;
+        };
         let is_long_enough = *self.files.entry(piece.entry).or_insert_with(|| {
-            let found = self.staging.metadata(&name);
+            let found = folder.metadata(&name);
             found.is_ok_and(|found| found.size == size)
         });
         if !is_long_enough || self.same_boot {
             return is_long_enough;
         }
         if open.as_ref().is_none_or(|(entry, _)| *entry != piece.entry) {
-            *open = match self.staging.open_file(&name, Access::Read) {
+            *open = match folder.open_file(&name, Access::Read) {
                 Ok(file) => Some((piece.entry, file)),
                 Err(_) => return false,
             };

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use grappe_os::file::{self, Directory, FileError};
 use grappe_proto::content::layout::Layout;
-use grappe_proto::content::manifest::{Entry, Kind, Manifest};
+use grappe_proto::content::manifest::{Entry, Kind, Manifest, Sync};
 use grappe_proto::units::Digest;
 
 use super::filters::Filters;
 use super::incoming::{Begun, Incoming};
 use super::journal::Journal;
 use super::metadata::{CAPABILITY, Dress, MODE_POWERS};
+use super::nests::Nests;
 use super::parents::Parents;
 use super::place::LEFT_OUT;
 use super::staging::{self, Staging};
@@ -138,8 +139,15 @@ impl Sink {
             Err(error) => return Err(SinkError::io("create", &folder, error)),
         };
         let failed = |error| SinkError::io("prepare", &folder, error);
+        let is_cleared = self.is_cleared_by(&manifest);
+        // What is there already may stay or give way: that is settled name by name.
+        let is_plain = here.keeps.is_empty() && manifest.terms.sync == Sync::None && !is_cleared;
+        let nests = match is_plain {
+            true => Nests::plan(&manifest, &self.directory, &staging).map_err(failed)?,
+            false => Nests::default(),
+        };
         let earlier =
-            resume::find(staging.directory(), manifest_hash, &manifest, &layout).map_err(failed)?;
+            resume::find(&staging, &nests, manifest_hash, &manifest, &layout).map_err(failed)?;
         let needed = space_needed(&manifest, &here);
         let there = earlier
             .blocks
@@ -167,7 +175,8 @@ impl Sink {
             journal,
             earlier,
             keeps: here.keeps,
-            is_cleared: self.is_cleared_by(&manifest),
+            is_cleared,
+            nests,
         };
         Ok(Incoming::new(into, manifest, layout, staging, begun))
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use grappe_os::file::{Access, Directory};
 use grappe_proto::units::Digest;
 
-use super::journal;
+use super::{journal, nests};
 
 const NAME_PREFIX: &str = ".grappe-";
 pub(super) const LOCK_NAME: &[u8] = b"lock";
@@ -241,7 +241,9 @@ fn remove_folder(
     lock: Option<File>,
 ) -> io::Result<()> {
     for file in directory.entries()? {
-        if file != LOCK_NAME {
+        if nests::is_nest(&file) {
+            nests::clear(directory, &file, |_| false)?;
+        } else if file != LOCK_NAME {
             directory.remove_file(&file)?;
         }
     }

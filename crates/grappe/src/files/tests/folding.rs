@@ -169,3 +169,20 @@ fn a_kept_file_does_not_stand_for_two_names() {
     assert_eq!(placed.failed[0].path, stage.copied().join("README"));
     assert_eq!(placed.files, 1);
 }
+
+#[test]
+fn of_two_names_in_a_new_directory_that_are_one_here_neither_gets_the_content_of_the_other() {
+    let Some(disk) = FoldingDisk::new() else {
+        return;
+    };
+    let stage = disk.stage();
+    for name in ["README", "readme", "beside"] {
+        write(&stage.tree().join(name), name);
+    }
+    let placed = stage.copy();
+    assert_eq!(placed.failed.len(), 1, "{placed:?}");
+    assert_eq!(placed.failed[0].path, stage.copied().join("readme"));
+    for name in ["README", "beside"] {
+        assert_eq!(fs::read_to_string(stage.copied().join(name)).unwrap(), name);
+    }
+}

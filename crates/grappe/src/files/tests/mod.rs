@@ -5,6 +5,7 @@
 mod changing;
 mod folding;
 mod hostile;
+mod nests;
 mod own;
 mod placing;
 mod removing;
