@@ -402,10 +402,20 @@ impl Incoming {
     /// Writes a whole file that came in one piece, and is then done with it.
     fn write_small(&self, piece: &Piece, content: &[u8]) -> io::Result<()> {
         let entry = self.entry(piece.entry);
-        if let Some(nest) = self.nests.number_for(entry) {
-            self.nests.make(self.staging.directory(), nest)?;
-        }
-        let (folder, name) = self.staged(piece.entry)?;
+        let staging = self.staging.directory();
+        let (folder, name) = match self.nests.number_for(entry) {
+            Some(nest) => {
+                let name = metadata::split(&entry.path).1;
+                (
+                    Folder::Nest(self.nests.make(staging, nest)?),
+                    Cow::Borrowed(name),
+                )
+            }
+            None => (
+                Folder::Staging(staging),
+                Cow::Owned(staged_name(piece.entry)),
+            ),
+        };
         // Nobody else gets into the folder; it has its own permissions at once, as most files do.
         let mode = self.dress.mode(entry) & MODE_MASK;
         let file = match folder.create_exclusive(&name, mode) {

@@ -1,7 +1,8 @@
 //! The last step of a copy: everything that is whole gets its final name at once, with its metadata.
 //!
-//! Directories first, then files and links by atomic rename, then the directories' own permissions and
-//! times from the deepest up, since placing anything in a directory changes its time.
+//! Directories first, new ones together with the small files that grew in them, then files and links by atomic
+//! rename, then the directories' own permissions and times from the deepest up, since placing anything in a
+//! directory changes its time.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
