@@ -1,4 +1,5 @@
-//! A copy that is arriving: its blocks go into files in the staging folder, named by entry number.
+//! A copy that is arriving: its blocks go into files in the staging folder, named by entry number, or in the nests
+//! there.
 //!
 //! Nothing appears under a final name here (`place` does that), and nobody judges hashes here: they are
 //! handed to the caller, who knows what they must be.
@@ -31,6 +32,9 @@ use super::root::Stamp;
 use super::staging::Staging;
 use super::survey::Keep;
 use super::{SinkError, holes, metadata};
+
+/// What a file's owner needs to write to it.
+const OWNER_ACCESS: u32 = 0o600;
 
 /// A copy on its way into a directory. Shared by the threads that write.
 ///
@@ -357,6 +361,7 @@ impl Incoming {
     /// When `states` does not fit the manifest.
     pub fn finalize(&self, states: &[FileState]) -> Result<Placed, SinkError> {
         self.large.close_all();
+        self.nests.close_all();
         self.journal.close();
         place::place(self, states)
     }
@@ -390,7 +395,8 @@ impl Incoming {
             return holes::read(&file, entry, piece, place);
         }
         if entry.size() <= u64::from(BLOCK_SIZE) {
-            let (folder, name) = self.staged(piece.entry)?;
+            let folders = (self.staging.directory(), &self.nests);
+            let (folder, name) = staged(folders, Nests::open, piece.entry, entry)?;
             let file = folder.open_file(&name, Access::Read)?;
             return holes::read(&file, entry, piece, place);
         }
@@ -402,22 +408,11 @@ impl Incoming {
     /// Writes a whole file that came in one piece, and is then done with it.
     fn write_small(&self, piece: &Piece, content: &[u8]) -> io::Result<()> {
         let entry = self.entry(piece.entry);
-        let staging = self.staging.directory();
-        let (folder, name) = match self.nests.number_for(entry) {
-            Some(nest) => {
-                let name = metadata::split(&entry.path).1;
-                (
-                    Folder::Nest(self.nests.make(staging, nest)?),
-                    Cow::Borrowed(name),
-                )
-            }
-            None => (
-                Folder::Staging(staging),
-                Cow::Owned(staged_name(piece.entry)),
-            ),
-        };
-        // Nobody else gets into the folder; it has its own permissions at once, as most files do.
-        let mode = self.dress.mode(entry) & MODE_MASK;
+        let folders = (self.staging.directory(), &self.nests);
+        let (folder, name) = staged(folders, Nests::make, piece.entry, entry)?;
+        // Nobody else gets into the folder: it has its own permissions at once, as most files do. Not all file
+        // systems make a file that its owner may not write to, and open it.
+        let mode = self.dress.mode(entry) & MODE_MASK | OWNER_ACCESS;
         let file = match folder.create_exclusive(&name, mode) {
             // It came before, and may be read-only by now.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -430,13 +425,7 @@ impl Incoming {
             file.set_len(piece.file_len.into())?;
         }
         self.write_data(&file, piece, content)?;
-        self.dress.file(&file, entry)
-    }
-
-    /// Where the content of that entry is staged.
-    pub(super) fn staged(&self, number: u32) -> io::Result<(Folder<'_>, Cow<'_, [u8]>)> {
-        let staging = self.staging.directory();
-        staged(staging, &self.nests, number, self.entry(number))
+        self.dress.new_file(&file, entry)
     }
 
     fn open_large(&self, entry: u32, size: u64) -> io::Result<File> {
@@ -489,10 +478,10 @@ pub(super) fn digest(entry: &Entry, piece: &Piece, data: &[u8]) -> Digest {
     piece_digest(entry.size(), piece.file_offset, data)
 }
 
-/// Where the content of the entry with that number is staged; its nest, if it has one, was made.
+/// Where the content of the entry with that number is staged; `open` opens its nest, if it has one.
 pub(super) fn staged<'a>(
-    staging: &'a Directory,
-    nests: &Nests,
+    (staging, nests): (&'a Directory, &Nests),
+    open: impl Fn(&Nests, &Directory, u32) -> io::Result<Arc<Directory>>,
     number: u32,
     entry: &'a Entry,
 ) -> io::Result<(Folder<'a>, Cow<'a, [u8]>)> {
@@ -500,7 +489,7 @@ pub(super) fn staged<'a>(
         Some(nest) => {
             let name = metadata::split(&entry.path).1;
             (
-                Folder::Nest(nests.open(staging, nest)?),
+                Folder::Nest(open(nests, staging, nest)?),
                 Cow::Borrowed(name),
             )
         }

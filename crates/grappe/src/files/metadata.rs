@@ -88,34 +88,28 @@ impl Dress {
 
     /// Gives `file` all metadata of `entry`.
     pub(super) fn file(&self, file: &File, entry: &Entry) -> io::Result<()> {
-        let found = rustix::fs::fstat(file)?;
-        let mut mode = Some(found.st_mode & MODE_MASK_ALL);
         // In this order: a new owner costs setuid bits and capabilities, an access list changes the mode.
-        if let Some((uid, gid)) = self.owner(entry)
-            && (uid, gid) != (found.st_uid, found.st_gid)
-        {
+        if let Some((uid, gid)) = self.owner(entry) {
             set_file_owner(file, uid, gid)?;
-            mode = None;
         }
         if self.attributes {
             set_attributes(file, entry.attributes(), |name| self.is_ours(name))?;
-            mode = None;
         }
-        if mode != Some(self.mode(entry)) {
-            set_file_mode(file, self.mode(entry))?;
+        set_file_mode(file, self.mode(entry))?;
+        set_time(file, entry)
+    }
+
+    /// The same for a file that was just made, which has nothing that must go: what it has already is not set.
+    pub(super) fn new_file(&self, file: &File, entry: &Entry) -> io::Result<()> {
+        let found = rustix::fs::fstat(file)?;
+        let is_owned = self
+            .owner(entry)
+            .is_none_or(|owner| owner == (found.st_uid, found.st_gid));
+        let is_dressed = found.st_mode & MODE_MASK_ALL == self.mode(entry);
+        if self.attributes || !is_owned || !is_dressed {
+            return self.file(file, entry);
         }
-        let (seconds, nanos) = entry.mtime;
-        let times = Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: Timespec {
-                tv_sec: seconds,
-                tv_nsec: nanos.into(),
-            },
-        };
-        Ok(rustix::fs::futimens(file, &times)?)
+        set_time(file, entry)
     }
 
     /// Gives the new link, device, pipe or socket `name` in `directory` the metadata of `entry`.
@@ -243,6 +237,22 @@ impl Dress {
     fn is_ours(&self, name: &[u8]) -> bool {
         travels(name, self.is_root, self.has_powers)
     }
+}
+
+/// Sets when `file` was last changed to what `entry` says.
+fn set_time(file: &File, entry: &Entry) -> io::Result<()> {
+    let (seconds, nanos) = entry.mtime;
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanos.into(),
+        },
+    };
+    Ok(rustix::fs::futimens(file, &times)?)
 }
 
 /// The numbers of an owner on this machine: those of its names where it knows them.

@@ -4,7 +4,7 @@
 //! Everything else is staged alone and renamed alone, as `place` says. A nest that cannot be placed is only a
 //! folder to take files from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use grappe_os::file::Directory;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
 use grappe_proto::limits::BLOCK_SIZE;
+use rustix::fs::{RenameFlags, renameat_with};
 
 use super::metadata;
-use super::staging::Staging;
 
 /// Nests kept open: what the blocks under work need, and a few levels of subdirectories.
 const OPEN_NESTS_MAX: usize = 16;
+
+/// Nests at most: some file systems take no more than 32,000 directories in one.
+const NESTS_MAX: usize = 20_000;
+
+/// Small files from which on a nest costs less than to rename each.
+const FILES_MIN: u32 = 4;
 
 /// What only its owner may enter until it has its own permissions.
 const NEST_MODE: u32 = 0o700;
@@ -37,6 +43,8 @@ const PROBES: [&[u8]; 3] = [
 pub(super) struct Nests {
     /// Entry numbers of the directories, by their paths.
     numbers: HashMap<Vec<u8>, u32>,
+    /// Those of them whose directories are there, or in one that is: nests of an earlier attempt, to take files from.
+    left: HashSet<u32>,
     /// The most recently used last.
     open: Mutex<Vec<(u32, Arc<Directory>)>>,
 }
@@ -59,51 +67,83 @@ impl Deref for Folder<'_> {
 }
 
 impl Nests {
-    /// Nests for the directories of `manifest` that are not in `destination` yet. A directory in one that is there
-    /// gets none: what it inherits there, a group or an access list, it would not inherit here.
+    /// Nests for the directories of `manifest` that are not in `destination` yet and have several small files. A
+    /// directory in one that is there gets none: what it inherits there, a group or an access list, it would not
+    /// inherit here. What an earlier attempt left in `staging` stays of use.
     pub(super) fn plan(
         manifest: &Manifest,
         destination: &Directory,
-        staging: &Staging,
+        staging: &Directory,
+    ) -> io::Result<Self> {
+        Self::plan_some(manifest, destination, staging, NESTS_MAX)
+    }
+
+    fn plan_some(
+        manifest: &Manifest,
+        destination: &Directory,
+        staging: &Directory,
+        nests_max: usize,
     ) -> io::Result<Self> {
         let mut nests = Self::default();
+        let left: HashSet<Vec<u8>> = staging
+            .entries()?
+            .into_iter()
+            .filter(|it| is_nest(it))
+            .collect();
+        let mut small: HashMap<&[u8], u32> = HashMap::new();
+        for entry in manifest.entries.iter().filter(|entry| is_small(entry)) {
+            *small.entry(metadata::split(&entry.path).0).or_default() += 1;
+        }
+        let mut new: HashSet<&[u8]> = HashSet::new();
+        // Where one is left, the file system was looked at already.
+        let mut is_fit = !left.is_empty();
         for (number, entry) in (0_u32..).zip(&manifest.entries) {
             if entry.kind != Kind::Directory {
                 continue;
             }
-            let (parent, name) = metadata::split(&entry.path);
+            let (parent, own_name) = metadata::split(&entry.path);
             let is_new = if parent.is_empty() {
-                match destination.metadata(name) {
+                match destination.metadata(own_name) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => true,
                     found => found.map(|_| false)?,
                 }
             } else {
-                nests.numbers.contains_key(parent)
+                new.contains(parent)
             };
             if is_new {
-                nests.numbers.insert(entry.path.clone(), number);
+                new.insert(&entry.path);
             }
-        }
-        if !nests.numbers.is_empty() && folds_names(staging.directory()) {
-            // Of two names that are one there, the second would take the place of the first unnoticed.
-            return Ok(Self::default());
+            let has_several = small
+                .get(&entry.path[..])
+                .is_some_and(|it| *it >= FILES_MIN);
+            let is_left = !left.is_empty() && left.contains(&name(number));
+            let may_be = is_new && has_several && nests.numbers.len() < nests_max;
+            if !may_be && !is_left {
+                continue;
+            }
+            if !is_fit && !is_fit_for_nests(staging) {
+                return Ok(Self::default());
+            }
+            is_fit = true;
+            nests.numbers.insert(entry.path.clone(), number);
+            if !is_new {
+                nests.left.insert(number);
+            }
         }
         Ok(nests)
     }
 
-    /// The nest of the directory with that path.
-    pub(super) fn number(&self, path: &[u8]) -> Option<u32> {
-        self.numbers.get(path).copied()
+    /// Whether the nest `number` may become its directory.
+    pub(super) fn may_move(&self, number: u32) -> bool {
+        !self.left.contains(&number)
     }
 
-    /// The nest that `entry` is staged in, if it is a file that comes in one piece into a new directory.
+    /// The nest that `entry` is staged in, if it is a file that comes in one piece into a directory that has one.
     pub(super) fn number_for(&self, entry: &Entry) -> Option<u32> {
-        let is_file = matches!(entry.kind, Kind::File { .. });
-        let is_small = entry.size() <= BLOCK_SIZE.into() && entry.data_bytes() > 0;
-        if !is_file || !is_small || self.numbers.is_empty() {
+        if self.numbers.is_empty() || !is_small(entry) {
             return None;
         }
-        self.number(metadata::split(&entry.path).0)
+        self.numbers.get(metadata::split(&entry.path).0).copied()
     }
 
     /// The nest `number`, made if need be.
@@ -150,7 +190,15 @@ pub(super) fn name(number: u32) -> Vec<u8> {
 
 /// Whether a name in a staging folder is that of a nest.
 pub(super) fn is_nest(name: &[u8]) -> bool {
-    name.ends_with(NAME_SUFFIX)
+    let digits = name.strip_suffix(NAME_SUFFIX);
+    digits.is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether `entry` is a file that comes in one piece.
+fn is_small(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::File { .. })
+        && entry.size() <= BLOCK_SIZE.into()
+        && entry.data_bytes() > 0
 }
 
 /// Removes the nest with that name and what is in it, but for files that are `wanted`; with one of those it stays.
@@ -159,7 +207,12 @@ pub(super) fn clear(
     name: &[u8],
     wanted: impl Fn(&[u8]) -> bool,
 ) -> io::Result<()> {
-    let nest = staging.open_beneath(name)?;
+    let nest = match staging.open_beneath(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Ok(staging.remove_file(name)?);
+        }
+        nest => nest?,
+    };
     let mut is_empty = true;
     for file in nest.entries()? {
         if wanted(&file) {
@@ -174,16 +227,81 @@ pub(super) fn clear(
     Ok(())
 }
 
-/// Whether names that differ may be one in `directory`, or nobody can tell.
-fn folds_names(directory: &Directory) -> bool {
+/// Whether `staging` tells all names apart, as of two that are one there the second would take the place of the first
+/// unnoticed, and can rename without replacement. Not, where nobody can tell.
+fn is_fit_for_nests(staging: &Directory) -> bool {
     let [made, others @ ..] = PROBES;
-    if directory.create_exclusive(made, 0o600).is_err() {
-        return true;
+    // Of an attempt that was killed just here.
+    let _none = staging.remove_file(made);
+    if staging.create_exclusive(made, 0o600).is_err() {
+        return false;
     }
-    let is_other = |name: &[u8]| {
-        let found = directory.metadata(name);
+    let is_absent = |name: &[u8]| {
+        let found = staging.metadata(name);
         found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
-    let tells_apart = others.into_iter().all(is_other);
-    directory.remove_file(made).is_err() || !tells_apart
+    let tells_apart = others.into_iter().all(is_absent);
+    let moved = name(u32::MAX);
+    let can_rename = tells_apart
+        && renameat_with(staging, made, staging, &moved[..], RenameFlags::NOREPLACE).is_ok();
+    let name = if can_rename { &moved[..] } else { made };
+    staging.remove_file(name).is_ok() && can_rename
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    /// So many directories, each with so many small files.
+    fn manifest(directories: u32, files: u32) -> Manifest {
+        let entry = |path: String, kind| Entry {
+            path: path.into_bytes(),
+            kind,
+            ..Entry::default()
+        };
+        let entries = (0..directories).flat_map(|number| {
+            let file = move |file| entry(format!("{number:05}/{file}"), Kind::File { size: 1 });
+            let directory = entry(format!("{number:05}"), Kind::Directory);
+            std::iter::once(directory).chain((0..files).map(file))
+        });
+        Manifest {
+            entries: entries.collect(),
+            ..Manifest::default()
+        }
+    }
+
+    fn planned(manifest: &Manifest, nests_max: usize) -> usize {
+        let (destination, staging) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let open = |folder: &TempDir| Directory::open(folder.path()).unwrap();
+        let (destination, staging) = (open(&destination), open(&staging));
+        let nests = Nests::plan_some(manifest, &destination, &staging, nests_max).unwrap();
+        assert_eq!(staging.entries().unwrap().len(), 0, "no probe stays");
+        nests.numbers.len()
+    }
+
+    #[test]
+    fn a_directory_of_few_files_has_no_nest_and_their_number_is_bounded() {
+        assert_eq!(planned(&manifest(10, FILES_MIN), 100), 10);
+        assert_eq!(planned(&manifest(10, FILES_MIN - 1), 100), 0);
+        assert_eq!(planned(&manifest(10, FILES_MIN), 7), 7);
+        assert_eq!(planned(&Manifest::default(), 7), 0);
+    }
+
+    #[test]
+    fn names_of_nests_are_told_from_others() {
+        assert!(is_nest(&name(0)) && is_nest(&name(u32::MAX)));
+        for other in ["-nest", "1", "1-apart", "x1-nest", "lock", "1-nest2"] {
+            assert!(!is_nest(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_probe_of_an_attempt_that_was_killed_is_in_nobodys_way() {
+        let staging = TempDir::new().unwrap();
+        let directory = Directory::open(staging.path()).unwrap();
+        let _left = directory.create_exclusive(PROBES[0], 0o600).unwrap();
+        assert!(is_fit_for_nests(&directory));
+        assert_eq!(directory.entries().unwrap().len(), 0);
+    }
 }

@@ -85,6 +85,8 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         made: Vec::new(),
         full: full_nests(incoming, states),
         moved: HashSet::new(),
+        heirs: HashSet::new(),
+        listed: None,
     };
     placer.make_directories();
     placer.place_entries(states);
@@ -124,10 +126,14 @@ struct Placer<'a> {
     names: Names<'a>,
     /// The directories that are there now, each after the one that it is in.
     made: Vec<&'a Entry>,
-    /// The nests in which all is whole, and how many files that is.
-    full: HashMap<u32, usize>,
+    /// The nests in which all is whole, and the names of that, sorted.
+    full: HashMap<u32, Vec<&'a [u8]>>,
     /// The directories that were placed with the files in their nests.
     moved: HashSet<&'a [u8]>,
+    /// The directories that were there, and those in them: what is new there inherits from them.
+    heirs: HashSet<&'a [u8]>,
+    /// What is in the nest that files were last taken from.
+    listed: Option<(u32, HashSet<Vec<u8>>)>,
 }
 
 /// What waits until all is placed that has nothing in its way.
@@ -192,14 +198,18 @@ impl<'a> Placer<'a> {
     /// Makes the directory of `entry`, or finds it. Says no when something else is there that is to give way,
     /// and it is too early for that.
     fn try_directory(&mut self, index: u32, entry: &'a Entry) -> io::Result<bool> {
-        let (parent, name) = metadata::split(&entry.path);
-        let parent = self.parents.directory(parent)?;
-        if self.move_nest(index, &parent, name) {
+        let (parent_path, name) = metadata::split(&entry.path);
+        let parent = self.parents.directory(parent_path)?;
+        if self.heirs.contains(parent_path) {
+            self.heirs.insert(&entry.path);
+        } else if self.move_nest(index, &parent, name) {
             self.moved.insert(&entry.path);
             return Ok(true);
         }
         match parent.create_directory(name, OWNER_MODE) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.heirs.insert(&entry.path);
+            }
             result => return Ok(result.map(|()| true)?),
         }
         self.check_spelling(entry)?;
@@ -222,16 +232,38 @@ impl<'a> Placer<'a> {
     /// Makes the nest of a new directory the directory. Says no where it cannot be: then the directory is made, and
     /// its files come one by one.
     fn move_nest(&self, index: u32, parent: &Directory, name: &[u8]) -> bool {
-        let (staging, nests) = (self.incoming.staging.directory(), &self.incoming.nests);
-        let Some(count) = self.full.get(&index) else {
+        let Some(wanted) = self.full.get(&index) else {
             return false;
         };
-        let are_all_there = nests
-            .open(staging, index)
-            .and_then(|nest| Ok(nest.entries()?.len() == *count));
-        let nest = nests::name(index);
-        are_all_there.unwrap_or(false)
+        let (staging, nest) = (self.incoming.staging.directory(), nests::name(index));
+        let found = staging.open_beneath(&nest).and_then(|it| it.entries());
+        let is_as_wanted = found.is_ok_and(|mut found| {
+            found.sort_unstable();
+            found.iter().eq(wanted)
+        });
+        is_as_wanted
+            && self.incoming.nests.may_move(index)
             && renameat_with(staging, &nest[..], parent, name, RenameFlags::NOREPLACE).is_ok()
+    }
+
+    /// Fails unless the nest has a file that is spelt just so: any other name may be that of another file.
+    fn check_listed(&mut self, nest: u32, name: &[u8]) -> io::Result<()> {
+        let listed = match self.listed.take().filter(|(listed, _)| *listed == nest) {
+            Some(listed) => listed,
+            None => {
+                let staging = self.incoming.staging.directory();
+                let found = self.incoming.nests.open(staging, nest)?.entries()?;
+                (nest, found.into_iter().collect())
+            }
+        };
+        let is_listed = listed.1.contains(name);
+        self.listed = Some(listed);
+        if is_listed {
+            return Ok(());
+        }
+        Err(io::Error::other(
+            "what was received of it is not in the staging folder any more",
+        ))
     }
 
     fn place_entries(&mut self, states: &[FileState]) {
@@ -471,7 +503,10 @@ impl<'a> Placer<'a> {
             }
             let nest = incoming.nests.number_for(entry);
             let name = match nest {
-                Some(_) => own_name.to_vec(),
+                Some(nest) => {
+                    self.check_listed(nest, own_name)?;
+                    own_name.to_vec()
+                }
                 None => name,
             };
             let bytes = Some(size);
@@ -552,17 +587,23 @@ impl<'a> Placer<'a> {
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
         let staging = self.incoming.staging.directory();
-        let staging = match staged.nest {
+        let folder = match staged.nest {
             Some(nest) => Folder::Nest(self.incoming.nests.open(staging, nest)?),
             None => Folder::Staging(staging),
         };
-        let staged = &staged.name[..];
+        let staged_name = &staged.name[..];
         // Where nothing is replaced, nothing needs to be looked at first. Not every file system knows how.
-        match renameat_with(&*staging, staged, &*parent, name, RenameFlags::NOREPLACE) {
+        match renameat_with(
+            &*folder,
+            staged_name,
+            &*parent,
+            name,
+            RenameFlags::NOREPLACE,
+        ) {
             Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => self.check_spelling(entry)?,
             result => return Ok(result.map(|()| true)?),
         }
-        match staging.rename_into(staged, &parent, name) {
+        match folder.rename_into(staged_name, &parent, name) {
             Err(error)
                 if error.kind() == io::ErrorKind::IsADirectory && self.incoming.is_cleared() =>
             {
@@ -575,7 +616,7 @@ impl<'a> Placer<'a> {
                     let text = "something came into the directory in its way meanwhile, and stays";
                     return Err(io::Error::other(text));
                 }
-                staging.rename_into(staged, &parent, name)?;
+                folder.rename_into(staged_name, &parent, name)?;
                 Ok(true)
             }
             result => Ok(result.map(|()| true)?),
@@ -655,19 +696,21 @@ impl<'a> Placer<'a> {
     }
 }
 
-/// The nests of `incoming` in which every file is whole, going by `states`, and how many files that is.
-fn full_nests(incoming: &Incoming, states: &[FileState]) -> HashMap<u32, usize> {
-    let mut full = HashMap::new();
+/// The nests of `incoming` in which every file is whole, going by `states`, and the names of the files, sorted.
+fn full_nests<'a>(incoming: &'a Incoming, states: &[FileState]) -> HashMap<u32, Vec<&'a [u8]>> {
+    let mut full: HashMap<u32, Vec<&[u8]>> = HashMap::new();
     let mut lacking = HashSet::new();
     for (entry, state) in incoming.manifest.entries.iter().zip(states) {
         if let Some(nest) = incoming.nests.number_for(entry) {
-            *full.entry(nest).or_insert(0) += 1;
+            let name = metadata::split(&entry.path).1;
+            full.entry(nest).or_default().push(name);
             if not_whole(*state).is_some() {
                 lacking.insert(nest);
             }
         }
     }
     full.retain(|nest, _| !lacking.contains(nest));
+    full.values_mut().for_each(|names| names.sort_unstable());
     full
 }
 

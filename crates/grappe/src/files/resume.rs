@@ -115,7 +115,8 @@ impl Search<'_> {
             return false;
         };
         let size = file_size(entry);
-        let Ok((folder, name)) = staged(self.staging, self.nests, piece.entry, entry) else {
+        let folders = (self.staging, self.nests);
+        let Ok((folder, name)) = staged(folders, Nests::open, piece.entry, entry) else {
             return false;
         };
         let is_long_enough = *self.files.entry(piece.entry).or_insert_with(|| {

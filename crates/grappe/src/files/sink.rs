@@ -143,7 +143,7 @@ impl Sink {
         // What is there already may stay or give way: that is settled name by name.
         let is_plain = here.keeps.is_empty() && manifest.terms.sync == Sync::None && !is_cleared;
         let nests = match is_plain {
-            true => Nests::plan(&manifest, &self.directory, &staging).map_err(failed)?,
+            true => Nests::plan(&manifest, &self.directory, staging.directory()).map_err(failed)?,
             false => Nests::default(),
         };
         let earlier =

@@ -176,7 +176,7 @@ fn of_two_names_in_a_new_directory_that_are_one_here_neither_gets_the_content_of
         return;
     };
     let stage = disk.stage();
-    for name in ["README", "readme", "beside"] {
+    for name in ["README", "readme", "beside", "more", "still more"] {
         write(&stage.tree().join(name), name);
     }
     let placed = stage.copy();

@@ -3,24 +3,45 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use grappe_proto::content::digest::FileState;
+use grappe_proto::content::layout::Layout;
 
 use super::{BLOCK, Stage, all_whole, carry, content, set_mode, staging_folders, things};
+
+/// The small files, each with permissions of its own.
+const SMALL: [(&str, u32); 8] = [
+    ("one", 0o640),
+    ("two", 0o666),
+    ("three", 0o444),
+    ("four", 0o600),
+    ("below/one", 0o777),
+    ("below/two", 0o400),
+    ("below/three", 0o644),
+    ("below/four", 0o620),
+];
+
+/// Regular files with content or without.
+const FILES: u64 = SMALL.len() as u64 + 2;
 
 /// Small files in a directory and in one below it, and things that are none.
 fn stage() -> Stage {
     let stage = Stage::new();
     let tree = stage.tree();
     fs::create_dir_all(tree.join("below")).unwrap();
-    for name in ["one", "two", "below/three"] {
-        fs::write(tree.join(name), content(300 + name.len())).unwrap();
-        set_mode(&tree.join(name), 0o640);
+    for (name, mode) in SMALL {
+        fs::write(tree.join(name), small(name)).unwrap();
+        set_mode(&tree.join(name), mode);
     }
     fs::write(tree.join("empty"), "").unwrap();
     fs::write(tree.join("large"), content(BLOCK + 1)).unwrap();
     fs::hard_link(tree.join("one"), tree.join("below/again")).unwrap();
     stage
+}
+
+fn small(name: &str) -> Vec<u8> {
+    content(300 + name.len())
 }
 
 /// The nest of the entry with that number, if there is one.
@@ -50,8 +71,9 @@ fn a_new_directory_is_placed_as_it_grew() {
         inode(nest)
     });
     let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (5, vec![]));
-    assert_eq!(placed.bytes, (303 + 303 + 311 + BLOCK + 1) as u64);
+    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    let bytes: usize = SMALL.iter().map(|(name, _)| small(name).len()).sum();
+    assert_eq!(placed.bytes, (bytes + BLOCK + 1) as u64);
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     let there = ["tree", "tree/below"].map(|path| inode(stage.into.path().join(path)));
     assert_eq!(there, grown);
@@ -69,7 +91,7 @@ fn a_directory_that_appears_during_the_copy_is_merged_into() {
         fs::write(stage.copied().join(name), "was there").unwrap();
     }
     let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (5, vec![]));
+    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
     let other = stage.copied().join("other");
     assert_eq!(fs::read_to_string(&other).unwrap(), "was there");
     fs::remove_file(other).unwrap();
@@ -78,7 +100,7 @@ fn a_directory_that_appears_during_the_copy_is_merged_into() {
         copied.keys().collect::<Vec<_>>(),
         tree.keys().collect::<Vec<_>>()
     );
-    assert_eq!(fs::read(stage.copied().join("one")).unwrap(), content(303));
+    assert_eq!(fs::read(stage.copied().join("one")).unwrap(), small("one"));
     stage.assert_no_staging();
 }
 
@@ -92,11 +114,11 @@ fn a_file_that_is_not_whole_does_not_come_along_with_its_directory() {
     states[number(&stage, "tree/two") as usize] = FileState::Changed;
     let placed = incoming.finalize(&states).unwrap();
     assert_eq!(placed.not_whole.len(), 1);
-    assert_eq!((placed.files, placed.failed), (4, vec![]));
+    assert_eq!((placed.files, placed.failed), (FILES - 1, vec![]));
     assert!(!stage.copied().join("two").exists());
-    assert_eq!(fs::read(stage.copied().join("one")).unwrap(), content(303));
+    assert_eq!(fs::read(stage.copied().join("one")).unwrap(), small("one"));
     let below = stage.copied().join("below");
-    assert_eq!(fs::read(below.join("three")).unwrap(), content(311));
+    assert_eq!(fs::read(below.join("three")).unwrap(), small("below/three"));
     stage.assert_no_staging();
 }
 
@@ -109,25 +131,33 @@ fn nothing_gets_a_name_that_is_not_of_the_copy() {
     let nest = nest(&stage, number(&stage, "tree")).unwrap();
     fs::write(nest.join("of nobody"), "x").unwrap();
     let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (5, vec![]));
+    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     stage.assert_no_staging();
 }
 
 #[test]
-fn a_file_that_vanished_from_its_nest_is_told_of_and_the_others_are_placed() {
-    let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
-    let nest = nest(&stage, number(&stage, "tree")).unwrap();
-    fs::remove_file(nest.join("two")).unwrap();
-    let placed = incoming.finalize(&source.finish()).unwrap();
-    let [failed] = &placed.failed[..] else {
-        panic!("one failed: {placed:?}");
-    };
-    assert_eq!(failed.path, stage.copied().join("two"));
-    assert_eq!(placed.files, 4);
+fn a_file_that_vanished_from_its_nest_is_told_of_and_nothing_stands_for_it() {
+    for stranger in [None, Some("of nobody"), Some("Two")] {
+        let stage = stage();
+        let source = stage.source();
+        let incoming = stage.begin(&source).unwrap();
+        carry(&source, &incoming);
+        let nest = nest(&stage, number(&stage, "tree")).unwrap();
+        match stranger {
+            None => fs::remove_file(nest.join("two")).unwrap(),
+            Some(name) => fs::rename(nest.join("two"), nest.join(name)).unwrap(),
+        }
+        let placed = incoming.finalize(&source.finish()).unwrap();
+        let [failed] = &placed.failed[..] else {
+            panic!("one failed: {placed:?}");
+        };
+        assert_eq!(failed.path, stage.copied().join("two"));
+        assert_eq!(placed.files, FILES - 1);
+        for name in ["two", "of nobody", "Two"] {
+            assert!(!stage.copied().join(name).exists(), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -182,4 +212,82 @@ fn a_new_directory_in_one_that_is_there_inherits_from_it() {
     incoming.finalize(&source.finish()).unwrap();
     let below = fs::metadata(stage.copied().join("below")).unwrap();
     assert_eq!(below.mode() & 0o2000, 0o2000, "as mkdir would have it");
+}
+
+#[test]
+fn what_is_new_in_a_directory_that_appears_during_the_copy_inherits_from_it_too() {
+    let stage = stage();
+    let source = stage.source();
+    let incoming = stage.begin(&source).unwrap();
+    carry(&source, &incoming);
+    assert!(nest(&stage, number(&stage, "tree/below")).is_some());
+    fs::create_dir(stage.copied()).unwrap();
+    set_mode(&stage.copied(), 0o2775);
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    let below = fs::metadata(stage.copied().join("below")).unwrap();
+    assert_eq!(below.mode() & 0o2000, 0o2000, "as mkdir would have it");
+    stage.assert_no_staging();
+}
+
+#[test]
+fn the_same_copy_goes_on_with_nests_whose_directory_is_there_by_then() {
+    let stage = stage();
+    let source = stage.source();
+    let incoming = stage.begin(&source).unwrap();
+    carry(&source, &incoming);
+    incoming.keep();
+    drop(incoming);
+    fs::create_dir(stage.copied()).unwrap();
+    set_mode(&stage.copied(), 0o2775);
+    let incoming = stage.begin(&source).unwrap();
+    let layout = Layout::new(source.manifest());
+    assert_eq!(incoming.earlier().count(), layout.block_count() as usize);
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    let below = fs::metadata(stage.copied().join("below")).unwrap();
+    assert_eq!(below.mode() & 0o2000, 0o2000, "it was made, not moved");
+    for (name, _) in SMALL {
+        assert_eq!(fs::read(stage.copied().join(name)).unwrap(), small(name));
+    }
+    stage.assert_no_staging();
+}
+
+#[test]
+fn more_nests_than_are_kept_open_grow_at_once() {
+    let stage = Stage::new();
+    for directory in 0..60 {
+        let path = stage.tree().join(directory.to_string());
+        fs::create_dir(&path).unwrap();
+        for file in 0..5 {
+            let len = 20_000 + 60 * file + directory;
+            fs::write(path.join(file.to_string()), content(len)).unwrap();
+        }
+    }
+    let source = stage.source();
+    let incoming = stage.begin(&source).unwrap();
+    let layout = Layout::new(source.manifest());
+    let next = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut buffer = Vec::new();
+                loop {
+                    // Neighbours go to different threads, and far apart ones follow each other.
+                    let block = next.fetch_add(1, Ordering::Relaxed);
+                    if block >= layout.block_count() {
+                        return;
+                    }
+                    let block = block * 7 % layout.block_count();
+                    source.read_block(&layout, block, &mut buffer);
+                    incoming.hash_and_write(block, &buffer).unwrap();
+                }
+            });
+        }
+    });
+    assert_ne!(layout.block_count() % 7, 0, "each block came once");
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert_eq!((placed.files, placed.failed), (300, vec![]));
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+    stage.assert_no_staging();
 }
