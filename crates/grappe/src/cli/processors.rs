@@ -7,8 +7,8 @@ use clap::Args;
 /// The flag of whatever takes part in copies.
 #[derive(Debug, Args)]
 pub(crate) struct ProcessorArguments {
-    /// Processors to make use of; from four on, what keeps one busy is shared out [default: those that
-    /// this process may use]
+    /// Share work out as on a node with so many processors: from four on, what one thread cannot do
+    /// alone, others help with [default: those that this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     processors: Option<u16>,
 }

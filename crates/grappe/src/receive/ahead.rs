@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -12,7 +13,8 @@ use grappe_proto::receiver::Opener;
 
 use super::ring::{CHUNKS, Chunk};
 
-/// Chunks that wait from which on help is called: fewer, and who takes them in is about to do so.
+/// Chunks that were passed on and are not worked off, from which on help is called: fewer, and who takes them in is
+/// about to do so.
 const WAITING_MIN: usize = 4;
 
 /// One processor of so many is there to help.
@@ -21,30 +23,65 @@ const PROCESSORS_EACH: usize = 4;
 /// Helpers at most: the thread that takes packets out of the socket feeds no more.
 const HELPERS_MAX: usize = 4;
 
-/// How many helpers a session has on a node with so many processors: none where all are busy anyway.
-pub(super) fn helpers(processors: usize) -> usize {
-    (processors / PROCESSORS_EACH).min(HELPERS_MAX)
+/// The helpers that a node has for all its sessions, less those that sessions have.
+#[derive(Debug)]
+pub(super) struct Pool(AtomicUsize);
+
+impl Pool {
+    /// Those of a node with so many processors: none where all are busy anyway.
+    pub(super) fn of(processors: usize) -> Arc<Self> {
+        let helpers = (processors / PROCESSORS_EACH).min(HELPERS_MAX);
+        Arc::new(Self(AtomicUsize::new(helpers)))
+    }
+
+    /// All that are left.
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+
+    fn give_back(&self, helpers: usize) {
+        self.0.fetch_add(helpers, Ordering::Relaxed);
+    }
 }
 
 /// A chunk on its way to who takes its packets in; whoever helps opens it meanwhile.
-pub(super) struct Parcel(Mutex<Option<Chunk>>);
+pub(super) struct Parcel {
+    chunk: Mutex<Option<Chunk>>,
+    /// Whether it is waited for: a helper that has it stops.
+    is_wanted: AtomicBool,
+}
 
 impl Parcel {
-    /// The chunk; waits where a helper is just opening it. Nothing once it was taken.
+    fn new(chunk: Chunk) -> Self {
+        Self {
+            chunk: Mutex::new(Some(chunk)),
+            is_wanted: AtomicBool::new(false),
+        }
+    }
+
+    /// The chunk, opened in part where a helper was about to. Nothing once it was taken.
     pub(super) fn take(&self) -> Option<Chunk> {
+        self.is_wanted.store(true, Ordering::Relaxed);
         self.lock().take()
+    }
+
+    fn open(&self, opener: &Opener) {
+        if let Some(chunk) = self.lock().as_mut() {
+            chunk.open(opener, &self.is_wanted);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Chunk>> {
         // What a helper left undone is not marked as opened.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.chunk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The helpers of one session; they end when it goes.
 pub(super) struct Ahead {
     offers: Arc<Offers>,
-    has_helpers: bool,
+    pool: Arc<Pool>,
+    helpers: usize,
 }
 
 /// What helpers may open.
@@ -61,18 +98,19 @@ struct Offered {
 }
 
 impl Ahead {
-    /// Starts so many `helpers`.
+    /// Starts the helpers that `pool` has left.
     ///
     /// # Errors
     ///
     /// When the system has no thread left.
     pub(super) fn start(
-        helpers: usize,
+        pool: &Arc<Pool>,
         opener: &Opener,
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let ahead = Self {
             offers: Arc::default(),
-            has_helpers: helpers > 0,
+            pool: Arc::clone(pool),
+            helpers: pool.take(),
         };
         let start_one = |number| {
             let (offers, opener) = (Arc::clone(&ahead.offers), opener.clone());
@@ -81,14 +119,16 @@ impl Ahead {
                 .name(name)
                 .spawn(move || offers.help(&opener))
         };
-        let threads = (0..helpers).map(start_one).collect::<io::Result<_>>()?;
+        let threads = (0..ahead.helpers)
+            .map(start_one)
+            .collect::<io::Result<_>>()?;
         Ok((ahead, threads))
     }
 
-    /// Wraps up `chunk`, before which so many wait, and lets helpers open it if those are many.
+    /// Wraps up `chunk`, with which so many are not worked off, and lets helpers open it if those are many.
     pub(super) fn wrap(&self, chunk: Chunk, waiting: usize) -> Arc<Parcel> {
-        let parcel = Arc::new(Parcel(Mutex::new(Some(chunk))));
-        if self.has_helpers && waiting >= WAITING_MIN {
+        let parcel = Arc::new(Parcel::new(chunk));
+        if self.helpers > 0 && waiting >= WAITING_MIN {
             self.offers.offer(Arc::clone(&parcel));
         }
         parcel
@@ -102,6 +142,7 @@ impl Drop for Ahead {
         offered.parcels.clear();
         drop(offered);
         self.offers.news.notify_all();
+        self.pool.give_back(self.helpers);
     }
 }
 
@@ -119,9 +160,7 @@ impl Offers {
 
     fn help(&self, opener: &Opener) {
         while let Some(parcel) = self.next() {
-            if let Some(chunk) = parcel.lock().as_mut() {
-                chunk.open(opener);
-            }
+            parcel.open(opener);
         }
     }
 

@@ -20,7 +20,7 @@ use grappe_proto::wire::data::Header;
 use tokio::sync::mpsc;
 
 use super::agreement::Agreement;
-use super::ahead::{self, Ahead, Parcel};
+use super::ahead::{Ahead, Parcel, Pool};
 use super::destination::Destination;
 use super::notes::SessionNotes;
 use super::piping::{self, Piping};
@@ -59,6 +59,7 @@ pub(super) struct Setup {
     pub(super) notes: SessionNotes,
     pub(super) left_behind: Arc<LeftBehind>,
     pub(super) processors: usize,
+    pub(super) helpers: Arc<Pool>,
 }
 
 /// The running session.
@@ -111,6 +112,7 @@ impl Carrier {
             notes,
             left_behind,
             processors,
+            helpers,
         } = setup;
         let (clock, started) = (MonotonicClock::new(), Instant::now());
         let now = Time::from_nanos(clock.now_nanos());
@@ -144,9 +146,8 @@ impl Carrier {
         .map_err(text)?;
         let ring = Ring::new();
         let capacity = ring::capacity(&socket);
-        let (ahead, helpers) =
-            Ahead::start(ahead::helpers(processors), machine.opener()).map_err(text)?;
-        threads.extend(helpers);
+        let (ahead, helping) = Ahead::start(&helpers, machine.opener()).map_err(text)?;
+        threads.extend(helping);
         let deliver = {
             let ring = Arc::clone(&ring);
             move |filled: io::Result<Chunk>| {
@@ -242,9 +243,11 @@ impl Carrier {
         let now = self.now();
         let input = match happening {
             Happening::Packets(Ok(parcel)) => {
+                // Nobody else takes it.
                 let Some(chunk) = parcel.take() else {
                     return;
                 };
+                let now = self.now();
                 for (packet, arrived) in chunk.packets() {
                     match packet {
                         Packet::Sealed(packet) => self.packet(packet, arrived, now),

@@ -84,12 +84,13 @@ pub(super) enum Packet<'a> {
     Opened(Header, &'a [u8]),
 }
 
-/// What became of a packet that was to be opened ahead.
+/// What became of a packet that was to be opened ahead. A byte for each: a flood of tiny packets must not fill the
+/// memory with them.
 #[derive(Clone, Copy, Debug)]
 enum Seal {
     /// It is no data packet of the session, and was left alone.
     Kept,
-    Opened(Header),
+    Opened,
     /// It was none after all, and is of no use any more.
     Broken,
 }
@@ -125,23 +126,32 @@ impl Chunk {
         arrived.zip(seals).filter_map(|((packet, arrived), seal)| {
             let packet = match seal {
                 Seal::Kept => Packet::Sealed(packet),
-                Seal::Opened(header) => Packet::Opened(header, symbols_within(packet)),
+                // The header stands there as it was.
+                Seal::Opened => Packet::Opened(Header::read(packet).ok()?, symbols_within(packet)),
                 Seal::Broken => return None,
             };
             Some((packet, arrived))
         })
     }
 
-    /// Opens the data packets of the session where they lie.
-    pub(super) fn open(&mut self, opener: &Opener) {
-        self.seals.clear();
+    /// Opens the data packets of the session where they lie, until `is_wanted` between two reads. What was looked
+    /// at before is left alone.
+    pub(super) fn open(&mut self, opener: &Opener, is_wanted: &AtomicBool) {
+        let mut seen = self.seals.len();
         for run in &self.runs {
+            if is_wanted.load(Ordering::Relaxed) {
+                return;
+            }
             let packets = &mut self.memory[run.start..run.start + run.len];
             for packet in packets.chunks_mut(run.segment.max(1)) {
+                if seen > 0 {
+                    seen -= 1;
+                    continue;
+                }
                 let seal = match opener.fits(packet) {
                     None => Seal::Kept,
                     Some(header) => match opener.open_in_place(&header, packet) {
-                        Ok(()) => Seal::Opened(header),
+                        Ok(()) => Seal::Opened,
                         Err(_) => Seal::Broken,
                     },
                 };

@@ -54,7 +54,8 @@ pub(super) fn doer(store: Arc<Store>) -> Doer {
     Arc::new(move |job| run(&store, job))
 }
 
-/// Starts the workers of a node with so many `processors`; they end when `work` is closed, and leave what is queued once `over` is set.
+/// Starts the workers of a node with so many `processors`; they end when `work` is closed, and leave what is
+/// queued once `over` is set.
 ///
 /// # Errors
 ///

@@ -317,11 +317,13 @@ impl Carrier {
             match self.machine.poll(now) {
                 Output::Wait(until) => {
                     let until = until.min(now + PROGRESS_INTERVAL);
-                    match self.happenings.recv_timeout(until.since(now)) {
+                    let waits_at = self.now();
+                    let happened = self.happenings.recv_timeout(until.since(waits_at));
+                    leisure.rested(self.now().since(waits_at));
+                    match happened {
                         Ok(happening) => self.take_in(happening, notice),
                         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
                     }
-                    leisure.rested(self.now().since(now));
                 }
                 Output::Finished(summary) => break summary,
                 output => {
@@ -578,10 +580,7 @@ impl Carrier {
                 bytes,
             } => {
                 let outcome = self.transmitter.sounding(sequence, block, bytes);
-                // That it was refused itself says nothing of the way to the group.
-                if outcome.is_err() {
-                    self.sent(&outcome, notice);
-                }
+                self.sent(&outcome, notice);
             }
             Output::Feed {
                 peer,
@@ -676,6 +675,8 @@ impl Carrier {
     fn sent(&mut self, outcome: &io::Result<SendOutcome>, notice: &mut dyn FnMut(Notice<'_>)) {
         let now = Instant::now();
         let verdict = match outcome {
+            // What became of it is told with a later one.
+            Ok(SendOutcome::Sent { packets: 0 }) => Verdict::Bear,
             Ok(SendOutcome::Refused { sent: 0, .. }) => {
                 self.outage.failed_for(now, QUEUE_FULL.into())
             }

@@ -10,6 +10,8 @@ use std::thread::{self, JoinHandle};
 use flume::{Receiver, Sender, bounded, unbounded};
 use grappe_os::udp::{MulticastSender, SendOutcome};
 
+use super::threads::guarded;
+
 /// From so many processors on, there is a thread for the kernel's part.
 const PROCESSORS_APART: usize = 4;
 
@@ -121,11 +123,11 @@ impl Courier {
     }
 
     /// Sends what `train` holds; another buffer may be in its place afterwards. Answers what became of it, or,
-    /// where it is still under way, of those before.
+    /// where it is still under way, of those before: no packets at all while nothing is known.
     ///
     /// # Errors
     ///
-    /// What the kernel says, when it is more than a full queue. That train has not left then.
+    /// What the kernel says, when it is more than a full queue, to this train or to one of the two before it.
     pub(super) fn send(&mut self, train: &mut Vec<u8>, cut: Cut) -> io::Result<SendOutcome> {
         let before = match &mut self.apart {
             Some(apart) => apart.collect(),
@@ -159,7 +161,11 @@ impl Apart {
         let (came_back, sent) = unbounded();
         let sending = move || {
             for (train, cut) in to_send {
-                let became = hand_over(&*outlet, &train, cut);
+                let became = guarded(|| hand_over(&*outlet, &train, cut));
+                let became = became.unwrap_or_else(|words| Sent {
+                    outcome: Err(internal_error(&words)),
+                    refused: cut.symbols as u64,
+                });
                 if came_back.send((train, became)).is_err() {
                     return;
                 }
@@ -201,11 +207,10 @@ impl Apart {
             let full = std::mem::replace(train, next);
             self.trains.send((full, cut)).is_ok()
         });
-        let text = "internal error: the thread that sends panicked; please report this";
         match passed_on {
             true => before,
             false => before.and(Sent {
-                outcome: Err(io::Error::other(text)),
+                outcome: Err(internal_error("its thread is gone")),
                 refused: cut.symbols as u64,
             }),
         }
@@ -214,8 +219,8 @@ impl Apart {
     fn finish(self) -> u64 {
         drop(self.trains);
         let refused = self.sent.iter().map(|(_, sent)| sent.refused).sum();
-        // Whatever ended it, there is nothing left to send.
-        let _panicked = self.thread.join();
+        let ended = self.thread.join();
+        debug_assert!(ended.is_ok(), "panics are caught");
         refused
     }
 }
@@ -226,15 +231,19 @@ const NOTHING: Sent = Sent {
     refused: 0,
 };
 
+fn internal_error(words: &str) -> io::Error {
+    io::Error::other(format!(
+        "internal error while sending: {words}; please report this"
+    ))
+}
+
 fn hand_over(outlet: &dyn Outlet, train: &[u8], cut: Cut) -> Sent {
     let outcome = match outlet.send_train(&train[..cut.len], cut.segment) {
         // The interface's MTU became smaller: lost like on any other way that takes no large packets.
-        Err(error) if cut.may_fail || cut.in_each > 1 && is_too_large(&error) => {
-            Ok(SendOutcome::Refused {
-                sent: 0,
-                refused: cut.len.div_ceil(cut.segment),
-            })
-        }
+        Err(error) if cut.in_each > 1 && is_too_large(&error) => Ok(SendOutcome::Refused {
+            sent: 0,
+            refused: cut.len.div_ceil(cut.segment),
+        }),
         outcome => outcome,
     };
     let sent = match &outcome {
@@ -243,6 +252,11 @@ fn hand_over(outlet: &dyn Outlet, train: &[u8], cut: Cut) -> Sent {
         Err(_) => 0,
     };
     let refused = (cut.symbols - sent) as u64;
+    let outcome = match outcome {
+        // It says nothing of the way to the group.
+        _ if cut.may_fail => NOTHING.outcome,
+        outcome => outcome,
+    };
     Sent { outcome, refused }
 }
 

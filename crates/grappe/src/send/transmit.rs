@@ -74,8 +74,8 @@ impl Transmitter {
     ///
     /// # Errors
     ///
-    /// What the kernel says, when it is more than a full queue, to these trains or to those just before. What
-    /// follows the one in question has not left then.
+    /// What the kernel says, when it is more than a full queue, to these trains or to two before. Some of these may
+    /// not have been tried then.
     pub(super) fn burst(
         &mut self,
         blocks: &Blocks,

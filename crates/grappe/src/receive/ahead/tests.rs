@@ -78,7 +78,7 @@ fn data_packets_are_opened_and_forged_ones_are_gone_and_others_stay_in_their_ord
     let before: Vec<_> = chunk.packets().map(|(packet, _)| packet).collect();
     let sealed: Vec<_> = packets.iter().map(|it| Packet::Sealed(it)).collect();
     assert_eq!(before, sealed);
-    chunk.open(&opener());
+    chunk.open(&opener(), &AtomicBool::new(false));
     let after: Vec<_> = chunk.packets().map(|(packet, _)| packet).collect();
     let first = [1; SYMBOL_SIZE as usize];
     let last = [4; SYMBOL_SIZE as usize];
@@ -89,11 +89,40 @@ fn data_packets_are_opened_and_forged_ones_are_gone_and_others_stay_in_their_ord
         Packet::Opened(header(Kind::Data, 4), &last),
     ];
     assert_eq!(after, wanted);
+    chunk.open(&opener(), &AtomicBool::new(false));
+    let again: Vec<_> = chunk.packets().map(|(packet, _)| packet).collect();
+    assert_eq!(again, wanted, "what is open stays open");
+}
+
+#[test]
+fn a_chunk_that_is_waited_for_is_left_as_far_as_it_was_opened() {
+    let packets: Vec<_> = (1..=3).map(|number| packet(Kind::Data, number)).collect();
+    let mut chunk = Chunk::of(&packets);
+    chunk.open(&opener(), &AtomicBool::new(true));
+    assert!(opened(&chunk).is_empty());
+    let parcel = Parcel::new(chunk);
+    parcel.open(&opener());
+    let chunk = parcel.take().unwrap();
+    assert_eq!(opened(&chunk), [1, 2, 3]);
+    parcel.open(&opener());
+    assert!(parcel.take().is_none());
+}
+
+#[test]
+fn several_symbols_of_a_packet_are_opened_together() {
+    let body = [7; 3 * SYMBOL_SIZE as usize];
+    let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
+    let header = header(Kind::Data, 9);
+    key().seal(&header.emit(), Sequence(9), &body, &mut packet);
+    let mut chunk = Chunk::of(&[packet]);
+    chunk.open(&opener(), &AtomicBool::new(false));
+    let opened: Vec<_> = chunk.packets().map(|(packet, _)| packet).collect();
+    assert_eq!(opened, [Packet::Opened(header, &body)]);
 }
 
 #[test]
 fn helpers_open_what_waits_and_nothing_that_is_taken_in_at_once() {
-    let (ahead, threads) = Ahead::start(2, &opener()).unwrap();
+    let (ahead, threads) = Ahead::start(&Pool::of(8), &opener()).unwrap();
     let chunk = |number| Chunk::of(&[packet(Kind::Data, number)]);
     let waits: Vec<_> = (1..=20)
         .map(|number| ahead.wrap(chunk(number), WAITING_MIN))
@@ -113,7 +142,7 @@ fn helpers_open_what_waits_and_nothing_that_is_taken_in_at_once() {
 
 #[test]
 fn without_helpers_nothing_is_kept_for_them() {
-    let (ahead, threads) = Ahead::start(0, &opener()).unwrap();
+    let (ahead, threads) = Ahead::start(&Pool::of(2), &opener()).unwrap();
     let parcel = ahead.wrap(Chunk::of(&[packet(Kind::Data, 1)]), CHUNKS);
     assert!(threads.is_empty());
     assert!(ahead.offers.lock().parcels.is_empty());
@@ -124,13 +153,21 @@ fn without_helpers_nothing_is_kept_for_them() {
 fn helpers_that_lag_do_not_pile_up_what_was_taken_without_them() {
     let offers = Offers::default();
     for _ in 0..2 * CHUNKS {
-        offers.offer(Arc::new(Parcel(Mutex::new(None))));
+        offers.offer(Arc::new(Parcel::new(Chunk::of(&[]))));
     }
     assert_eq!(offers.lock().parcels.len(), CHUNKS);
 }
 
 #[test]
-fn few_processors_are_not_shared_out() {
+fn few_processors_are_not_shared_out_and_sessions_share_what_there_is() {
+    let helpers = |processors| Pool::of(processors).take();
     assert_eq!([1, 2, 3].map(helpers), [0; 3]);
     assert_eq!([4, 8, 16, 128].map(helpers), [1, 2, 4, 4]);
+    let pool = Pool::of(8);
+    let (first, of_first) = Ahead::start(&pool, &opener()).unwrap();
+    let (_second, of_second) = Ahead::start(&pool, &opener()).unwrap();
+    assert_eq!((of_first.len(), of_second.len()), (2, 0));
+    drop(first);
+    let (_third, of_third) = Ahead::start(&pool, &opener()).unwrap();
+    assert_eq!(of_third.len(), 2);
 }
