@@ -14,6 +14,7 @@ use grappe_proto::content::manifest::{Entry, Kind, Manifest};
 use grappe_proto::limits::BLOCK_SIZE;
 use rustix::fs::{RenameFlags, renameat_with};
 
+use super::incoming::staged_name;
 use super::metadata;
 
 /// Nests kept open: what the blocks under work need, and a few levels of subdirectories.
@@ -85,18 +86,22 @@ impl Nests {
         nests_max: usize,
     ) -> io::Result<Self> {
         let mut nests = Self::default();
-        let left: HashSet<Vec<u8>> = staging
-            .entries()?
-            .into_iter()
-            .filter(|it| is_nest(it))
-            .collect();
+        let staged: HashSet<Vec<u8>> = staging.entries()?.into_iter().collect();
+        let mut room = nests_max.saturating_sub(staged.iter().filter(|it| is_nest(it)).count());
         let mut small: HashMap<&[u8], u32> = HashMap::new();
-        for entry in manifest.entries.iter().filter(|entry| is_small(entry)) {
-            *small.entry(metadata::split(&entry.path).0).or_default() += 1;
+        // Directories with files that an earlier attempt staged alone.
+        let mut scattered: HashSet<&[u8]> = HashSet::new();
+        for (number, entry) in (0_u32..).zip(&manifest.entries) {
+            if is_small(entry) {
+                let parent = metadata::split(&entry.path).0;
+                *small.entry(parent).or_default() += 1;
+                if !staged.is_empty() && staged.contains(&staged_name(number)) {
+                    scattered.insert(parent);
+                }
+            }
         }
         let mut new: HashSet<&[u8]> = HashSet::new();
-        // Where one is left, the file system was looked at already.
-        let mut is_fit = !left.is_empty();
+        let mut is_fit = false;
         for (number, entry) in (0_u32..).zip(&manifest.entries) {
             if entry.kind != Kind::Directory {
                 continue;
@@ -113,13 +118,16 @@ impl Nests {
             if is_new {
                 new.insert(&entry.path);
             }
+            let is_left = staged.contains(&name(number));
             let has_several = small
                 .get(&entry.path[..])
-                .is_some_and(|it| *it >= FILES_MIN);
-            let is_left = !left.is_empty() && left.contains(&name(number));
-            let may_be = is_new && has_several && nests.numbers.len() < nests_max;
+                .is_some_and(|files| *files >= FILES_MIN);
+            let may_be = is_new && has_several && room > 0 && !scattered.contains(&entry.path[..]);
             if !may_be && !is_left {
                 continue;
+            }
+            if !is_left {
+                room -= 1;
             }
             if !is_fit && !is_fit_for_nests(staging) {
                 return Ok(Self::default());
@@ -275,8 +283,10 @@ mod tests {
         let (destination, staging) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         let open = |folder: &TempDir| Directory::open(folder.path()).unwrap();
         let (destination, staging) = (open(&destination), open(&staging));
+        // Of an earlier attempt, and of another directory: it takes up room.
+        staging.create_directory(&name(999_999), NEST_MODE).unwrap();
         let nests = Nests::plan_some(manifest, &destination, &staging, nests_max).unwrap();
-        assert_eq!(staging.entries().unwrap().len(), 0, "no probe stays");
+        assert_eq!(staging.entries().unwrap().len(), 1, "no probe stays");
         nests.numbers.len()
     }
 
@@ -284,7 +294,7 @@ mod tests {
     fn a_directory_of_few_files_has_no_nest_and_their_number_is_bounded() {
         assert_eq!(planned(&manifest(10, FILES_MIN), 100), 10);
         assert_eq!(planned(&manifest(10, FILES_MIN - 1), 100), 0);
-        assert_eq!(planned(&manifest(10, FILES_MIN), 7), 7);
+        assert_eq!(planned(&manifest(10, FILES_MIN), 7), 6);
         assert_eq!(planned(&Manifest::default(), 7), 0);
     }
 

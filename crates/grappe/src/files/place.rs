@@ -32,6 +32,9 @@ const SHUT: &str = "the directory that it belongs in could not be made";
 /// Why something does not give way though everything else of its kind does.
 pub(super) const LEFT_OUT: &str = "what stands there was left out of the copy, and stays";
 
+/// Lists of nests kept: enough to come back up from a few levels of subdirectories.
+const LISTED_MAX: usize = 8;
+
 /// What a directory's owner needs to place things in it, and nothing for anybody else.
 const OWNER_MODE: u32 = 0o700;
 
@@ -86,7 +89,7 @@ pub(super) fn place(incoming: &Incoming, states: &[FileState]) -> Result<Placed,
         full: full_nests(incoming, states),
         moved: HashSet::new(),
         heirs: HashSet::new(),
-        listed: None,
+        listed: Vec::new(),
     };
     placer.make_directories();
     placer.place_entries(states);
@@ -132,8 +135,8 @@ struct Placer<'a> {
     moved: HashSet<&'a [u8]>,
     /// The directories that were there, and those in them: what is new there inherits from them.
     heirs: HashSet<&'a [u8]>,
-    /// What is in the nest that files were last taken from.
-    listed: Option<(u32, HashSet<Vec<u8>>)>,
+    /// What is in the nests that files were last taken from, the latest at the end.
+    listed: Vec<(u32, HashSet<Vec<u8>>)>,
 }
 
 /// What waits until all is placed that has nothing in its way.
@@ -232,7 +235,8 @@ impl<'a> Placer<'a> {
     /// Makes the nest of a new directory the directory. Says no where it cannot be: then the directory is made, and
     /// its files come one by one.
     fn move_nest(&self, index: u32, parent: &Directory, name: &[u8]) -> bool {
-        let Some(wanted) = self.full.get(&index) else {
+        let may_move = self.incoming.nests.may_move(index);
+        let Some(wanted) = self.full.get(&index).filter(|_| may_move) else {
             return false;
         };
         let (staging, nest) = (self.incoming.staging.directory(), nests::name(index));
@@ -242,22 +246,25 @@ impl<'a> Placer<'a> {
             found.iter().eq(wanted)
         });
         is_as_wanted
-            && self.incoming.nests.may_move(index)
             && renameat_with(staging, &nest[..], parent, name, RenameFlags::NOREPLACE).is_ok()
     }
 
     /// Fails unless the nest has a file that is spelt just so: any other name may be that of another file.
     fn check_listed(&mut self, nest: u32, name: &[u8]) -> io::Result<()> {
-        let listed = match self.listed.take().filter(|(listed, _)| *listed == nest) {
-            Some(listed) => listed,
+        let known = self.listed.iter().position(|(listed, _)| *listed == nest);
+        let listed = match known {
+            Some(position) => self.listed.remove(position),
             None => {
                 let staging = self.incoming.staging.directory();
                 let found = self.incoming.nests.open(staging, nest)?.entries()?;
                 (nest, found.into_iter().collect())
             }
         };
+        if self.listed.len() >= LISTED_MAX {
+            self.listed.remove(0);
+        }
         let is_listed = listed.1.contains(name);
-        self.listed = Some(listed);
+        self.listed.push(listed);
         if is_listed {
             return Ok(());
         }

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use grappe_proto::receiver::Opener;
 
@@ -23,38 +23,24 @@ const PROCESSORS_EACH: usize = 4;
 /// Helpers at most: the thread that takes packets out of the socket feeds no more.
 const HELPERS_MAX: usize = 4;
 
-/// The helpers that a node has for all its sessions, less those that sessions have.
-#[derive(Debug)]
-pub(super) struct Pool(AtomicUsize);
-
-impl Pool {
-    /// Those of a node with so many processors: none where all are busy anyway.
-    pub(super) fn of(processors: usize) -> Arc<Self> {
-        let helpers = (processors / PROCESSORS_EACH).min(HELPERS_MAX);
-        Arc::new(Self(AtomicUsize::new(helpers)))
-    }
-
-    /// All that are left.
-    fn take(&self) -> usize {
-        self.0.swap(0, Ordering::Relaxed)
-    }
-
-    fn give_back(&self, helpers: usize) {
-        self.0.fetch_add(helpers, Ordering::Relaxed);
-    }
+/// How many helpers a node with so many processors has: none where all are busy anyway.
+fn helpers(processors: usize) -> usize {
+    (processors / PROCESSORS_EACH).min(HELPERS_MAX)
 }
 
 /// A chunk on its way to who takes its packets in; whoever helps opens it meanwhile.
 pub(super) struct Parcel {
     chunk: Mutex<Option<Chunk>>,
+    opener: Opener,
     /// Whether it is waited for: a helper that has it stops.
     is_wanted: AtomicBool,
 }
 
 impl Parcel {
-    fn new(chunk: Chunk) -> Self {
+    fn new(chunk: Chunk, opener: &Opener) -> Self {
         Self {
             chunk: Mutex::new(Some(chunk)),
+            opener: opener.clone(),
             is_wanted: AtomicBool::new(false),
         }
     }
@@ -65,9 +51,9 @@ impl Parcel {
         self.lock().take()
     }
 
-    fn open(&self, opener: &Opener) {
+    fn open(&self) {
         if let Some(chunk) = self.lock().as_mut() {
-            chunk.open(opener, &self.is_wanted);
+            chunk.open(&self.opener, &self.is_wanted);
         }
     }
 
@@ -77,11 +63,10 @@ impl Parcel {
     }
 }
 
-/// The helpers of one session; they end when it goes.
+/// The helpers of a node, for all its sessions; they end when it goes.
 pub(super) struct Ahead {
     offers: Arc<Offers>,
-    pool: Arc<Pool>,
-    helpers: usize,
+    has_helpers: bool,
 }
 
 /// What helpers may open.
@@ -98,37 +83,31 @@ struct Offered {
 }
 
 impl Ahead {
-    /// Starts the helpers that `pool` has left.
+    /// Starts the helpers of a node with so many `processors`.
     ///
     /// # Errors
     ///
     /// When the system has no thread left.
-    pub(super) fn start(
-        pool: &Arc<Pool>,
-        opener: &Opener,
-    ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
+    pub(super) fn start(processors: usize) -> io::Result<Arc<Self>> {
+        let helpers = helpers(processors);
         let ahead = Self {
             offers: Arc::default(),
-            pool: Arc::clone(pool),
-            helpers: pool.take(),
+            has_helpers: helpers > 0,
         };
-        let start_one = |number| {
-            let (offers, opener) = (Arc::clone(&ahead.offers), opener.clone());
-            let name = format!("open-{number}");
-            thread::Builder::new()
+        for number in 0..helpers {
+            let (offers, name) = (Arc::clone(&ahead.offers), format!("open-{number}"));
+            // It ends by itself once nothing can be offered any more.
+            let _thread = thread::Builder::new()
                 .name(name)
-                .spawn(move || offers.help(&opener))
-        };
-        let threads = (0..ahead.helpers)
-            .map(start_one)
-            .collect::<io::Result<_>>()?;
-        Ok((ahead, threads))
+                .spawn(move || offers.help())?;
+        }
+        Ok(Arc::new(ahead))
     }
 
     /// Wraps up `chunk`, with which so many are not worked off, and lets helpers open it if those are many.
-    pub(super) fn wrap(&self, chunk: Chunk, waiting: usize) -> Arc<Parcel> {
-        let parcel = Arc::new(Parcel::new(chunk));
-        if self.helpers > 0 && waiting >= WAITING_MIN {
+    pub(super) fn wrap(&self, chunk: Chunk, opener: &Opener, waiting: usize) -> Arc<Parcel> {
+        let parcel = Arc::new(Parcel::new(chunk, opener));
+        if self.has_helpers && waiting >= WAITING_MIN {
             self.offers.offer(Arc::clone(&parcel));
         }
         parcel
@@ -142,7 +121,6 @@ impl Drop for Ahead {
         offered.parcels.clear();
         drop(offered);
         self.offers.news.notify_all();
-        self.pool.give_back(self.helpers);
     }
 }
 
@@ -158,9 +136,9 @@ impl Offers {
         self.news.notify_one();
     }
 
-    fn help(&self, opener: &Opener) {
+    fn help(&self) {
         while let Some(parcel) = self.next() {
-            parcel.open(opener);
+            parcel.open();
         }
     }
 

@@ -20,7 +20,7 @@ use grappe_proto::wire::data::Header;
 use tokio::sync::mpsc;
 
 use super::agreement::Agreement;
-use super::ahead::{Ahead, Parcel, Pool};
+use super::ahead::{Ahead, Parcel};
 use super::destination::Destination;
 use super::notes::SessionNotes;
 use super::piping::{self, Piping};
@@ -59,7 +59,7 @@ pub(super) struct Setup {
     pub(super) notes: SessionNotes,
     pub(super) left_behind: Arc<LeftBehind>,
     pub(super) processors: usize,
-    pub(super) helpers: Arc<Pool>,
+    pub(super) ahead: Arc<Ahead>,
 }
 
 /// The running session.
@@ -112,7 +112,7 @@ impl Carrier {
             notes,
             left_behind,
             processors,
-            helpers,
+            ahead,
         } = setup;
         let (clock, started) = (MonotonicClock::new(), Instant::now());
         let now = Time::from_nanos(clock.now_nanos());
@@ -146,12 +146,10 @@ impl Carrier {
         .map_err(text)?;
         let ring = Ring::new();
         let capacity = ring::capacity(&socket);
-        let (ahead, helping) = Ahead::start(&helpers, machine.opener()).map_err(text)?;
-        threads.extend(helping);
         let deliver = {
-            let ring = Arc::clone(&ring);
+            let (ring, opener) = (Arc::clone(&ring), machine.opener().clone());
             move |filled: io::Result<Chunk>| {
-                Happening::Packets(filled.map(|chunk| ahead.wrap(chunk, ring.queued())))
+                Happening::Packets(filled.map(|chunk| ahead.wrap(chunk, &opener, ring.queued())))
             }
         };
         threads.push(

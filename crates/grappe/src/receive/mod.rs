@@ -33,7 +33,7 @@ use grappe_proto::units::SessionId;
 use grappe_proto::wire::control::Done;
 use tokio::sync::{mpsc, watch};
 
-use self::ahead::Pool;
+use self::ahead::Ahead;
 use self::daemon::Daemon;
 use self::destination::Destination;
 pub use self::destination::Target;
@@ -196,7 +196,7 @@ pub fn receive(
         notes,
         left_behind: Arc::default(),
         processors,
-        helpers: Pool::of(processors),
+        ahead: Ahead::start(processors).map_err(system("start a thread"))?,
     };
     let daemon = Daemon::new(node, trust, once || only.is_some(), only, told, notice);
     let last = runtime.block_on(daemon.run(heard, stop));

@@ -16,7 +16,7 @@ use grappe_proto::wire::examine::Examine;
 use tokio::sync::{mpsc, watch};
 
 use super::RECEIVE_BUFFER;
-use super::ahead::Pool;
+use super::ahead::Ahead;
 use super::carrier::{Carrier, Happening, Setup};
 use super::destination::Destination;
 use super::examined::be_examined;
@@ -52,7 +52,7 @@ pub(super) struct Node {
     /// How many processors a session makes use of.
     pub(super) processors: usize,
     /// Those that help where one of its threads cannot keep up.
-    pub(super) helpers: Arc<Pool>,
+    pub(super) ahead: Arc<Ahead>,
 }
 
 /// How a session ended for this node.
@@ -280,7 +280,7 @@ fn start(
         notes: node.notes.of(heard.session),
         left_behind: Arc::clone(&node.left_behind),
         processors: node.processors,
-        helpers: Arc::clone(&node.helpers),
+        ahead: Arc::clone(&node.ahead),
     })
 }
 

@@ -186,7 +186,7 @@ impl Transmitter {
     ///
     /// # Errors
     ///
-    /// What the kernel says, when it is more than a full queue, to this packet or to a train just before.
+    /// What the kernel says, when it is more than a full queue, to this packet or to one of the two trains before.
     pub(super) fn beat(
         &mut self,
         sequence: Sequence,

@@ -291,3 +291,24 @@ fn more_nests_than_are_kept_open_grow_at_once() {
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     stage.assert_no_staging();
 }
+
+#[test]
+fn the_same_copy_goes_on_with_files_that_were_staged_alone_though_their_directory_is_gone_by_then()
+{
+    let stage = stage();
+    let source = stage.source();
+    fs::create_dir(stage.copied()).unwrap();
+    let incoming = stage.begin(&source).unwrap();
+    carry(&source, &incoming);
+    assert!(nest(&stage, number(&stage, "tree")).is_none());
+    incoming.keep();
+    drop(incoming);
+    fs::remove_dir(stage.copied()).unwrap();
+    let incoming = stage.begin(&source).unwrap();
+    let layout = Layout::new(source.manifest());
+    assert_eq!(incoming.earlier().count(), layout.block_count() as usize);
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    assert_eq!(things(&stage.copied()), things(&stage.tree()));
+    stage.assert_no_staging();
+}
