@@ -326,23 +326,8 @@ impl Directory {
     ///
     /// [`FileError::Name`], or what the kernel says: `InvalidInput` for too many nanoseconds.
     pub fn set_mtime(&self, name: &[u8], seconds: i64, nanos: u32) -> Result<(), FileError> {
-        // Above a second are the kernel's words for "now" and "leave it", which nobody means here.
-        const NANOS_MAX: u32 = 999_999_999;
-
-        let times = Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: Timespec {
-                tv_sec: seconds,
-                tv_nsec: nanos.into(),
-            },
-        };
         self.on(name, "set the time of a file", |here| {
-            if nanos > NANOS_MAX {
-                return Err(Errno::INVAL);
-            }
+            let times = changed_at(seconds, nanos)?;
             utimensat(here, name, &times, AtFlags::SYMLINK_NOFOLLOW)
         })
     }
@@ -465,6 +450,32 @@ fn owner(uid: u32, gid: u32) -> Result<(Option<Uid>, Option<Gid>), FileError> {
         return Err(FileError::kernel("set an owner")(Errno::INVAL));
     }
     Ok((Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+}
+
+/// The time at which content was last changed, for `utimensat`; the last access stays.
+///
+/// `seconds` since 1970, negative before; `nanos` below 1,000,000,000.
+///
+/// # Errors
+///
+/// `INVAL` for more nanoseconds: above a second are the kernel's words for "now" and "leave it", which nobody
+/// means here.
+pub fn changed_at(seconds: i64, nanos: u32) -> Result<Timestamps, Errno> {
+    const NANOS_MAX: u32 = 999_999_999;
+
+    if nanos > NANOS_MAX {
+        return Err(Errno::INVAL);
+    }
+    Ok(Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanos.into(),
+        },
+    })
 }
 
 /// Sets the permissions of an open file: 0 to 0o7777, `umask` not applied.

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use self::{
     attributes::{Attribute, attributes, set_attributes},
-    directory::{Access, Directory, Node, set_file_mode, set_file_owner},
+    directory::{Access, Directory, Node, changed_at, set_file_mode, set_file_owner},
     metadata::{Kind, Metadata},
     name::{NAME_BYTES_MAX, NameError, PATH_BYTES_MAX, check_name},
 };

@@ -7,8 +7,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
+use grappe_os::file::changed_at;
 use grappe_os::file::{Access, Directory, Metadata};
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use super::root::Stamp;
@@ -100,16 +101,7 @@ impl Held {
 
     /// Sets when its content last changed; the last access stays.
     pub(super) fn set_mtime(&self, (seconds, nanos): (i64, u32)) -> io::Result<()> {
-        let times = Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: Timespec {
-                tv_sec: seconds,
-                tv_nsec: nanos.into(),
-            },
-        };
+        let times = changed_at(seconds, nanos)?;
         let is_link = self.metadata().kind == grappe_os::file::Kind::Symlink;
         let set = if is_link {
             // A kernel before 5.8 refuses this. There is no other way for a link without its name.

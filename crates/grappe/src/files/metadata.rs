@@ -9,10 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use grappe_os::file::{
-    self, Access, Directory, FileError, set_attributes, set_file_mode, set_file_owner,
+    self, Access, Directory, FileError, changed_at, set_attributes, set_file_mode, set_file_owner,
 };
 use grappe_proto::content::manifest::{Entry, Manifest, Owner};
-use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
 use super::held::Held;
@@ -242,16 +241,7 @@ impl Dress {
 /// Sets when `file` was last changed to what `entry` says.
 fn set_time(file: &File, entry: &Entry) -> io::Result<()> {
     let (seconds, nanos) = entry.mtime;
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: seconds,
-            tv_nsec: nanos.into(),
-        },
-    };
+    let times = changed_at(seconds, nanos)?;
     Ok(rustix::fs::futimens(file, &times)?)
 }
 

@@ -1,5 +1,5 @@
-//! Drives one receiver's machine: takes packets out of the ring, opens each where it belongs, hands
-//! whole blocks to the workers, and carries reports and messages. One thread per session.
+//! Drives one receiver's machine: takes packets out of the ring, opens each where it belongs, unless that was
+//! done ahead, hands whole blocks to the workers, and carries reports and messages. One thread per session.
 
 use std::collections::BTreeMap;
 use std::io;

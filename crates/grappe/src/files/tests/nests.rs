@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use grappe_proto::content::digest::FileState;
 use grappe_proto::content::layout::Layout;
 
-use super::{BLOCK, Stage, all_whole, carry, content, set_mode, staging_folders, things};
+use super::{
+    BLOCK, Incoming, Source, Stage, all_whole, carry, content, set_mode, staging_folders, things,
+};
 
 /// The small files, each with permissions of its own.
 const SMALL: [(&str, u32); 8] = [
@@ -44,6 +46,22 @@ fn small(name: &str) -> Vec<u8> {
     content(300 + name.len())
 }
 
+/// The copy of what is on `stage` with all blocks carried across, before anything has its name.
+fn carried(stage: &Stage) -> (Source, Incoming) {
+    let source = stage.source();
+    let incoming = stage.begin(&source).unwrap();
+    carry(&source, &incoming);
+    (source, incoming)
+}
+
+/// Places what was carried, of which nothing fails; answers how many bytes of files that is.
+#[track_caller]
+fn finalize_all(source: &Source, incoming: &Incoming) -> u64 {
+    let placed = incoming.finalize(&source.finish()).unwrap();
+    assert_eq!((placed.files, &placed.failed[..]), (FILES, &[][..]));
+    placed.bytes
+}
+
 /// The nest of the entry with that number, if there is one.
 fn nest(stage: &Stage, number: u32) -> Option<PathBuf> {
     let folders = staging_folders(stage.into.path());
@@ -62,18 +80,15 @@ fn number(stage: &Stage, path: &str) -> u32 {
 #[test]
 fn a_new_directory_is_placed_as_it_grew() {
     let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (source, incoming) = carried(&stage);
     let inode = |path: PathBuf| fs::metadata(path).unwrap().ino();
     let grown = ["tree", "tree/below"].map(|path| {
         let nest = nest(&stage, number(&stage, path)).expect("it has small files");
         inode(nest)
     });
-    let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    let bytes_placed = finalize_all(&source, &incoming);
     let bytes: usize = SMALL.iter().map(|(name, _)| small(name).len()).sum();
-    assert_eq!(placed.bytes, (bytes + BLOCK + 1) as u64);
+    assert_eq!(bytes_placed, (bytes + BLOCK + 1) as u64);
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     let there = ["tree", "tree/below"].map(|path| inode(stage.into.path().join(path)));
     assert_eq!(there, grown);
@@ -83,15 +98,12 @@ fn a_new_directory_is_placed_as_it_grew() {
 #[test]
 fn a_directory_that_appears_during_the_copy_is_merged_into() {
     let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (source, incoming) = carried(&stage);
     fs::create_dir(stage.copied()).unwrap();
     for name in ["one", "other"] {
         fs::write(stage.copied().join(name), "was there").unwrap();
     }
-    let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    finalize_all(&source, &incoming);
     let other = stage.copied().join("other");
     assert_eq!(fs::read_to_string(&other).unwrap(), "was there");
     fs::remove_file(other).unwrap();
@@ -107,9 +119,7 @@ fn a_directory_that_appears_during_the_copy_is_merged_into() {
 #[test]
 fn a_file_that_is_not_whole_does_not_come_along_with_its_directory() {
     let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (source, incoming) = carried(&stage);
     let mut states = all_whole(source.manifest());
     states[number(&stage, "tree/two") as usize] = FileState::Changed;
     let placed = incoming.finalize(&states).unwrap();
@@ -125,13 +135,10 @@ fn a_file_that_is_not_whole_does_not_come_along_with_its_directory() {
 #[test]
 fn nothing_gets_a_name_that_is_not_of_the_copy() {
     let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (source, incoming) = carried(&stage);
     let nest = nest(&stage, number(&stage, "tree")).unwrap();
     fs::write(nest.join("of nobody"), "x").unwrap();
-    let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    finalize_all(&source, &incoming);
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     stage.assert_no_staging();
 }
@@ -140,9 +147,7 @@ fn nothing_gets_a_name_that_is_not_of_the_copy() {
 fn a_file_that_vanished_from_its_nest_is_told_of_and_nothing_stands_for_it() {
     for stranger in [None, Some("of nobody"), Some("Two")] {
         let stage = stage();
-        let source = stage.source();
-        let incoming = stage.begin(&source).unwrap();
-        carry(&source, &incoming);
+        let (source, incoming) = carried(&stage);
         let nest = nest(&stage, number(&stage, "tree")).unwrap();
         match stranger {
             None => fs::remove_file(nest.join("two")).unwrap(),
@@ -163,9 +168,7 @@ fn a_file_that_vanished_from_its_nest_is_told_of_and_nothing_stands_for_it() {
 #[test]
 fn the_same_copy_goes_on_with_what_is_in_nests_and_clears_away_the_rest() {
     let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (source, incoming) = carried(&stage);
     incoming.keep();
     drop(incoming);
     let (top, below) = (number(&stage, "tree"), number(&stage, "tree/below"));
@@ -192,9 +195,7 @@ fn the_same_copy_goes_on_with_what_is_in_nests_and_clears_away_the_rest() {
 #[test]
 fn a_broken_off_copy_leaves_nothing_in_nests() {
     let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (_, incoming) = carried(&stage);
     assert!(nest(&stage, number(&stage, "tree")).is_some());
     drop(incoming);
     stage.assert_no_staging();
@@ -205,9 +206,7 @@ fn a_new_directory_in_one_that_is_there_inherits_from_it() {
     let stage = stage();
     fs::create_dir(stage.copied()).unwrap();
     set_mode(&stage.copied(), 0o2775);
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (source, incoming) = carried(&stage);
     assert!(nest(&stage, number(&stage, "tree/below")).is_none());
     incoming.finalize(&source.finish()).unwrap();
     let below = fs::metadata(stage.copied().join("below")).unwrap();
@@ -217,14 +216,11 @@ fn a_new_directory_in_one_that_is_there_inherits_from_it() {
 #[test]
 fn what_is_new_in_a_directory_that_appears_during_the_copy_inherits_from_it_too() {
     let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (source, incoming) = carried(&stage);
     assert!(nest(&stage, number(&stage, "tree/below")).is_some());
     fs::create_dir(stage.copied()).unwrap();
     set_mode(&stage.copied(), 0o2775);
-    let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    finalize_all(&source, &incoming);
     let below = fs::metadata(stage.copied().join("below")).unwrap();
     assert_eq!(below.mode() & 0o2000, 0o2000, "as mkdir would have it");
     stage.assert_no_staging();
@@ -233,9 +229,7 @@ fn what_is_new_in_a_directory_that_appears_during_the_copy_inherits_from_it_too(
 #[test]
 fn the_same_copy_goes_on_with_nests_whose_directory_is_there_by_then() {
     let stage = stage();
-    let source = stage.source();
-    let incoming = stage.begin(&source).unwrap();
-    carry(&source, &incoming);
+    let (source, incoming) = carried(&stage);
     incoming.keep();
     drop(incoming);
     fs::create_dir(stage.copied()).unwrap();
@@ -243,8 +237,7 @@ fn the_same_copy_goes_on_with_nests_whose_directory_is_there_by_then() {
     let incoming = stage.begin(&source).unwrap();
     let layout = Layout::new(source.manifest());
     assert_eq!(incoming.earlier().count(), layout.block_count() as usize);
-    let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    finalize_all(&source, &incoming);
     let below = fs::metadata(stage.copied().join("below")).unwrap();
     assert_eq!(below.mode() & 0o2000, 0o2000, "it was made, not moved");
     for (name, _) in SMALL {
@@ -307,8 +300,7 @@ fn the_same_copy_goes_on_with_files_that_were_staged_alone_though_their_director
     let incoming = stage.begin(&source).unwrap();
     let layout = Layout::new(source.manifest());
     assert_eq!(incoming.earlier().count(), layout.block_count() as usize);
-    let placed = incoming.finalize(&source.finish()).unwrap();
-    assert_eq!((placed.files, placed.failed), (FILES, vec![]));
+    finalize_all(&source, &incoming);
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     stage.assert_no_staging();
 }
