@@ -257,6 +257,7 @@ impl<'a> Cluster<'a> {
                 limited_by: line.map(|line| line.limited_by),
                 end: receiver.end.clone(),
                 ended_at: receiver.ended_at.map(since_start),
+                backlog_max: receiver.backlog_max,
             }
         };
         let nodes: Vec<NodeResult> = self.receivers.iter().enumerate().map(result).collect();

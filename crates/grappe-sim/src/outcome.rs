@@ -68,6 +68,8 @@ pub struct NodeResult {
     pub end: End,
     /// Virtual time of its end, from the beginning of the session.
     pub ended_at: Option<Duration>,
+    /// The most whole blocks that waited for its disk at a time.
+    pub backlog_max: u32,
 }
 
 /// How a receiver saw its own end.

@@ -8,7 +8,7 @@ use common::sound;
 use grappe_proto::receiver::Failure;
 use grappe_proto::session::{LimitedBy, NodeState, Straggler};
 use grappe_proto::units::Rate;
-use grappe_sim::{End, Fault, Lie, Link, Outcome, Scenario};
+use grappe_sim::{End, Fault, Lie, Link, NodeResult, Outcome, Scenario};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -101,6 +101,40 @@ fn the_slow_disk_is_named() {
     assert_eq!(outcome.nodes[3].limited_by, Some(LimitedBy::Disk));
     assert_ne!(outcome.nodes[0].limited_by, Some(LimitedBy::Disk));
     assert!(outcome.goodput >= 32e6, "{}", outcome.goodput);
+}
+
+#[test]
+fn where_all_disks_are_slow_little_waits_for_them_and_none_of_them_rests() {
+    let rate = 40_000_000;
+    let scenario = Scenario {
+        store_rate: Rate::from_bytes_per_second(rate),
+        ..cluster(256 << 20, Vec::new())
+    };
+    let outcome = sound(&scenario);
+    assert!(outcome.all_complete());
+    for node in &outcome.nodes {
+        assert!(node.backlog_max <= 96, "{} blocks", node.backlog_max);
+    }
+    let is_blamed = |node: &NodeResult| node.limited_by == Some(LimitedBy::Disk);
+    assert!(outcome.nodes.iter().any(is_blamed));
+    let share = outcome.goodput / rate as f64;
+    assert!(share >= 0.95, "{share} of what a disk takes");
+}
+
+#[test]
+fn one_slow_disk_of_several_may_fall_behind_by_the_window() {
+    let rate = Rate::from_bytes_per_second(60_000_000);
+    let outcome = sound(&Scenario {
+        straggler: Straggler::Wait,
+        ..cluster(256 << 20, vec![Fault::SlowDisk { node: 3, rate }])
+    });
+    assert!(outcome.all_complete());
+    assert!(
+        outcome.nodes[3].backlog_max > 400,
+        "{} blocks",
+        outcome.nodes[3].backlog_max
+    );
+    assert!(outcome.nodes[0].backlog_max < 32);
 }
 
 #[test]

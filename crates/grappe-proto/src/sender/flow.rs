@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::peer::Peer;
 use super::stragglers::Hold;
 use super::{Digests, Event, Job, Output, Phase, Sender, Start};
-use crate::limits::WINDOW_BLOCKS;
+use crate::limits::{BLOCK_SIZE, WINDOW_BLOCKS};
 use crate::rate::{BURST, BURST_SHARED, Pacer};
 use crate::session::LimitedBy;
 use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
@@ -27,6 +27,10 @@ const RING_BUSY_PERMILLE: u16 = 250;
 
 /// Complete blocks waiting to be stored for the disk to be the cause.
 const BACKLOG_BUSY: u16 = 8;
+
+/// Complete blocks waiting to be stored at every receiver from which on more would only fill their memory:
+/// 24 MiB, which hides the pauses of the sender's own disk.
+const BACKLOG_ENOUGH: u64 = 32;
 
 /// Why nothing can leave now.
 pub(super) type Obstacle = Option<(Option<PeerId>, LimitedBy)>;
@@ -249,7 +253,7 @@ impl Sender {
             let by = self.is_window_closed().then_some(Hold::Window);
             self.note_held(now, by);
             // Who is served without end holds the others all the same.
-            if self.is_window_closed() || self.cursor.0 >= self.gate {
+            if self.is_window_closed() || self.cursor.0 >= self.gate || self.have_all_enough() {
                 self.take_repairs(now, packets_max, true, &mut symbols);
             }
             if symbols.is_empty() {
@@ -313,7 +317,7 @@ impl Sender {
             if block >= self.gate {
                 return self.waiting_at_gate();
             }
-            if self.is_window_closed() {
+            if self.is_window_closed() || symbol == 0 && self.have_all_enough() {
                 return self.slowest_storer();
             }
             if !self.ready.contains(&block) {
@@ -343,6 +347,21 @@ impl Sender {
     fn is_window_closed(&self) -> bool {
         let (block, _) = self.cursor;
         block < self.gate && block.0 >= self.floor.stored_below.0.saturating_add(WINDOW_BLOCKS)
+    }
+
+    /// Whether every receiver has more to store than it can before the sender hears of it and sends on. Who is
+    /// slower than others is not waited for here: that is the window's.
+    fn have_all_enough(&self) -> bool {
+        let mut live = self.live().peekable();
+        let Some(first) = live.peek() else {
+            return false;
+        };
+        if u64::from(first.store_backlog) < BACKLOG_ENOUGH {
+            return false;
+        }
+        let unheard = self.rate.rate().bytes_in(2 * self.report_interval());
+        let enough = BACKLOG_ENOUGH + unheard / u64::from(BLOCK_SIZE);
+        live.all(|peer| u64::from(peer.store_backlog) >= enough)
     }
 
     fn waiting_at_gate(&self) -> Obstacle {

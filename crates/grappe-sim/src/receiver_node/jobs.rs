@@ -22,6 +22,8 @@ impl ReceiverNode {
             Job::Store { block, present } => {
                 let len = self.block_len(block);
                 self.check_store(now, block, len, present, outside);
+                self.backlog += 1;
+                self.backlog_max = self.backlog_max.max(self.backlog);
                 self.disk.work(now, u64::from(len))
             }
             Job::Prepare | Job::EndStream { .. } | Job::Verify { .. } | Job::Place => {
@@ -53,6 +55,7 @@ impl ReceiverNode {
             }
             Job::Store { block, .. } => {
                 self.maybe_spoil(block, outside);
+                self.backlog = self.backlog.saturating_sub(1);
                 Input::Stored(block)
             }
             Job::EndStream { .. } => Input::Failed("nothing here comes from a pipe".into()),

@@ -38,6 +38,9 @@ pub(crate) struct ReceiverNode {
     report_key: SealKey,
     random: Random,
     pub(crate) disk: Disk,
+    /// Whole blocks that its disk has before it, and the most that it had.
+    backlog: u32,
+    pub(crate) backlog_max: u32,
     store: Option<Store>,
     buffer_bytes: u64,
     /// Bytes that wait in the socket while the process stands still.
@@ -70,6 +73,8 @@ impl ReceiverNode {
             report_key: SealKey::new(SUITE, &outside.keys.reports[node]),
             random,
             disk: Disk::new(scenario.store_rate),
+            backlog: 0,
+            backlog_max: 0,
             store: scenario.payload.then(Store::default),
             buffer_bytes: scenario.buffer_bytes,
             waiting_bytes: 0,

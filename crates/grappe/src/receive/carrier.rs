@@ -31,7 +31,7 @@ use super::workers::{self, Work, Worked};
 use crate::pipeline::Fetched;
 
 /// Block buffers kept for reuse.
-const SPARE_BUFFERS: usize = 16;
+const SPARE_BUFFERS: usize = 128;
 
 /// The session's threads have so long to end; one write or rename takes far less on a sound disk.
 const WIND_UP_MAX: Duration = Duration::from_secs(5);
