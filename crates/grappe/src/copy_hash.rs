@@ -1,5 +1,7 @@
 //! The one hash that names the content of a copy, computed the same way by both sides.
 
+use std::ops::Range;
+
 use grappe_proto::content::digest::{
     Digests, FileState, copy_digest, file_digest, sparse_file_digest,
 };
@@ -12,30 +14,26 @@ use grappe_proto::units::Digest;
 /// are left out here.
 pub(crate) fn copy_hash(manifest: &Manifest, layout: &Layout, digests: &Digests) -> Digest {
     let is_whole = |entry: u32| digests.states.get(entry as usize) == Some(&FileState::Whole);
-    let is_there = |entry: u32| {
-        let data = manifest.entries[entry as usize].data_bytes();
-        data == 0 || !layout.piece_numbers_of(entry).is_empty()
-    };
-    let whole: Vec<(u32, u64)> = manifest
+    let whole: Vec<WholeFile> = manifest
         .files()
-        .filter(|(entry, _)| is_whole(*entry) && is_there(*entry))
+        .filter(|(number, _)| is_whole(*number))
+        .filter_map(|(number, size)| {
+            let entry = &manifest.entries[number as usize];
+            let pieces = layout.piece_numbers_of(number);
+            let is_there = entry.data_bytes() == 0 || !pieces.is_empty();
+            is_there.then_some(WholeFile {
+                number,
+                size,
+                entry,
+                pieces,
+            })
+        })
         .collect();
-    let hashes = whole.iter().map(|(entry, size)| {
-        file_hash(
-            &manifest.entries[*entry as usize],
-            *entry,
-            *size,
-            layout,
-            digests,
-        )
-    });
+    let hashes = whole.iter().map(|file| file.hash(layout, digests));
     if whole.len() == manifest.file_count() as usize {
         return copy_digest(manifest, hashes);
     }
-    let files: Vec<Entry> = whole
-        .iter()
-        .map(|(entry, _)| manifest.entries[*entry as usize].clone())
-        .collect();
+    let files: Vec<Entry> = whole.iter().map(|file| file.entry.clone()).collect();
     debug_assert!(
         files
             .iter()
@@ -48,13 +46,23 @@ pub(crate) fn copy_hash(manifest: &Manifest, layout: &Layout, digests: &Digests)
     copy_digest(&files, hashes)
 }
 
-fn file_hash(entry: &Entry, number: u32, size: u64, layout: &Layout, digests: &Digests) -> Digest {
-    let numbers = layout.piece_numbers_of(number);
-    let pieces = &digests.pieces[numbers.start as usize..numbers.end as usize];
-    if entry.extents().is_none() {
-        return file_digest(size, pieces);
+/// A file that was read whole.
+struct WholeFile<'a> {
+    number: u32,
+    size: u64,
+    entry: &'a Entry,
+    /// The numbers of its pieces.
+    pieces: Range<u32>,
+}
+
+impl WholeFile<'_> {
+    fn hash(&self, layout: &Layout, digests: &Digests) -> Digest {
+        let pieces = &digests.pieces[self.pieces.start as usize..self.pieces.end as usize];
+        if self.entry.extents().is_none() {
+            return file_digest(self.size, pieces);
+        }
+        let indices = layout.pieces_of(self.number).map(|piece| piece.index());
+        let pieces: Vec<(u64, Digest)> = indices.zip(pieces.iter().copied()).collect();
+        sparse_file_digest(self.size, &pieces)
     }
-    let indices = layout.pieces_of(number).map(|piece| piece.index());
-    let pieces: Vec<(u64, Digest)> = indices.zip(pieces.iter().copied()).collect();
-    sparse_file_digest(size, &pieces)
 }

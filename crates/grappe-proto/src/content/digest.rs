@@ -13,6 +13,9 @@ use crate::units::Digest;
 /// Bytes of an encoded digest.
 const DIGEST_BYTES: usize = 32;
 
+/// Bytes of lines that are hashed at a time: long runs are hashed faster.
+const LINES_TOGETHER: usize = 64 << 10;
+
 /// Why bytes are not the digests of a copy.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum DigestsError {
@@ -219,12 +222,15 @@ pub fn copy_digest(manifest: &Manifest, files: impl IntoIterator<Item = Digest>)
         return files.next().unwrap_or_default();
     }
     let mut hasher = blake3::Hasher::new();
-    let mut line = Vec::new();
+    let mut lines = Vec::with_capacity(LINES_TOGETHER);
     for ((entry, _), digest) in manifest.files().zip(files) {
-        line.clear();
-        write_line(&mut line, &manifest.entries[entry as usize].path, digest);
-        hasher.update(&line);
+        write_line(&mut lines, &manifest.entries[entry as usize].path, digest);
+        if lines.len() >= LINES_TOGETHER {
+            hasher.update(&lines);
+            lines.clear();
+        }
     }
+    hasher.update(&lines);
     Digest(*hasher.finalize().as_bytes())
 }
 
@@ -252,7 +258,7 @@ fn write_line(line: &mut Vec<u8>, path: &[u8], digest: Digest) {
     {
         line.push(b'\\');
     }
-    line.extend_from_slice(blake3::Hash::from_bytes(digest.0).to_hex().as_bytes());
+    line.extend(digest.0.into_iter().flat_map(hexadecimal));
     line.extend_from_slice(b"  ");
     for byte in path {
         match byte {
@@ -263,6 +269,11 @@ fn write_line(line: &mut Vec<u8>, path: &[u8], digest: Digest) {
         }
     }
     line.push(b'\n');
+}
+
+/// The two digits of a byte.
+fn hexadecimal(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)])
 }
 
 #[cfg(test)]

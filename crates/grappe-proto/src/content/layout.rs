@@ -273,8 +273,10 @@ impl Layout {
 
     fn runs_of(&self, entry: u32) -> &[FileRun] {
         let start = self.files.partition_point(|run| run.entry < entry);
-        let end = self.files.partition_point(|run| run.entry <= entry);
-        &self.files[start..end]
+        let runs = &self.files[start..];
+        // Most files have one.
+        let count = runs.iter().take_while(|run| run.entry == entry).count();
+        &runs[..count]
     }
 
     /// Piece number `nth` of `file`, counted from 0.
