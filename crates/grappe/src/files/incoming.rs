@@ -24,7 +24,7 @@ use super::error::is_full;
 use super::journal::Journal;
 use super::keep::Compared;
 use super::metadata::{Dress, MODE_MASK};
-use super::nests::{Folder, Nests};
+use super::nests::{Folder, Nest, Nests};
 use super::open_files::OpenFiles;
 use super::place::{self, Placed};
 use super::resume::Earlier;
@@ -425,7 +425,8 @@ impl Incoming {
             file.set_len(piece.file_len.into())?;
         }
         self.write_data(&file, piece, content)?;
-        self.dress.new_file(&file, entry)
+        let made = folder.made(&file, mode)?;
+        self.dress.new_file(&file, entry, made)
     }
 
     fn open_large(&self, entry: u32, size: u64) -> io::Result<File> {
@@ -481,7 +482,7 @@ pub(super) fn digest(entry: &Entry, piece: &Piece, data: &[u8]) -> Digest {
 /// Where the content of the entry with that number is staged; `open` opens its nest, if it has one.
 pub(super) fn staged<'a>(
     (staging, nests): (&'a Directory, &Nests),
-    open: impl Fn(&Nests, &Directory, u32) -> io::Result<Arc<Directory>>,
+    open: impl Fn(&Nests, &Directory, u32) -> io::Result<Arc<Nest>>,
     number: u32,
     entry: &'a Entry,
 ) -> io::Result<(Folder<'a>, Cow<'a, [u8]>)> {

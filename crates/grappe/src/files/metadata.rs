@@ -15,6 +15,7 @@ use grappe_proto::content::manifest::{Entry, Manifest, Owner};
 use rustix::io::Errno;
 
 use super::held::Held;
+use super::nests::Made;
 
 /// Permission bits that travel by themselves. Setuid, setgid and sticky travel only where both sides
 /// want them: at the receiver the file may belong to somebody else, for whom nobody asked for such powers.
@@ -98,13 +99,10 @@ impl Dress {
         set_time(file, entry)
     }
 
-    /// The same for a file that was just made, which has nothing that must go: what it has already is not set.
-    pub(super) fn new_file(&self, file: &File, entry: &Entry) -> io::Result<()> {
-        let found = rustix::fs::fstat(file)?;
-        let is_owned = self
-            .owner(entry)
-            .is_none_or(|owner| owner == (found.st_uid, found.st_gid));
-        let is_dressed = found.st_mode & MODE_MASK_ALL == self.mode(entry);
+    /// The same for a file that was just made, which has nothing that must go: what it has already, `made`, is not set.
+    pub(super) fn new_file(&self, file: &File, entry: &Entry, made: Made) -> io::Result<()> {
+        let is_owned = self.owner(entry).is_none_or(|owner| owner == made.owner);
+        let is_dressed = made.mode == self.mode(entry);
         if self.attributes || !is_owned || !is_dressed {
             return self.file(file, entry);
         }

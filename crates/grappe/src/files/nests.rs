@@ -5,6 +5,7 @@
 //! folder to take files from.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use grappe_proto::limits::BLOCK_SIZE;
 use rustix::fs::{RenameFlags, renameat_with};
 
 use super::incoming::staged_name;
-use super::metadata;
+use super::metadata::{self, MODE_MASK_ALL};
 
 /// Nests kept open: what the blocks under work need, and a few levels of subdirectories.
 const OPEN_NESTS_MAX: usize = 16;
@@ -47,13 +48,39 @@ pub(super) struct Nests {
     /// Those of them whose directories are there, or in one that is: nests of an earlier attempt, to take files from.
     left: HashSet<u32>,
     /// The most recently used last.
-    open: Mutex<Vec<(u32, Arc<Directory>)>>,
+    open: Mutex<Vec<(u32, Arc<Nest>)>>,
+}
+
+/// A nest that is open.
+#[derive(Debug)]
+pub(super) struct Nest {
+    directory: Directory,
+    /// The permissions that a file was last made with here, and what it had then: another one has the same.
+    made: Mutex<Option<(u32, Made)>>,
+}
+
+/// The owner and the permissions of a file that was just made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Made {
+    pub(super) owner: (u32, u32),
+    pub(super) mode: u32,
+}
+
+impl Made {
+    /// Those of `file`.
+    fn of(file: &File) -> io::Result<Self> {
+        let found = rustix::fs::fstat(file)?;
+        Ok(Self {
+            owner: (found.st_uid, found.st_gid),
+            mode: found.st_mode & MODE_MASK_ALL,
+        })
+    }
 }
 
 /// The folder that a file is staged in.
 pub(super) enum Folder<'a> {
     Staging(&'a Directory),
-    Nest(Arc<Directory>),
+    Nest(Arc<Nest>),
 }
 
 impl Deref for Folder<'_> {
@@ -62,8 +89,30 @@ impl Deref for Folder<'_> {
     fn deref(&self) -> &Directory {
         match self {
             Self::Staging(directory) => directory,
-            Self::Nest(directory) => directory,
+            Self::Nest(nest) => &nest.directory,
         }
+    }
+}
+
+impl Folder<'_> {
+    /// What `file`, which was made here with the permissions `mode`, has of that and of an owner.
+    pub(super) fn made(&self, file: &File, mode: u32) -> io::Result<Made> {
+        let Self::Nest(nest) = self else {
+            return Made::of(file);
+        };
+        let mut made = nest.made.lock().unwrap_or_else(PoisonError::into_inner);
+        match *made {
+            Some((known, made)) if known == mode => Ok(made),
+            _ => Ok(made.insert((mode, Made::of(file)?)).1),
+        }
+    }
+}
+
+impl Deref for Nest {
+    type Target = Directory;
+
+    fn deref(&self) -> &Directory {
+        &self.directory
     }
 }
 
@@ -155,7 +204,7 @@ impl Nests {
     }
 
     /// The nest `number`, made if need be.
-    pub(super) fn make(&self, staging: &Directory, number: u32) -> io::Result<Arc<Directory>> {
+    pub(super) fn make(&self, staging: &Directory, number: u32) -> io::Result<Arc<Nest>> {
         match self.open(staging, number) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match staging.create_directory(&name(number), NEST_MODE) {
@@ -176,12 +225,15 @@ impl Nests {
     }
 
     /// The nest `number`, which was made.
-    pub(super) fn open(&self, staging: &Directory, number: u32) -> io::Result<Arc<Directory>> {
+    pub(super) fn open(&self, staging: &Directory, number: u32) -> io::Result<Arc<Nest>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let known = open.iter().rposition(|(known, _)| *known == number);
         let nest = match known {
             Some(position) => open.remove(position).1,
-            None => Arc::new(staging.open_beneath(&name(number))?),
+            None => Arc::new(Nest {
+                directory: staging.open_beneath(&name(number))?,
+                made: Mutex::default(),
+            }),
         };
         if open.len() >= OPEN_NESTS_MAX {
             open.remove(0);
