@@ -121,7 +121,7 @@ struct BenchArguments {
 
 #[derive(Debug, Args)]
 struct GatherArguments {
-    /// 4x256m, 8x128m, unequal, common or smoke; may be given several times [default: the first four]
+    /// 4x256m, 8x128m, unequal, common, 4x256m-jumbo, 4x1g-10g or smoke; may be given several times [default: the first four]
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<gather::Case>,
     /// Rounds for grappe; the table has their median.

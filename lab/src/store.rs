@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::{leftovers, shell, watchdog::Watchdog};
+use crate::{content, leftovers, shell, watchdog::Watchdog};
 
 const REMOVAL: &str = r#"umount -l "$1"; rmdir "$1""#;
 
@@ -119,6 +119,18 @@ impl Store {
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Makes `count` empty files and removes them, so that the kernel's memory for as many is warm. It can be held
+    /// by nothing but files: call it last.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be made.
+    pub fn warm_inodes(&self, count: u64) -> Result<()> {
+        let folder = self.fresh_folder("inodes")?;
+        content::create_many(&folder, count, 0, 0)?;
+        Ok(fs::remove_dir_all(&folder)?)
     }
 }
 

@@ -159,6 +159,9 @@ fn measure_case(
             }
             let folder = store.fresh_folder("run")?;
             let warmth = store.warm(copies_bytes - content.bytes())?;
+            if let Content::Files { count, .. } = content {
+                store.warm_inodes(count * u64::from(plan.nodes - 1))?;
+            }
             let job = Job {
                 cluster: &cluster,
                 plan: &plan,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-pub use case::{Case, names};
+pub use case::{Case, Goals, names};
 pub use table::markdown;
 
 use crate::content;
@@ -73,10 +73,8 @@ pub struct CaseResult {
     pub bound_seconds: f64,
     /// All runs.
     pub runs: Vec<Run>,
-    /// The least share of the bound that grappe shall reach, in percent.
-    pub goal_percent: f64,
-    /// How many times faster than the best other tool it shall be.
-    pub goal_times: f64,
+    /// What is wanted of it.
+    pub goals: Option<Goals>,
 }
 
 /// What a tool works with in one run.
@@ -153,8 +151,7 @@ fn measure_case(
         bytes: case.bytes(),
         bound_seconds: case.bound_seconds(),
         runs: Vec::new(),
-        goal_percent: case.goal_percent(),
-        goal_times: case.goal_times(),
+        goals: case.goals(),
     };
     for round in 0..settings.runs.max(settings.peer_runs) {
         for tool in TOOLS {

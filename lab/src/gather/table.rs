@@ -79,12 +79,15 @@ fn goals(result: &CaseResult, ours: Option<f64>) -> String {
     let Some(ours) = ours else {
         return "\ngoal: grappe completes: MISSED\n".into();
     };
+    let Some(goals) = result.goals else {
+        return "\ngoal: grappe completes: met\n".into();
+    };
     let word = |is_met: bool| if is_met { "met" } else { "MISSED" };
     let percent = 100.0 * result.bound_seconds / ours;
     let mut text = format!(
         "\ngoal: ours >= {:.0} % of the bound, the whole command: {percent:.1} %, {}\n",
-        result.goal_percent,
-        word(percent >= result.goal_percent)
+        goals.percent,
+        word(percent >= goals.percent)
     );
     let rivals = TOOLS.iter().filter(|tool| **tool != "ours");
     if let Some(best) = rivals
@@ -95,8 +98,8 @@ fn goals(result: &CaseResult, ours: Option<f64>) -> String {
         let _ = write!(
             text,
             "\ngoal: ours >= {} x the best of the others: {times:.2} x, {}\n",
-            result.goal_times,
-            word(times >= result.goal_times)
+            goals.times,
+            word(times >= goals.times)
         );
     }
     text
@@ -117,6 +120,7 @@ fn median(result: &CaseResult, tool: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Goals;
     use super::*;
 
     fn run(tool: &'static str, seconds: Option<f64>) -> Run {
@@ -139,8 +143,10 @@ mod tests {
                 run("uftp", Some(50.0)),
                 run("rsync", None),
             ],
-            goal_percent: 90.0,
-            goal_times: 6.0,
+            goals: Some(Goals {
+                percent: 90.0,
+                times: 6.0,
+            }),
         };
         let page = table(&result);
         assert!(
