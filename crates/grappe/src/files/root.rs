@@ -16,6 +16,11 @@ use rustix::io::Errno;
 
 use super::SourceError;
 
+/// What everything is opened with to be read.
+const READING: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOFOLLOW);
+
 /// The directory in which one of the paths to send stands. Paths below it are those of the manifest.
 #[derive(Debug)]
 pub(super) struct Root {
@@ -150,14 +155,20 @@ impl Root {
     /// Opens the file `path` for reading, and says what was opened.
     pub(super) fn open_file(&self, path: &[u8]) -> io::Result<(File, Stat)> {
         // A fifo that took the file's place must not make the sender wait for a writer.
-        let file = self.open(path, OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let flags = READING | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = self.by_name(path, |directory, name| {
+            without_trace(flags, |flags| {
+                rustix::fs::openat(directory, name, flags, Mode::empty())
+            })
+        })?;
         let stat = rustix::fs::fstat(&file)?;
         Ok((File::from(file), stat))
     }
 
     /// Opens the directory `path` for listing, and says what was opened.
     pub(super) fn open_directory(&self, path: &[u8]) -> io::Result<(OwnedFd, Stat)> {
-        let directory = self.open(path, OFlags::DIRECTORY)?;
+        let flags = READING | OFlags::DIRECTORY;
+        let directory = without_trace(flags, |flags| self.resolve(path, flags))?;
         let stat = rustix::fs::fstat(&directory)?;
         Ok((directory, stat))
     }
@@ -181,25 +192,17 @@ impl Root {
             return Ok(act(self.directory.as_fd(), name)?);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let directory = match last.take() {
-            Some((known, directory)) if known == parent => directory,
+        let directory = match &*last {
+            Some((known, directory)) if known == parent => Arc::clone(directory),
             _ => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-                Arc::new(self.resolve(parent, flags)?)
+                let directory = Arc::new(self.resolve(parent, flags)?);
+                *last = Some((parent.to_vec(), Arc::clone(&directory)));
+                directory
             }
         };
-        *last = Some((parent.to_vec(), Arc::clone(&directory)));
         drop(last);
         Ok(act(directory.as_fd(), name)?)
-    }
-
-    fn open(&self, path: &[u8], extra: OFlags) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
-        // Only the owner of a file may ask that reading it leaves no trace (open(2), O_NOATIME).
-        match self.resolve(path, flags | OFlags::NOATIME) {
-            Err(Errno::PERM) => Ok(self.resolve(path, flags)?),
-            result => Ok(result?),
-        }
     }
 
     /// Opens `path` without following a link anywhere in it.
@@ -240,6 +243,15 @@ impl Root {
             }
             reached = Some(opened);
         }
+    }
+}
+
+/// Opens with `open`, so that reading leaves no trace where that may be asked: only the owner of a file may
+/// (open(2), O_NOATIME).
+fn without_trace<T>(flags: OFlags, open: impl Fn(OFlags) -> Result<T, Errno>) -> Result<T, Errno> {
+    match open(flags | OFlags::NOATIME) {
+        Err(Errno::PERM) => open(flags),
+        result => result,
     }
 }
 

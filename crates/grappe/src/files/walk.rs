@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 
 use grappe_os::file::attributes;
 use grappe_proto::content::manifest::{Entry, Extra, Kind, Manifest, Terms};
@@ -19,6 +21,16 @@ use super::metadata::{self, MODE_MASK, MODE_MASK_ALL};
 use super::root::{Root, Stamp};
 use super::staging::is_staging_name;
 use super::{Skipped, SourceError, holes};
+
+/// Threads at most that look at files.
+const THREADS_MAX: usize = 8;
+
+/// Files from which on it is worth to start a thread for them.
+const SHARE_MIN: usize = 32;
+
+/// Entries of a directory that are looked at before they are added: what is known of them needs memory, and a walk
+/// shall end soon when it is to stop.
+const TOGETHER_MAX: usize = 4096;
 
 /// How a walk is watched, and ended, from another thread.
 #[derive(Debug, Default)]
@@ -76,10 +88,29 @@ pub(super) struct Walk {
     is_root: bool,
     /// No entry is another name of one before.
     has_no_links: bool,
+    /// How many look at files at a time.
+    threads: usize,
     /// Owners by their numbers, as indices into those of the manifest.
     owners: HashMap<(u32, u32), u32>,
     /// What has several names: the entry of its first one, by device and inode.
     linked: HashMap<(u64, u64), u32>,
+}
+
+/// What is in a directory.
+struct Child {
+    path: Vec<u8>,
+    /// What the directory says it is; unknown on some file systems.
+    listed: FileType,
+}
+
+/// What was found out about a child before its turn.
+enum Looked {
+    /// The filters keep it out.
+    LeftOut,
+    /// A file, or why it cannot be sent.
+    File(Result<(Stat, Extra), String>),
+    /// Not a file, or nobody knows.
+    Other,
 }
 
 impl Walk {
@@ -92,6 +123,7 @@ impl Walk {
         let mut walk = Self {
             options: options.clone(),
             is_root: metadata::is_root(),
+            threads: threads(),
             ..Self::default()
         };
         walk.manifest.terms = Terms {
@@ -119,6 +151,7 @@ impl Walk {
     pub(super) fn contents(path: &Path, watch: &WalkWatch) -> Result<Self, SourceError> {
         let mut walk = Self {
             is_root: metadata::is_root(),
+            threads: threads(),
             has_no_links: true,
             ..Self::default()
         };
@@ -154,12 +187,17 @@ impl Walk {
         watch.entries.fetch_add(1, Ordering::Relaxed);
         while let Some(directory) = directories.pop() {
             let known = directories.len();
-            for child in self.add_directory(directory)? {
-                if watch.is_stopped() {
-                    return Err(SourceError::Stopped);
+            let mut children = self.add_directory(directory)?.into_iter();
+            while children.len() > 0 {
+                let together: Vec<Child> = children.by_ref().take(TOGETHER_MAX).collect();
+                let looked = self.look_at(&together);
+                for (child, looked) in together.into_iter().zip(looked) {
+                    if watch.is_stopped() {
+                        return Err(SourceError::Stopped);
+                    }
+                    self.add_child(child.path, looked, &mut directories)?;
+                    watch.entries.fetch_add(1, Ordering::Relaxed);
                 }
-                self.add_filtered(child, &mut directories)?;
-                watch.entries.fetch_add(1, Ordering::Relaxed);
             }
             // The stack gives back the last first.
             directories[known..].reverse();
@@ -175,20 +213,63 @@ impl Walk {
         }
     }
 
-    /// The same, if the filters let it through.
-    fn add_filtered(
+    /// The same for what was looked at, if the filters let it through.
+    fn add_child(
         &mut self,
         path: Vec<u8>,
+        looked: Looked,
         directories: &mut Vec<Vec<u8>>,
     ) -> Result<(), SourceError> {
-        let Some(stat) = self.stat(&path) else {
-            return Ok(());
-        };
-        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        if !self.options.filters.allow(&path, is_directory) {
-            return Ok(());
+        match looked {
+            Looked::LeftOut => Ok(()),
+            Looked::File(found) => self.add_file(path, found),
+            Looked::Other => {
+                let Some(stat) = self.stat(&path) else {
+                    return Ok(());
+                };
+                let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                if !self.options.filters.allow(&path, is_directory) {
+                    return Ok(());
+                }
+                self.add_known(path, &stat, directories)
+            }
         }
-        self.add_known(path, &stat, directories)
+    }
+
+    /// Looks at `children` of one directory, several at a time: that takes most of a walk, and where files are
+    /// on another machine, each look waits for it.
+    fn look_at(&self, children: &[Child]) -> Vec<Looked> {
+        let look = |child: &Child| {
+            if child.listed != FileType::RegularFile || child.path.len() > PATH_BYTES_MAX {
+                return Looked::Other;
+            }
+            if !self.options.filters.allow(&child.path, false) {
+                return Looked::LeftOut;
+            }
+            Looked::File(self.describe(&child.path))
+        };
+        let each = children.len().div_ceil(self.threads).max(SHARE_MIN);
+        let mut shares = children.chunks(each);
+        let Some(own) = shares.next() else {
+            return Vec::new();
+        };
+        let look_at_share = |share: &[Child]| share.iter().map(look).collect::<Vec<_>>();
+        thread::scope(|scope| {
+            let start = |share| {
+                let builder = thread::Builder::new().name("walk-along".into());
+                let started = builder.spawn_scoped(scope, move || look_at_share(share));
+                started.map_err(|_no_thread_left| share)
+            };
+            let others: Vec<_> = shares.map(start).collect();
+            let mut looked = look_at_share(own);
+            for other in others {
+                looked.extend(match other {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    Err(share) => look_at_share(share),
+                });
+            }
+            looked
+        })
     }
 
     /// What `path` is; none, and a note of it, when it cannot be sent at all.
@@ -218,12 +299,14 @@ impl Walk {
             directories.push(path);
             return Ok(());
         }
-        if let Some(to) = self.linked.get(&(stat.st_dev, stat.st_ino)) {
-            let kind = Kind::HardLink { to: *to };
-            return self.push(path, kind, stat, None);
+        if kind == FileType::RegularFile {
+            let found = self.describe(&path);
+            return self.add_file(path, found);
+        }
+        if let Some(to) = self.linked_to(stat) {
+            return self.push(path, Kind::HardLink { to }, stat, None);
         }
         match kind {
-            FileType::RegularFile => return self.add_file(path),
             FileType::Symlink => match self.root().link_target(&path) {
                 Ok(target) => self.push(path, Kind::Symlink { target }, stat, None)?,
                 Err(error) => {
@@ -243,6 +326,11 @@ impl Walk {
         Ok(())
     }
 
+    /// The entry of the first name of what is `stat`, if it came up under another one.
+    fn linked_to(&self, stat: &Stat) -> Option<u32> {
+        self.linked.get(&(stat.st_dev, stat.st_ino)).copied()
+    }
+
     /// Remembers the last entry as the first name of something that has several.
     fn note_links(&mut self, stat: &Stat) {
         if stat.st_nlink > 1 && !self.has_no_links {
@@ -251,33 +339,47 @@ impl Walk {
         }
     }
 
-    /// Adds the file `path`, if it can be opened: better to know now than in the middle of the copy.
-    fn add_file(&mut self, path: Vec<u8>) -> Result<(), SourceError> {
-        match self.root().open_file(&path) {
-            Ok((file, stat)) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-                let size = Stamp::new(&stat).size;
-                let described = holes::find(&file, &stat)
-                    .and_then(|extents| Ok((extents, self.attributes(&file)?)));
-                match described {
-                    Ok((extents, attributes)) => {
-                        let extra = Extra {
-                            extents,
-                            attributes,
-                        };
-                        self.push(path, Kind::File { size }, &stat, Some(extra))?;
-                        self.note_links(&stat);
-                    }
-                    Err(error) => self.skip(&path, error.to_string()),
-                }
-            }
-            Ok(_) => self.skip(&path, "it is no longer a file".to_owned()),
-            Err(error) => self.skip(&path, error.to_string()),
+    /// What the file `path` is, found by opening it: better to know now than in the middle of the copy. Fails with
+    /// the reason why it cannot be sent.
+    fn describe(&self, path: &[u8]) -> Result<(Stat, Extra), String> {
+        let (file, stat) = self.root().open_file(path).map_err(|it| it.to_string())?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err("it is no longer a file".to_owned());
         }
+        let extents = holes::find(&file, &stat);
+        let extra = extents.and_then(|extents| {
+            Ok(Extra {
+                extents,
+                attributes: self.attributes(&file)?,
+            })
+        });
+        Ok((stat, extra.map_err(|it| it.to_string())?))
+    }
+
+    /// Adds the file `path` as it was found.
+    fn add_file(
+        &mut self,
+        path: Vec<u8>,
+        found: Result<(Stat, Extra), String>,
+    ) -> Result<(), SourceError> {
+        let (stat, extra) = match found {
+            Ok(found) => found,
+            Err(reason) => {
+                self.skip(&path, reason);
+                return Ok(());
+            }
+        };
+        if let Some(to) = self.linked_to(&stat) {
+            return self.push(path, Kind::HardLink { to }, &stat, None);
+        }
+        let size = Stamp::new(&stat).size;
+        self.push(path, Kind::File { size }, &stat, Some(extra))?;
+        self.note_links(&stat);
         Ok(())
     }
 
-    /// Adds the directory `path` itself and returns the paths of what is in it, sorted.
-    fn add_directory(&mut self, path: Vec<u8>) -> Result<Vec<Vec<u8>>, SourceError> {
+    /// Adds the directory `path` itself and returns what is in it, sorted by path.
+    fn add_directory(&mut self, path: Vec<u8>) -> Result<Vec<Child>, SourceError> {
         let (directory, stat) = match self.root().open_directory(&path) {
             Ok(opened) => opened,
             Err(error) => {
@@ -300,7 +402,7 @@ impl Walk {
         if let Err(error) = list(directory, &path, &mut children) {
             self.skip(&path, format!("it could not be listed to its end: {error}"));
         }
-        children.sort_unstable();
+        children.sort_unstable_by(|one: &Child, other| one.path.cmp(&other.path));
         self.push(path, Kind::Directory, &stat, Some(extra))?;
         Ok(children)
     }
@@ -364,6 +466,11 @@ impl Walk {
     }
 }
 
+/// How many look at files at a time on this machine.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, |it| it.get().min(THREADS_MAX))
+}
+
 /// Finds where each path stands and what it will be called; no two may be called the same.
 fn locate_all(paths: &[PathBuf]) -> Result<Vec<(Root, Vec<u8>)>, SourceError> {
     let mut names: HashMap<Vec<u8>, &Path> = HashMap::new();
@@ -382,13 +489,16 @@ fn locate_all(paths: &[PathBuf]) -> Result<Vec<(Root, Vec<u8>)>, SourceError> {
     Ok(located)
 }
 
-/// Puts the paths of what is in `directory`, which stands at `path`, into `children`.
-fn list(directory: OwnedFd, path: &[u8], children: &mut Vec<Vec<u8>>) -> io::Result<()> {
+/// Puts what is in `directory`, which stands at `path`, into `children`.
+fn list(directory: OwnedFd, path: &[u8], children: &mut Vec<Child>) -> io::Result<()> {
     for item in Dir::new(directory)? {
         let item = item?;
         let name = CStr::to_bytes(item.file_name());
         if name != b"." && name != b".." {
-            children.push([path, b"/", name].concat());
+            children.push(Child {
+                path: [path, b"/", name].concat(),
+                listed: item.file_type(),
+            });
         }
     }
     Ok(())
@@ -414,5 +524,64 @@ fn kind_name(kind: FileType) -> &'static str {
         FileType::Socket => "socket",
         FileType::CharacterDevice | FileType::BlockDevice => "device",
         _ => "file of unknown kind",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use grappe_proto::content::manifest::Filter;
+    use rustix::fs::{CWD, Mode, mknodat};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// What `threads` find in the folder.
+    fn walked(folder: &Path, threads: usize) -> Walk {
+        let (root, name) = Root::locate(folder).unwrap();
+        let sevens = Filter {
+            include: false,
+            pattern: b"*7".to_vec(),
+        };
+        let mut walk = Walk {
+            threads,
+            options: SourceOptions {
+                filters: Filters::new(vec![sevens]).unwrap(),
+                ..SourceOptions::default()
+            },
+            ..Walk::default()
+        };
+        walk.roots.push(root);
+        walk.add_tree(name, &WalkWatch::default()).unwrap();
+        walk
+    }
+
+    #[test]
+    fn however_many_look_what_they_find_is_the_same_and_in_order() {
+        let folder = TempDir::new().unwrap();
+        let tree = folder.path().join("tree");
+        fs::create_dir_all(tree.join("050-directory/inner")).unwrap();
+        let many = TOGETHER_MAX + 3 * SHARE_MIN + 1;
+        for number in 0..many {
+            fs::write(tree.join(format!("{number:04}")), number.to_string()).unwrap();
+        }
+        symlink("0001", tree.join("0001-link")).unwrap();
+        // Its first name is looked at by one thread, its second by another.
+        fs::hard_link(tree.join("0002"), tree.join("4000-again")).unwrap();
+        let fifo = tree.join("0003-fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let alone = walked(folder.path(), 1);
+        let left_out = (0..many).filter(|number| number % 10 == 7).count();
+        // The folder, the tree and its two directories, the link and the second name.
+        assert_eq!(alone.manifest.entries.len(), many - left_out + 4 + 2);
+        assert_eq!(alone.skipped.len(), 1);
+        for threads in [2, 3, 8] {
+            let together = walked(folder.path(), threads);
+            assert_eq!(together.manifest, alone.manifest, "{threads} threads");
+            assert_eq!(together.seen, alone.seen);
+            assert_eq!(together.skipped.len(), 1);
+        }
     }
 }
