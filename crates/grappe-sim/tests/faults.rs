@@ -105,20 +105,50 @@ fn the_slow_disk_is_named() {
 
 #[test]
 fn where_all_disks_are_slow_little_waits_for_them_and_none_of_them_rests() {
-    let rate = 40_000_000;
+    let rate = 80_000_000;
     let scenario = Scenario {
         store_rate: Rate::from_bytes_per_second(rate),
-        ..cluster(256 << 20, Vec::new())
+        ..cluster(1 << 30, Vec::new())
     };
     let outcome = sound(&scenario);
     assert!(outcome.all_complete());
     for node in &outcome.nodes {
-        assert!(node.backlog_max <= 96, "{} blocks", node.backlog_max);
+        // What came in the first second, and what is enough.
+        assert!(node.backlog_max <= 200, "{} blocks", node.backlog_max);
     }
     let is_blamed = |node: &NodeResult| node.limited_by == Some(LimitedBy::Disk);
     assert!(outcome.nodes.iter().any(is_blamed));
     let share = outcome.goodput / rate as f64;
     assert!(share >= 0.95, "{share} of what a disk takes");
+}
+
+#[test]
+fn disks_that_stand_still_together_for_a_moment_find_what_came_meanwhile() {
+    for receivers in [1, 4] {
+        let stalls = (0..receivers).flat_map(|node| {
+            [500, 2500].map(|at| Fault::DiskStall {
+                node,
+                at: at * MILLI,
+                lasting: 400 * MILLI,
+            })
+        });
+        let fast = Scenario {
+            receivers,
+            store_rate: Rate::from_bytes_per_second(300_000_000),
+            ..cluster(512 << 20, Vec::new())
+        };
+        let stalled = Scenario {
+            faults: stalls.collect(),
+            ..fast.clone()
+        };
+        let (fast, stalled) = (sound(&fast), sound(&stalled));
+        assert!(stalled.all_complete());
+        let share = stalled.goodput / fast.goodput;
+        assert!(
+            share >= 0.99,
+            "{receivers}: {share} of what it is without stalls"
+        );
+    }
 }
 
 #[test]

@@ -28,9 +28,16 @@ const RING_BUSY_PERMILLE: u16 = 250;
 /// Complete blocks waiting to be stored for the disk to be the cause.
 const BACKLOG_BUSY: u16 = 8;
 
-/// Complete blocks waiting to be stored at every receiver from which on more would only fill their memory:
-/// 24 MiB, which hides the pauses of the sender's own disk.
-const BACKLOG_ENOUGH: u64 = 32;
+/// Complete blocks waiting to be stored at every receiver from which on more would only fill their memory, where
+/// all disks are slower than what comes: 8 MiB, beside what comes before the next report.
+const BACKLOG_ENOUGH: u64 = (8 << 20) / BLOCK_SIZE as u64;
+
+/// Blocks at one receiver with which it has caught up.
+const BACKLOG_CAUGHT_UP: u16 = 8;
+
+/// So long all must be behind to count as slow: disks that only stand still for a moment, all of them even, are to find
+/// what came meanwhile.
+const BEHIND_MIN: Duration = Duration::from_secs(1);
 
 /// Why nothing can leave now.
 pub(super) type Obstacle = Option<(Option<PeerId>, LimitedBy)>;
@@ -247,13 +254,14 @@ impl Sender {
         };
         let first = Sequence(self.sequence);
         let mut symbols = Vec::with_capacity(packets_max);
+        let have_enough = self.have_all_enough(now);
         self.take_repairs(now, packets_max, false, &mut symbols);
-        let obstacle = self.take_new(packets_max, &mut symbols);
+        let obstacle = self.take_new(packets_max, have_enough, &mut symbols);
         if symbols.is_empty() {
             let by = self.is_window_closed().then_some(Hold::Window);
             self.note_held(now, by);
             // Who is served without end holds the others all the same.
-            if self.is_window_closed() || self.cursor.0 >= self.gate || self.have_all_enough() {
+            if self.is_window_closed() || self.cursor.0 >= self.gate || have_enough {
                 self.take_repairs(now, packets_max, true, &mut symbols);
             }
             if symbols.is_empty() {
@@ -310,6 +318,7 @@ impl Sender {
     fn take_new(
         &mut self,
         packets_max: usize,
+        have_enough: bool,
         symbols: &mut Vec<(BlockIndex, SymbolIndex)>,
     ) -> Obstacle {
         while symbols.len() < packets_max {
@@ -317,7 +326,7 @@ impl Sender {
             if block >= self.gate {
                 return self.waiting_at_gate();
             }
-            if self.is_window_closed() || symbol == 0 && self.have_all_enough() {
+            if self.is_window_closed() || symbol == 0 && have_enough {
                 return self.slowest_storer();
             }
             if !self.ready.contains(&block) {
@@ -349,19 +358,30 @@ impl Sender {
         block < self.gate && block.0 >= self.floor.stored_below.0.saturating_add(WINDOW_BLOCKS)
     }
 
-    /// Whether every receiver has more to store than it can before the sender hears of it and sends on. Who is
-    /// slower than others is not waited for here: that is the window's.
-    fn have_all_enough(&self) -> bool {
-        let mut live = self.live().peekable();
-        let Some(first) = live.peek() else {
-            return false;
-        };
-        if u64::from(first.store_backlog) < BACKLOG_ENOUGH {
-            return false;
-        }
+    /// Whether every receiver has more to store than it can before the sender hears of it and sends on, and has been
+    /// behind for a while. Who is slower than others is not waited for here: that is the window's.
+    fn have_all_enough(&mut self, now: Time) -> bool {
         let unheard = self.rate.rate().bytes_in(2 * self.report_interval());
         let enough = BACKLOG_ENOUGH + unheard / u64::from(BLOCK_SIZE);
-        live.all(|peer| u64::from(peer.store_backlog) >= enough)
+        if enough >= WINDOW_BLOCKS.into() {
+            return false;
+        }
+        let mut live = self.live().map(|peer| peer.store_backlog).peekable();
+        let is_anybody = live.peek().is_some();
+        let (mut are_behind, mut have_enough) = (is_anybody, is_anybody);
+        for backlog in live {
+            have_enough &= u64::from(backlog) >= enough;
+            are_behind &= backlog > BACKLOG_CAUGHT_UP;
+            if !are_behind {
+                break;
+            }
+        }
+        if !are_behind {
+            self.behind_since = None;
+            return false;
+        }
+        let since = *self.behind_since.get_or_insert(now);
+        have_enough && now.since(since) >= BEHIND_MIN
     }
 
     fn waiting_at_gate(&self) -> Obstacle {

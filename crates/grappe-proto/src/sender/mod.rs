@@ -295,6 +295,8 @@ pub struct Sender {
     /// What last held a burst back, other than the pace.
     obstacle: Obstacle,
     floor: Floor,
+    /// Since when every live receiver has been behind with storing.
+    behind_since: Option<Time>,
     /// How many live receivers there are.
     receivers: usize,
     /// Symbols that share a packet, as every live receiver hears packets so large.
@@ -379,6 +381,7 @@ impl Sender {
             beat_at: now,
             blame: Blame::new(now),
             obstacle: None,
+            behind_since: None,
             floor: Floor {
                 stored_below: BlockIndex(0),
                 highest: Sequence(0),

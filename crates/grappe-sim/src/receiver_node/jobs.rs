@@ -55,7 +55,7 @@ impl ReceiverNode {
             }
             Job::Store { block, .. } => {
                 self.maybe_spoil(block, outside);
-                self.backlog = self.backlog.saturating_sub(1);
+                self.backlog -= 1;
                 Input::Stored(block)
             }
             Job::EndStream { .. } => Input::Failed("nothing here comes from a pipe".into()),
