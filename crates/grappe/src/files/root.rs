@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -21,13 +21,16 @@ const READING: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW);
 
+/// Directories kept open: one for each of those who read at the same time.
+const PARENTS_MAX: usize = 8;
+
 /// The directory in which one of the paths to send stands. Paths below it are those of the manifest.
 #[derive(Debug)]
 pub(super) struct Root {
     directory: OwnedFd,
     path: PathBuf,
-    /// The directory below in which a name was last asked for.
-    last: Mutex<Option<(Vec<u8>, Arc<OwnedFd>)>>,
+    /// The directories below in which names were last asked for, the latest at the end.
+    parents: Mutex<Vec<(Vec<u8>, Arc<OwnedFd>)>>,
 }
 
 /// What tells one state of a file from another without reading it.
@@ -84,7 +87,7 @@ impl Root {
         let root = Self {
             directory,
             path: parent.to_path_buf(),
-            last: Mutex::default(),
+            parents: Mutex::default(),
         };
         match root.stat(name.as_bytes()) {
             Ok(_) => Ok((root, name.as_bytes().to_vec())),
@@ -100,7 +103,7 @@ impl Root {
         Ok(Self {
             directory,
             path: typed.to_path_buf(),
-            last: Mutex::default(),
+            parents: Mutex::default(),
         })
     }
 
@@ -173,10 +176,9 @@ impl Root {
         Ok((directory, stat))
     }
 
-    /// Lets go of the directory that is open for the next name: what takes its place from now on counts.
+    /// Lets go of the directories that are open for the next names: what takes their place from now on counts.
     pub(super) fn forget(&self) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = None;
+        self.parents().clear();
     }
 
     /// Does something with the name at the end of `path`, in the directory that it stands in: by the whole path
@@ -188,21 +190,38 @@ impl Root {
         act: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<T, Errno>,
     ) -> io::Result<T> {
         let (parent, name) = super::metadata::split(path);
+        if matches!(name, b"" | b"." | b"..") {
+            return Err(Errno::XDEV.into());
+        }
         if parent.is_empty() {
             return Ok(act(self.directory.as_fd(), name)?);
         }
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let directory = match &*last {
-            Some((known, directory)) if known == parent => Arc::clone(directory),
-            _ => {
-                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-                let directory = Arc::new(self.resolve(parent, flags)?);
-                *last = Some((parent.to_vec(), Arc::clone(&directory)));
-                directory
-            }
-        };
-        drop(last);
-        Ok(act(directory.as_fd(), name)?)
+        Ok(act(self.parent(parent)?.as_fd(), name)?)
+    }
+
+    /// The directory `path`, which stays open for a while.
+    fn parent(&self, path: &[u8]) -> Result<Arc<OwnedFd>, Errno> {
+        let mut parents = self.parents();
+        if let Some(position) = parents.iter().rposition(|(known, _)| known == path) {
+            let found = parents.remove(position);
+            let directory = Arc::clone(&found.1);
+            parents.push(found);
+            return Ok(directory);
+        }
+        drop(parents);
+        // It may take long, and the others do not wait for it.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let directory = Arc::new(self.resolve(path, flags)?);
+        let mut parents = self.parents();
+        if parents.len() >= PARENTS_MAX {
+            parents.remove(0);
+        }
+        parents.push((path.to_vec(), Arc::clone(&directory)));
+        Ok(directory)
+    }
+
+    fn parents(&self) -> MutexGuard<'_, Vec<(Vec<u8>, Arc<OwnedFd>)>> {
+        self.parents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens `path` without following a link anywhere in it.
@@ -297,6 +316,49 @@ mod tests {
         assert!(root.link_target(b"tree/way/link").is_err());
         // The last name itself may be a link: it is looked at, not followed.
         assert_eq!(root.link_target(b"tree/way").unwrap(), b"real");
+    }
+
+    #[test]
+    fn a_file_is_opened_where_it_stands_and_nothing_leads_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        fs::create_dir_all(tree.join("real")).unwrap();
+        fs::write(tree.join("real/file"), "text").unwrap();
+        symlink("file", tree.join("real/link")).unwrap();
+        symlink("real", tree.join("way")).unwrap();
+        let fifo = tree.join("real/fifo");
+        let mode = Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let (root, _) = Root::locate(&tree).unwrap();
+        let size = |path: &[u8]| root.open_file(path).map(|(_, stat)| stat.st_size);
+        assert_eq!(size(b"tree/real/file").unwrap(), 4);
+        assert_eq!(
+            size(b"tree/real/fifo").unwrap(),
+            0,
+            "nobody waits for a writer"
+        );
+        for path in [
+            "tree/way/file",
+            "tree/real/link",
+            "tree/real/..",
+            "tree/..",
+            "..",
+            "tree/",
+        ] {
+            assert!(size(path.as_bytes()).is_err(), "{path}");
+        }
+        // Another directory takes the place of one that is known: it counts once that is forgotten.
+        fs::rename(tree.join("real"), tree.join("moved")).unwrap();
+        symlink("moved", tree.join("real")).unwrap();
+        assert_eq!(size(b"tree/real/file").unwrap(), 4);
+        root.forget();
+        assert!(size(b"tree/real/file").is_err());
+        for number in 0..=PARENTS_MAX {
+            fs::create_dir(tree.join(number.to_string())).unwrap();
+            let path = format!("tree/{number}/none");
+            assert!(size(path.as_bytes()).is_err());
+        }
+        assert_eq!(root.parents().len(), PARENTS_MAX);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::resume_unwind;
@@ -28,8 +29,7 @@ const THREADS_MAX: usize = 8;
 /// Files from which on it is worth to start a thread for them.
 const SHARE_MIN: usize = 32;
 
-/// Entries of a directory that are looked at before they are added: what is known of them needs memory, and a walk
-/// shall end soon when it is to stop.
+/// Entries of a directory that are looked at before they are added, as what is known of them needs memory.
 const TOGETHER_MAX: usize = 4096;
 
 /// How a walk is watched, and ended, from another thread.
@@ -45,7 +45,7 @@ impl WalkWatch {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Lets the walk end at its next entry, with [`SourceError::Stopped`].
+    /// Lets the walk end at the next entries that it looks at, with [`SourceError::Stopped`].
     pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::Relaxed);
     }
@@ -107,10 +107,10 @@ struct Child {
 enum Looked {
     /// The filters keep it out.
     LeftOut,
-    /// A file, or why it cannot be sent.
-    File(Result<(Stat, Extra), String>),
-    /// Not a file, or nobody knows.
-    Other,
+    /// A file, and what else is to be known of it.
+    File(Stat, io::Result<Extra>),
+    /// Something else, as far as anybody knows.
+    Other(Option<Stat>),
 }
 
 impl Walk {
@@ -190,13 +190,12 @@ impl Walk {
             let mut children = self.add_directory(directory)?.into_iter();
             while children.len() > 0 {
                 let together: Vec<Child> = children.by_ref().take(TOGETHER_MAX).collect();
-                let looked = self.look_at(&together);
+                let looked = self.look_at(&together, watch);
                 for (child, looked) in together.into_iter().zip(looked) {
                     if watch.is_stopped() {
                         return Err(SourceError::Stopped);
                     }
                     self.add_child(child.path, looked, &mut directories)?;
-                    watch.entries.fetch_add(1, Ordering::Relaxed);
                 }
             }
             // The stack gives back the last first.
@@ -222,9 +221,9 @@ impl Walk {
     ) -> Result<(), SourceError> {
         match looked {
             Looked::LeftOut => Ok(()),
-            Looked::File(found) => self.add_file(path, found),
-            Looked::Other => {
-                let Some(stat) = self.stat(&path) else {
+            Looked::File(stat, extra) => self.add_file(path, &stat, extra),
+            Looked::Other(stat) => {
+                let Some(stat) = stat.or_else(|| self.stat(&path)) else {
                     return Ok(());
                 };
                 let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
@@ -238,15 +237,13 @@ impl Walk {
 
     /// Looks at `children` of one directory, several at a time: that takes most of a walk, and where files are
     /// on another machine, each look waits for it.
-    fn look_at(&self, children: &[Child]) -> Vec<Looked> {
+    fn look_at(&self, children: &[Child], watch: &WalkWatch) -> Vec<Looked> {
         let look = |child: &Child| {
-            if child.listed != FileType::RegularFile || child.path.len() > PATH_BYTES_MAX {
-                return Looked::Other;
+            if watch.is_stopped() {
+                return Looked::Other(None);
             }
-            if !self.options.filters.allow(&child.path, false) {
-                return Looked::LeftOut;
-            }
-            Looked::File(self.describe(&child.path))
+            watch.entries.fetch_add(1, Ordering::Relaxed);
+            self.look(child)
         };
         let each = children.len().div_ceil(self.threads).max(SHARE_MIN);
         let mut shares = children.chunks(each);
@@ -270,6 +267,33 @@ impl Walk {
             }
             looked
         })
+    }
+
+    /// Finds out what `child` is, and of a file with one name all that is to be known. What the directory says is
+    /// believed only where opening it proves it.
+    fn look(&self, child: &Child) -> Looked {
+        let path = &child.path;
+        if path.len() > PATH_BYTES_MAX {
+            return Looked::Other(None);
+        }
+        if child.listed != FileType::RegularFile {
+            let stat = self.root().stat(path).ok();
+            let is_file =
+                |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            if !stat.as_ref().is_some_and(is_file) {
+                return Looked::Other(stat);
+            }
+        }
+        if !self.options.filters.allow(path, false) {
+            return Looked::LeftOut;
+        }
+        match self.open_file(path) {
+            // Another of its names may have come before.
+            Ok((_, stat)) if stat.st_nlink > 1 && !self.has_no_links => Looked::Other(Some(stat)),
+            Ok((file, stat)) => Looked::File(stat, self.describe(&file, &stat)),
+            // Whatever stands there, or nothing: as if nobody had said that it is a file.
+            Err(_) => Looked::Other(None),
+        }
     }
 
     /// What `path` is; none, and a note of it, when it cannot be sent at all.
@@ -299,14 +323,23 @@ impl Walk {
             directories.push(path);
             return Ok(());
         }
-        if kind == FileType::RegularFile {
-            let found = self.describe(&path);
-            return self.add_file(path, found);
-        }
-        if let Some(to) = self.linked_to(stat) {
-            return self.push(path, Kind::HardLink { to }, stat, None);
+        if let Some(to) = self.linked.get(&(stat.st_dev, stat.st_ino)) {
+            let kind = Kind::HardLink { to: *to };
+            return self.push(path, kind, stat, None);
         }
         match kind {
+            FileType::RegularFile => {
+                return match self.open_file(&path) {
+                    Ok((file, stat)) => {
+                        let extra = self.describe(&file, &stat);
+                        self.add_file(path, &stat, extra)
+                    }
+                    Err(error) => {
+                        self.skip(&path, error.to_string());
+                        Ok(())
+                    }
+                };
+            }
             FileType::Symlink => match self.root().link_target(&path) {
                 Ok(target) => self.push(path, Kind::Symlink { target }, stat, None)?,
                 Err(error) => {
@@ -326,11 +359,6 @@ impl Walk {
         Ok(())
     }
 
-    /// The entry of the first name of what is `stat`, if it came up under another one.
-    fn linked_to(&self, stat: &Stat) -> Option<u32> {
-        self.linked.get(&(stat.st_dev, stat.st_ino)).copied()
-    }
-
     /// Remembers the last entry as the first name of something that has several.
     fn note_links(&mut self, stat: &Stat) {
         if stat.st_nlink > 1 && !self.has_no_links {
@@ -339,42 +367,38 @@ impl Walk {
         }
     }
 
-    /// What the file `path` is, found by opening it: better to know now than in the middle of the copy. Fails with
-    /// the reason why it cannot be sent.
-    fn describe(&self, path: &[u8]) -> Result<(Stat, Extra), String> {
-        let (file, stat) = self.root().open_file(path).map_err(|it| it.to_string())?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err("it is no longer a file".to_owned());
+    /// Opens the file `path`: better to know now than in the middle of the copy that it cannot be read.
+    fn open_file(&self, path: &[u8]) -> io::Result<(File, Stat)> {
+        let (file, stat) = self.root().open_file(path)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            return Ok((file, stat));
         }
-        let extents = holes::find(&file, &stat);
-        let extra = extents.and_then(|extents| {
-            Ok(Extra {
-                extents,
-                attributes: self.attributes(&file)?,
-            })
-        });
-        Ok((stat, extra.map_err(|it| it.to_string())?))
+        Err(io::Error::other("it is no longer a file"))
     }
 
-    /// Adds the file `path` as it was found.
+    /// What else there is to know of an open file.
+    fn describe(&self, file: &File, stat: &Stat) -> io::Result<Extra> {
+        Ok(Extra {
+            extents: holes::find(file, stat)?,
+            attributes: self.attributes(file)?,
+        })
+    }
+
+    /// Adds the file `path`, if it could be described.
     fn add_file(
         &mut self,
         path: Vec<u8>,
-        found: Result<(Stat, Extra), String>,
+        stat: &Stat,
+        extra: io::Result<Extra>,
     ) -> Result<(), SourceError> {
-        let (stat, extra) = match found {
-            Ok(found) => found,
-            Err(reason) => {
-                self.skip(&path, reason);
-                return Ok(());
+        match extra {
+            Ok(extra) => {
+                let size = Stamp::new(stat).size;
+                self.push(path, Kind::File { size }, stat, Some(extra))?;
+                self.note_links(stat);
             }
-        };
-        if let Some(to) = self.linked_to(&stat) {
-            return self.push(path, Kind::HardLink { to }, &stat, None);
+            Err(error) => self.skip(&path, error.to_string()),
         }
-        let size = Stamp::new(&stat).size;
-        self.push(path, Kind::File { size }, &stat, Some(extra))?;
-        self.note_links(&stat);
         Ok(())
     }
 
@@ -583,5 +607,49 @@ mod tests {
             assert_eq!(together.seen, alone.seen);
             assert_eq!(together.skipped.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_directory_that_says_nothing_or_the_wrong_thing_misleads_nobody() {
+        let folder = TempDir::new().unwrap();
+        let tree = folder.path().join("tree");
+        fs::create_dir_all(tree.join("directory")).unwrap();
+        for file in ["file", "linked", "7"] {
+            fs::write(tree.join(file), file).unwrap();
+        }
+        fs::hard_link(tree.join("linked"), tree.join("again")).unwrap();
+        symlink("file", tree.join("link")).unwrap();
+        let fifo = tree.join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let walk = walked(&tree, 1);
+        let look = |name: &str, listed| {
+            let path = format!("tree/{name}").into_bytes();
+            walk.look(&Child { path, listed })
+        };
+        for listed in [FileType::Unknown, FileType::RegularFile] {
+            assert!(matches!(look("file", listed), Looked::File(_, Ok(_))));
+            assert!(matches!(look("7", listed), Looked::LeftOut));
+            assert!(matches!(look("linked", listed), Looked::Other(Some(_))));
+            for other in ["directory", "link", "fifo", "absent"] {
+                assert!(matches!(look(other, listed), Looked::Other(_)), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_looks_on_once_the_walk_is_to_stop() {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("file"), "file").unwrap();
+        let walk = walked(folder.path(), 2);
+        let watch = WalkWatch::default();
+        watch.stop();
+        let child = || Child {
+            path: b"file".to_vec(),
+            listed: FileType::RegularFile,
+        };
+        let children: Vec<Child> = (0..100).map(|_| child()).collect();
+        let looked = walk.look_at(&children, &watch);
+        assert!(looked.iter().all(|it| matches!(it, Looked::Other(None))));
+        assert_eq!((looked.len(), watch.entries()), (100, 0));
     }
 }
