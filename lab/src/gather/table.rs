@@ -133,6 +133,19 @@ mod tests {
     }
 
     #[test]
+    fn without_goals_it_only_has_to_complete() {
+        let result = CaseResult {
+            case: "smoke".into(),
+            bytes: 1,
+            bound_seconds: 1.0,
+            runs: Vec::new(),
+            goals: None,
+        };
+        assert!(goals(&result, Some(2.0)).contains("completes: met"));
+        assert!(goals(&result, None).contains("completes: MISSED"));
+    }
+
+    #[test]
     fn the_bound_the_rivals_and_the_goals_are_on_the_page() {
         let mut result = CaseResult {
             case: "4x256m".into(),

@@ -15,7 +15,6 @@ use grappe_proto::content::manifest::{Entry, Manifest, Owner};
 use rustix::io::Errno;
 
 use super::held::Held;
-use super::nests::Made;
 
 /// Permission bits that travel by themselves. Setuid, setgid and sticky travel only where both sides
 /// want them: at the receiver the file may belong to somebody else, for whom nobody asked for such powers.
@@ -233,6 +232,24 @@ impl Dress {
 
     fn is_ours(&self, name: &[u8]) -> bool {
         travels(name, self.is_root, self.has_powers)
+    }
+}
+
+/// The owner and the permissions of a file that was just made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Made {
+    pub(super) owner: (u32, u32),
+    pub(super) mode: u32,
+}
+
+impl Made {
+    /// Those of `file`.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        let found = rustix::fs::fstat(file)?;
+        Ok(Self {
+            owner: (found.st_uid, found.st_gid),
+            mode: found.st_mode & MODE_MASK_ALL,
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use grappe_proto::limits::BLOCK_SIZE;
 use rustix::fs::{RenameFlags, renameat_with};
 
 use super::incoming::staged_name;
-use super::metadata::{self, MODE_MASK_ALL};
+use super::metadata::{self, Made};
 
 /// Nests kept open: what the blocks under work need, and a few levels of subdirectories.
 const OPEN_NESTS_MAX: usize = 16;
@@ -57,24 +57,6 @@ pub(super) struct Nest {
     directory: Directory,
     /// The permissions that a file was last made with here, and what it had then: another one has the same.
     made: Mutex<Option<(u32, Made)>>,
-}
-
-/// The owner and the permissions of a file that was just made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Made {
-    pub(super) owner: (u32, u32),
-    pub(super) mode: u32,
-}
-
-impl Made {
-    /// Those of `file`.
-    fn of(file: &File) -> io::Result<Self> {
-        let found = rustix::fs::fstat(file)?;
-        Ok(Self {
-            owner: (found.st_uid, found.st_gid),
-            mode: found.st_mode & MODE_MASK_ALL,
-        })
-    }
 }
 
 /// The folder that a file is staged in.

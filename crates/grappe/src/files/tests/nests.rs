@@ -12,11 +12,15 @@ use super::{
     BLOCK, Incoming, Source, Stage, all_whole, carry, content, set_mode, staging_folders, things,
 };
 
-/// The small files, each with permissions of its own.
-const SMALL: [(&str, u32); 8] = [
+/// The small files. Those that follow each other by name have the same permissions, or are made with the same ones,
+/// as their owner may write to them then.
+const SMALL: [(&str, u32); 11] = [
     ("one", 0o640),
     ("two", 0o666),
     ("three", 0o444),
+    ("three-more", 0o444),
+    ("three-others", 0o644),
+    ("two-more", 0o666),
     ("four", 0o600),
     ("below/one", 0o777),
     ("below/two", 0o400),
