@@ -62,7 +62,8 @@ impl Piece {
 /// The layout of one manifest's content. Content blocks are numbered from 0 here.
 ///
 /// Memory: 40 bytes for each file that is not empty, or for each stretch of data between holes, and 12
-/// for each packed block, whatever the size of the files. Every question is answered in logarithmic time.
+/// for each packed block, whatever the size of the files. Every question is answered in logarithmic time,
+/// but for those about all pieces of a file with holes: they also take time for each stretch of data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The stretches of the files that are not empty, in manifest order.
