@@ -364,6 +364,7 @@ impl Sender {
         let unheard = self.rate.rate().bytes_in(2 * self.report_interval());
         let enough = BACKLOG_ENOUGH + unheard / u64::from(BLOCK_SIZE);
         if enough >= WINDOW_BLOCKS.into() {
+            self.behind_since = None;
             return false;
         }
         let mut live = self.live().map(|peer| peer.store_backlog).peekable();

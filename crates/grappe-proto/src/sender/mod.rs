@@ -434,6 +434,7 @@ impl Sender {
             }
             Input::Absent { name, reason } => self.absent(name, reason),
             Input::Stalled(gap) => {
+                self.behind_since = None;
                 for peer in &mut self.peers {
                     peer.excuse(gap);
                 }

@@ -25,6 +25,7 @@ impl Sender {
     /// Begins the first pass with all who joined, another with all who wait.
     pub(super) fn begin_pass(&mut self, now: Time) {
         self.phase = Phase::Manifest;
+        self.behind_since = None;
         self.beat_at = now;
         let manifest = self.setup.stream.manifest_blocks();
         for id in self.waiting_ids() {

@@ -131,6 +131,7 @@ impl ReceiverNode {
         let torn = std::mem::take(&mut self.torn);
         self.tear(torn, outside);
         self.hears = true;
+        self.backlog = 0;
         self.wake_at = Time::NEVER;
     }
 

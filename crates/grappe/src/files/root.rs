@@ -21,8 +21,8 @@ const READING: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW);
 
-/// Directories kept open: one for each of those who read at the same time.
-const PARENTS_MAX: usize = 8;
+/// Directories kept open: one for each of the two that read. There may be many roots.
+const PARENTS_MAX: usize = 2;
 
 /// The directory in which one of the paths to send stands. Paths below it are those of the manifest.
 #[derive(Debug)]
@@ -213,6 +213,8 @@ impl Root {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let directory = Arc::new(self.resolve(path, flags)?);
         let mut parents = self.parents();
+        // Another thread may have been faster.
+        parents.retain(|(known, _)| known != path);
         if parents.len() >= PARENTS_MAX {
             parents.remove(0);
         }

@@ -308,6 +308,9 @@ impl Source {
         for (entry, _) in self.manifest.files() {
             states[entry as usize] = self.final_state(entry);
         }
+        for root in self.roots.iter() {
+            root.forget();
+        }
         states
     }
 

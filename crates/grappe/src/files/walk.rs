@@ -221,7 +221,10 @@ impl Walk {
     ) -> Result<(), SourceError> {
         match looked {
             Looked::LeftOut => Ok(()),
-            Looked::File(stat, extra) => self.add_file(path, &stat, extra),
+            Looked::File(stat, extra) => match self.linked_to(&stat) {
+                Some(to) => self.push(path, Kind::HardLink { to }, &stat, None),
+                None => self.add_file(path, &stat, extra),
+            },
             Looked::Other(stat) => {
                 let Some(stat) = stat.or_else(|| self.stat(&path)) else {
                     return Ok(());
@@ -269,8 +272,8 @@ impl Walk {
         })
     }
 
-    /// Finds out what `child` is, and of a file with one name all that is to be known. What the directory says is
-    /// believed only where opening it proves it.
+    /// Finds out what `child` is, and of a file all that is to be known. That it is one is believed of the directory
+    /// only where opening it proves it.
     fn look(&self, child: &Child) -> Looked {
         let path = &child.path;
         if path.len() > PATH_BYTES_MAX {
@@ -288,8 +291,8 @@ impl Walk {
             return Looked::LeftOut;
         }
         match self.open_file(path) {
-            // Another of its names may have come before.
-            Ok((_, stat)) if stat.st_nlink > 1 && !self.has_no_links => Looked::Other(Some(stat)),
+            // Another of its names came before.
+            Ok((_, stat)) if self.linked_to(&stat).is_some() => Looked::Other(Some(stat)),
             Ok((file, stat)) => Looked::File(stat, self.describe(&file, &stat)),
             // Whatever stands there, or nothing: as if nobody had said that it is a file.
             Err(_) => Looked::Other(None),
@@ -323,9 +326,8 @@ impl Walk {
             directories.push(path);
             return Ok(());
         }
-        if let Some(to) = self.linked.get(&(stat.st_dev, stat.st_ino)) {
-            let kind = Kind::HardLink { to: *to };
-            return self.push(path, kind, stat, None);
+        if let Some(to) = self.linked_to(stat) {
+            return self.push(path, Kind::HardLink { to }, stat, None);
         }
         match kind {
             FileType::RegularFile => {
@@ -357,6 +359,11 @@ impl Walk {
         }
         self.note_links(stat);
         Ok(())
+    }
+
+    /// The entry of the first name of what is `stat`, if it came under another one.
+    fn linked_to(&self, stat: &Stat) -> Option<u32> {
+        self.linked.get(&(stat.st_dev, stat.st_ino)).copied()
     }
 
     /// Remembers the last entry as the first name of something that has several.
@@ -592,14 +599,18 @@ mod tests {
             fs::write(tree.join(format!("{number:04}")), number.to_string()).unwrap();
         }
         symlink("0001", tree.join("0001-link")).unwrap();
-        // Its first name is looked at by one thread, its second by another.
-        fs::hard_link(tree.join("0002"), tree.join("4000-again")).unwrap();
+        // Its first name is looked at by one thread, its second by another, its third only later.
+        for other in ["4000-again", "4190-again"] {
+            fs::hard_link(tree.join("0002"), tree.join(other)).unwrap();
+        }
         let fifo = tree.join("0003-fifo");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         let alone = walked(folder.path(), 1);
         let left_out = (0..many).filter(|number| number % 10 == 7).count();
-        // The folder, the tree and its two directories, the link and the second name.
-        assert_eq!(alone.manifest.entries.len(), many - left_out + 4 + 2);
+        // The folder, the tree and its two directories, the link and the other names.
+        assert_eq!(alone.manifest.entries.len(), many - left_out + 4 + 3);
+        let is_link = |entry: &&Entry| matches!(entry.kind, Kind::HardLink { .. });
+        assert_eq!(alone.manifest.entries.iter().filter(is_link).count(), 2);
         assert_eq!(alone.skipped.len(), 1);
         for threads in [2, 3, 8] {
             let together = walked(folder.path(), threads);
@@ -629,6 +640,7 @@ mod tests {
         for listed in [FileType::Unknown, FileType::RegularFile] {
             assert!(matches!(look("file", listed), Looked::File(_, Ok(_))));
             assert!(matches!(look("7", listed), Looked::LeftOut));
+            // It came before, as `again`.
             assert!(matches!(look("linked", listed), Looked::Other(Some(_))));
             for other in ["directory", "link", "fifo", "absent"] {
                 assert!(matches!(look(other, listed), Looked::Other(_)), "{other}");
