@@ -153,6 +153,45 @@ pub fn piece_digest(file_len: u64, offset: u64, bytes: &[u8]) -> Digest {
     )
 }
 
+/// A piece and where it stands in its file, as [`piece_digest`] takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct PieceBytes<'a> {
+    /// Bytes of its file.
+    pub file_len: u64,
+    /// Its first byte in the file.
+    pub offset: u64,
+    /// The piece itself.
+    pub bytes: &'a [u8],
+}
+
+/// The digests of `pieces`, in their order: many short files take less time together than one by one.
+///
+/// Panics where [`piece_digest`] does.
+pub fn piece_digests(pieces: &[PieceBytes<'_>]) -> Vec<Digest> {
+    let is_short = |piece: &PieceBytes<'_>| {
+        let lens = 1..=together::SHORT_MAX;
+        piece.bytes.len() as u64 == piece.file_len && lens.contains(&piece.bytes.len())
+    };
+    let short: Vec<&[u8]> = pieces
+        .iter()
+        .filter(|piece| is_short(piece))
+        .map(|piece| piece.bytes)
+        .collect();
+    let mut hashes = if short.len() >= together::TOGETHER_MIN {
+        together::hashes(&short).into_iter()
+    } else {
+        Vec::new().into_iter()
+    };
+    let alone = |piece: &PieceBytes<'_>| piece_digest(piece.file_len, piece.offset, piece.bytes);
+    pieces
+        .iter()
+        .map(|piece| {
+            let hashed = is_short(piece).then(|| hashes.next()).flatten();
+            hashed.unwrap_or_else(|| alone(piece))
+        })
+        .collect()
+}
+
 /// The BLAKE3 hash of a file of `file_len` bytes from the digests of its pieces, in the order of
 /// their bytes: what `b3sum` prints.
 ///
@@ -275,6 +314,8 @@ fn write_line(line: &mut Vec<u8>, path: &[u8], digest: Digest) {
 fn hexadecimal(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)])
 }
+
+mod together;
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use grappe_os::file::{Access, Directory};
-use grappe_proto::content::digest::{FileState, piece_digest};
+use grappe_proto::content::digest::FileState;
 use grappe_proto::content::layout::{Layout, Piece};
 use grappe_proto::content::manifest::{Entry, Manifest};
 use grappe_proto::content::survey::Selection;
@@ -31,7 +31,11 @@ use super::resume::Earlier;
 use super::root::Stamp;
 use super::staging::Staging;
 use super::survey::Keep;
-use super::{SinkError, holes, metadata};
+use super::{SinkError, hashes, holes, metadata};
+
+/// The directory of a file that was just written to its nest, and the nest: the files of a block mostly stand side by
+/// side.
+type Recent<'a> = (&'a [u8], Arc<Nest>);
 
 /// What a file's owner needs to write to it.
 const OWNER_ACCESS: u32 = 0o600;
@@ -191,7 +195,7 @@ impl Incoming {
         let is_equal = |piece: &Piece, digest_wanted: &Digest, buffer: &mut Vec<u8>| {
             buffer.resize(piece.len as usize, 0);
             holes::read(&old, entry, piece, buffer).is_ok()
-                && digest(entry, piece, buffer) == *digest_wanted
+                && hashes::of_piece(entry, piece, buffer) == *digest_wanted
         };
         let same: Vec<&(Piece, Digest)> = wanted
             .iter()
@@ -220,7 +224,7 @@ impl Incoming {
                 self.journal
                     .take_back(piece.block)
                     .map_err(|error| (*piece, error))?;
-                self.write_piece(piece, &buffer)
+                self.write_piece(piece, &buffer, &mut None)
                     .map_err(|error| (*piece, error))?;
                 equal.insert(piece.number, *wanted);
             }
@@ -310,20 +314,18 @@ impl Incoming {
             None => SinkError::io("write", &self.path, error),
         };
         self.journal.take_back(block).map_err(journal_error)?;
-        let (mut digests, mut is_written) = (Vec::new(), true);
-        for piece in self.layout.pieces(block) {
+        let pieces: Vec<Piece> = self.layout.pieces(block).collect();
+        let digests = hashes::of_block(&self.manifest, &pieces, bytes);
+        let (mut is_written, mut recent) = (true, None);
+        for piece in &pieces {
             let start = piece.block_offset as usize;
             let content = &bytes[start..start + piece.len as usize];
-            digests.push((
-                piece.number,
-                digest(self.entry(piece.entry), &piece, content),
-            ));
             if self.is_kept(piece.entry) {
                 is_written = false;
                 continue;
             }
-            self.write_piece(&piece, content)
-                .map_err(|error| self.write_error(&piece, error))?;
+            self.write_piece(piece, content, &mut recent)
+                .map_err(|error| self.write_error(piece, error))?;
         }
         // What is kept may be another file by the next attempt.
         if is_written {
@@ -370,10 +372,15 @@ impl Incoming {
         &self.manifest.entries[entry as usize]
     }
 
-    fn write_piece(&self, piece: &Piece, content: &[u8]) -> io::Result<()> {
+    fn write_piece<'a>(
+        &'a self,
+        piece: &Piece,
+        content: &[u8],
+        recent: &mut Option<Recent<'a>>,
+    ) -> io::Result<()> {
         let size = file_size(self.entry(piece.entry));
         if size <= u64::from(BLOCK_SIZE) {
-            return self.write_small(piece, content);
+            return self.write_small(piece, content, recent);
         }
         let file = self
             .large
@@ -406,10 +413,27 @@ impl Incoming {
     }
 
     /// Writes a whole file that came in one piece, and is then done with it.
-    fn write_small(&self, piece: &Piece, content: &[u8]) -> io::Result<()> {
+    fn write_small<'a>(
+        &'a self,
+        piece: &Piece,
+        content: &[u8],
+        recent: &mut Option<Recent<'a>>,
+    ) -> io::Result<()> {
         let entry = self.entry(piece.entry);
-        let folders = (self.staging.directory(), &self.nests);
-        let (folder, name) = staged(folders, Nests::make, piece.entry, entry)?;
+        let (parent, own_name) = metadata::split(&entry.path);
+        let (folder, name) = match recent {
+            Some((known, nest)) if *known == parent => {
+                (Folder::Nest(Arc::clone(nest)), Cow::Borrowed(own_name))
+            }
+            _ => {
+                let folders = (self.staging.directory(), &self.nests);
+                let found = staged(folders, Nests::make, piece.entry, entry)?;
+                if let Folder::Nest(nest) = &found.0 {
+                    *recent = Some((parent, Arc::clone(nest)));
+                }
+                found
+            }
+        };
         // Nobody else gets into the folder: it has its own permissions at once, as most files do. Not all file
         // systems make a file that its owner may not write to, and open it.
         let mode = self.dress.mode(entry) & MODE_MASK | OWNER_ACCESS;
@@ -468,15 +492,6 @@ impl Incoming {
         let path = metadata::display_path(&self.path, &self.entry(piece.entry).path);
         SinkError::io("write", &path, error)
     }
-}
-
-/// The hash of a piece of `entry` whose data, holes left out, is `data`.
-pub(super) fn digest(entry: &Entry, piece: &Piece, data: &[u8]) -> Digest {
-    if piece.has_holes() {
-        let bytes = holes::fill(entry, piece, data);
-        return piece_digest(entry.size(), piece.file_offset, &bytes);
-    }
-    piece_digest(entry.size(), piece.file_offset, data)
 }
 
 /// Where the content of the entry with that number is staged; `open` opens its nest, if it has one.

@@ -6,6 +6,7 @@
 mod descent;
 mod error;
 mod filters;
+mod hashes;
 mod held;
 mod holes;
 mod incoming;

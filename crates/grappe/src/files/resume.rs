@@ -11,11 +11,11 @@ use grappe_proto::content::layout::{Layout, Piece};
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::units::Digest;
 
-use super::incoming::{digest, file_size, staged, staged_name};
+use super::incoming::{file_size, staged, staged_name};
 use super::journal::{self, Records};
 use super::nests::{self, Nests};
 use super::staging::Staging;
-use super::{holes, metadata};
+use super::{hashes, holes, metadata};
 
 /// What an earlier attempt left.
 #[derive(Debug, Default)]
@@ -135,6 +135,6 @@ impl Search<'_> {
         let Some((_, file)) = open else { return false };
         self.buffer.resize(piece.len as usize, 0);
         holes::read(file, entry, piece, &mut self.buffer).is_ok()
-            && digest(entry, piece, &self.buffer) == *wanted
+            && hashes::of_piece(entry, piece, &self.buffer) == *wanted
     }
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use grappe_proto::content::digest::{FileState, piece_digest};
+use grappe_proto::content::digest::FileState;
 use grappe_proto::content::layout::{Layout, Piece};
 use grappe_proto::content::manifest::{Entry, Kind, Manifest, Sync, Terms};
 use grappe_proto::gather::plan::EntrySet;
@@ -20,7 +20,7 @@ use rustix::fs::{Advice, FileType};
 use super::open_files::OpenFiles;
 use super::root::{Root, Stamp};
 use super::walk::{SourceOptions, Walk, WalkWatch};
-use super::{Skipped, SourceError, holes};
+use super::{Skipped, SourceError, hashes, holes};
 
 /// What came of reading one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,27 +271,17 @@ impl Source {
     /// unreadable, its bytes are zeros, and [`Source::finish`] tells its state.
     pub fn read_block(&self, layout: &Layout, block: u32, buffer: &mut Vec<u8>) -> BlockRead {
         buffer.resize(layout.block_len(block) as usize, 0);
-        let mut digests = Vec::new();
-        for piece in layout.pieces(block) {
+        let pieces: Vec<Piece> = layout.pieces(block).collect();
+        for piece in &pieces {
             let start = piece.block_offset as usize;
             let bytes = &mut buffer[start..start + piece.len as usize];
-            if let Err(problem) = self.read_piece(&piece, bytes) {
+            if let Err(problem) = self.read_piece(piece, bytes) {
                 bytes.fill(0);
                 self.note(piece.entry, problem);
             }
-            digests.push((piece.number, self.digest(&piece, bytes)));
         }
+        let digests = hashes::of_block(&self.manifest, &pieces, buffer);
         BlockRead { digests }
-    }
-
-    /// The hash of a piece whose data, holes left out, is `data`.
-    fn digest(&self, piece: &Piece, data: &[u8]) -> Digest {
-        let size = self.seen[piece.entry as usize].1.size;
-        if piece.has_holes() {
-            let entry = &self.manifest.entries[piece.entry as usize];
-            return piece_digest(size, piece.file_offset, &holes::fill(entry, piece, data));
-        }
-        piece_digest(size, piece.file_offset, data)
     }
 
     /// Looks at every file once more, and tells for each entry of the manifest whether what was sent is

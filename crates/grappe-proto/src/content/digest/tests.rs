@@ -81,6 +81,29 @@ proptest! {
     }
 
     #[test]
+    fn pieces_hashed_together_have_the_hash_of_each(
+        lens in prop::collection::vec(
+            prop_oneof![1..18_000_usize, (1..18_usize).prop_map(|chunks| chunks * 1024), Just(FULL)],
+            0..40,
+        ),
+        rest in 1..5_000_usize,
+    ) {
+        let content = content(FULL + 40);
+        // Each file another content; then a piece of a file that is longer.
+        let whole = lens.iter().enumerate().map(|(number, len)| PieceBytes {
+            file_len: *len as u64,
+            offset: 0,
+            bytes: &content[number..number + len],
+        });
+        let file_len = (FULL + rest) as u64;
+        let last = PieceBytes { file_len, offset: FULL as u64, bytes: &content[..rest] };
+        let first = PieceBytes { file_len, offset: 0, bytes: &content[..FULL] };
+        let pieces: Vec<PieceBytes<'_>> = [first].into_iter().chain(whole).chain([last]).collect();
+        let alone = pieces.iter().map(|it| piece_digest(it.file_len, it.offset, it.bytes));
+        prop_assert_eq!(piece_digests(&pieces), alone.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn digests_come_back_as_they_went(
         pieces in prop::collection::vec(any::<[u8; 32]>().prop_map(Digest), 0..20),
         states in prop::collection::vec((0_u8..4).prop_map(|n| FileState::from_number(n).unwrap()), 0..20),
