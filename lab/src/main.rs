@@ -60,6 +60,9 @@ enum Command {
         /// In MB/s; without it, as fast as the local queue takes it.
         #[arg(long)]
         rate: Option<f64>,
+        /// Seal and hash it as well.
+        #[arg(long)]
+        sealed: bool,
         file: PathBuf,
     },
     /// On a node: receive into FILE and say as JSON what is missing.
@@ -67,6 +70,9 @@ enum Command {
     LimitReceive {
         #[arg(long)]
         interface: String,
+        /// Open and hash it as well.
+        #[arg(long)]
+        sealed: bool,
         file: PathBuf,
     },
     /// On a node: attack every multicast group, then say as JSON with how many packets.
@@ -155,10 +161,15 @@ fn main() -> Result<ExitCode> {
         Command::LimitSend {
             interface,
             rate,
+            sealed,
             file,
-        } => limit::send(&interface, &file, rate)?,
-        Command::LimitReceive { interface, file } => {
-            print_json(&limit::receive(&interface, &file)?)?;
+        } => limit::send(&interface, &file, rate, sealed)?,
+        Command::LimitReceive {
+            interface,
+            sealed,
+            file,
+        } => {
+            print_json(&limit::receive(&interface, &file, sealed)?)?;
         }
         Command::Inject { seconds } => print_json(&inject::run(Duration::from_secs(seconds))?)?,
     }

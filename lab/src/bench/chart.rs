@@ -106,7 +106,7 @@ fn row(body: &mut String, bar: &Bar, top: f64, width_per_megabyte: f64) {
     } = bar;
     let class = match tool.as_str() {
         OURS => "ours",
-        "limit" => "limit",
+        "limit" | "limit-sealed" => "limit",
         _ => "peer",
     };
     let at = |rate: f64| LABELS_WIDTH + rate * width_per_megabyte;

@@ -1,13 +1,15 @@
 //! What the machine can do at all: a file as bare multicast in offloaded trains, straight into files.
 //!
 //! The yardstick for every other figure, and no protocol: no repair, no checking, no security. Runs on
-//! the nodes as `lab limit-send` and `lab limit-receive`.
+//! the nodes as `lab limit-send` and `lab limit-receive`. What it costs to seal and to hash as well, `sealed` says.
 
 mod receive;
+mod sealed;
 mod send;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 pub use receive::receive;
@@ -63,7 +65,25 @@ pub struct Missing {
     pub of: u64,
 }
 
+/// Takes in what arrives.
+trait Taker {
+    /// Takes a train; true when it holds the end mark.
+    fn take(&mut self, train: &[u8], segment_size: usize) -> Result<bool>;
+
+    /// What did not come. Nothing there at all when nothing came.
+    fn missing(&self) -> Missing;
+}
+
 impl Missing {
+    /// By what came, one entry for each segment.
+    fn of(received: &[bool]) -> Self {
+        let missing = received.iter().filter(|received| !**received).count();
+        Self {
+            missing: missing as u64,
+            of: received.len() as u64,
+        }
+    }
+
     /// From 0 for all there to 1 for nothing there.
     #[must_use]
     pub fn share(self) -> f64 {

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use grappe_os::udp::{Interface, MulticastReceiver, ReceiverOptions, TRAIN_BYTES_MAX, Wait};
 use rustix::io::pwritev;
 
-use super::{GROUP, Header, Missing, PAYLOAD_BYTES};
+use super::{GROUP, Header, Missing, PAYLOAD_BYTES, Taker, sealed};
 
 /// As large as a kernel grants to root; the file system may stall for a while.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
@@ -22,21 +22,24 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// A sender silent for this long has gone, and all its end marks are lost.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 
-/// Receives one file and says what is missing in it.
+/// Receives one file, sealed or not, and says what is missing in it.
 ///
 /// # Errors
 ///
 /// When the interface, the socket or the file fails, or no sender comes.
-pub fn receive(interface: &str, path: &Path) -> Result<Missing> {
+pub fn receive(interface: &str, path: &Path, is_sealed: bool) -> Result<Missing> {
     let interface = Interface::named(interface)?;
     let socket = MulticastReceiver::join(ReceiverOptions {
         interface: &interface,
         group: GROUP,
         receive_buffer: RECEIVE_BUFFER_BYTES,
     })?;
-    let mut copy = Copy {
-        file: File::create(path)?,
-        received: Vec::new(),
+    let file = File::create(path)?;
+    let mut copy: Box<dyn Taker> = if is_sealed {
+        Box::new(sealed::Opener::new(file))
+    } else {
+        let received = Vec::new();
+        Box::new(Copy { file, received })
     };
     let mut buffer = vec![0; TRAIN_BYTES_MAX];
     let mut wait = Wait::UpTo(START_MAX);
@@ -47,10 +50,11 @@ pub fn receive(interface: &str, path: &Path) -> Result<Missing> {
             break;
         }
     }
-    if copy.received.is_empty() {
+    let missing = copy.missing();
+    if missing.of == 0 {
         bail!("no sender came within {START_MAX:?}");
     }
-    Ok(copy.missing())
+    Ok(missing)
 }
 
 #[derive(Debug)]
@@ -60,8 +64,7 @@ struct Copy {
     received: Vec<bool>,
 }
 
-impl Copy {
-    /// Writes a train; true when it holds the end mark.
+impl Taker for Copy {
     fn take(&mut self, train: &[u8], segment_size: usize) -> Result<bool> {
         let mut run: Vec<IoSlice> = Vec::with_capacity(train.len().div_ceil(segment_size));
         let mut run_first = 0;
@@ -92,6 +95,12 @@ impl Copy {
         Ok(is_end)
     }
 
+    fn missing(&self) -> Missing {
+        Missing::of(&self.received)
+    }
+}
+
+impl Copy {
     fn write(&self, first: u64, run: &[IoSlice]) -> Result<()> {
         if run.is_empty() {
             return Ok(());
@@ -101,14 +110,6 @@ impl Copy {
             bail!("the file system took a part of a train");
         }
         Ok(())
-    }
-
-    fn missing(&self) -> Missing {
-        let missing = self.received.iter().filter(|received| !**received).count();
-        Missing {
-            missing: missing as u64,
-            of: self.received.len() as u64,
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use grappe_os::udp::{Interface, MulticastSender, SenderOptions};
 
-use super::{GROUP, Header, PAYLOAD_BYTES, SEGMENT_BYTES, SEGMENTS_PER_TRAIN};
+use super::{GROUP, Header, PAYLOAD_BYTES, SEGMENT_BYTES, SEGMENTS_PER_TRAIN, sealed};
 
 /// Small, so that a full queue of the link holds the sender back instead of dropping.
 const SEND_BUFFER_BYTES: usize = 1 << 20;
@@ -25,12 +25,12 @@ const LAG_MAX: Duration = Duration::from_millis(1);
 const END_MARKS: usize = 20;
 const END_MARK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Sends a file once, at `rate` in MB/s, or as fast as the local queue takes it.
+/// Sends a file once, at `rate` in MB/s, or as fast as the local queue takes it. Sealed, it is hashed as well.
 ///
 /// # Errors
 ///
 /// When the interface, the socket or the file fails.
-pub fn send(interface: &str, path: &Path, rate: Option<f64>) -> Result<()> {
+pub fn send(interface: &str, path: &Path, rate: Option<f64>, is_sealed: bool) -> Result<()> {
     let interface = Interface::named(interface)?;
     let socket = MulticastSender::open(SenderOptions {
         interface: &interface,
@@ -41,14 +41,22 @@ pub fn send(interface: &str, path: &Path, rate: Option<f64>) -> Result<()> {
         send_buffer: SEND_BUFFER_BYTES,
     })?;
     let mut file = File::open(path)?;
-    let segments = file.metadata()?.len().div_ceil(PAYLOAD_BYTES as u64);
+    let mut sealer = is_sealed.then(sealed::Sealer::new);
+    let payload = match is_sealed {
+        true => sealed::PAYLOAD_BYTES,
+        false => PAYLOAD_BYTES,
+    };
+    let segments = file.metadata()?.len().div_ceil(payload as u64);
     let count = u32::try_from(segments).context("the file is too large")?;
 
     let mut pace = rate.map(Pace::new);
     let mut train = vec![0; SEGMENT_BYTES * SEGMENTS_PER_TRAIN];
     let mut index = 0;
     while index < count {
-        let length = fill(&mut train, &mut file, index, count)?;
+        let length = match &mut sealer {
+            Some(sealer) => sealer.fill(&mut train, &mut file, index, count)?,
+            None => fill(&mut train, &mut file, index, count)?,
+        };
         if length == 0 {
             break; // the file became shorter: its receivers will miss the rest
         }

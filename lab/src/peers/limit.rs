@@ -1,7 +1,8 @@
 //! The limit: bare multicast in offloaded trains, payload straight to a file, nothing checked or repaired.
 //!
 //! Not a tool for anyone: it says what this machine could do at all. Where the local queue gives no
-//! back-pressure, the rate is lowered until every copy comes whole, and that is the limit.
+//! back-pressure, the rate is lowered until every copy comes whole, and that is the limit. `limit-sealed` is the same
+//! with every packet sealed and every block hashed: what a copy could reach whose protocol costs nothing.
 
 use std::sync::Mutex;
 use std::thread;
@@ -31,13 +32,18 @@ const RATE_UNSHAPED: f64 = 2000.0;
 
 #[derive(Debug, Default)]
 pub(super) struct Limit {
+    is_sealed: bool,
     /// The rate in MB/s that the last run ended with, so that the next need not search again.
     found: Mutex<Option<f64>>,
 }
 
 impl Peer for Limit {
     fn name(&self) -> &'static str {
-        "limit"
+        if self.is_sealed {
+            "limit-sealed"
+        } else {
+            "limit"
+        }
     }
 
     fn unavailable(&self) -> Option<String> {
@@ -53,7 +59,7 @@ impl Peer for Limit {
 
     fn copy(&self, job: &Job) -> Result<Copied> {
         if job.plan.loss_percent > 0.0 {
-            let attempt = attempt(job, None)?;
+            let attempt = self.attempt(job, None)?;
             let share = attempt.missing_share_max * 100.0;
             let note = format!("bare: losses are not repaired, up to {share:.2} % are missing");
             return Ok(Copied {
@@ -71,7 +77,7 @@ impl Peer for Limit {
         };
         let mut rate = self.remembered().or(first);
         loop {
-            let attempt = attempt(job, rate)?;
+            let attempt = self.attempt(job, rate)?;
             if attempt.missing_share_max == 0.0 {
                 self.remember(rate);
                 let note = rate.map(|rate| format!("no loss when paced at {rate:.0} MB/s"));
@@ -90,6 +96,13 @@ impl Peer for Limit {
 }
 
 impl Limit {
+    pub(super) fn sealed() -> Self {
+        Self {
+            is_sealed: true,
+            ..Self::default()
+        }
+    }
+
     /// One step above what worked before: the machine may be quieter now.
     fn remembered(&self) -> Option<f64> {
         let found = self.found.lock().ok().and_then(|found| *found);
@@ -100,6 +113,47 @@ impl Limit {
         if let Ok(mut found) = self.found.lock() {
             *found = rate;
         }
+    }
+
+    fn attempt(&self, job: &Job, rate: Option<f64>) -> Result<Attempt> {
+        let lab = job.lab.to_string_lossy();
+        let seal = self.is_sealed.then_some("--sealed");
+        let mut receivers = Vec::new();
+        for number in job.receivers() {
+            let copy = job.node_folder(number)?.join("copy");
+            let copy = copy.to_string_lossy();
+            let mut arguments = vec!["limit-receive", "--interface", INTERFACE, &*copy];
+            arguments.extend(seal);
+            receivers.push(job.start(number, &lab, &arguments, "receive")?);
+        }
+        thread::sleep(RECEIVER_START);
+
+        let file = job.source.to_string_lossy();
+        let rate = rate.map(|rate| rate.to_string());
+        let mut arguments = vec!["limit-send", "--interface", INTERFACE];
+        if let Some(rate) = &rate {
+            arguments.extend(["--rate", rate]);
+        }
+        arguments.extend(seal);
+        arguments.push(&file);
+        let start = Instant::now();
+        let mut sender = job.start(1, &lab, &arguments, "send")?;
+        for receiver in &mut receivers {
+            receiver.finish(job.time_max)?;
+        }
+        // The sender goes on marking the end, for receivers that lost the first marks.
+        let elapsed = start.elapsed();
+        sender.finish(job.time_max)?;
+
+        let mut missing_share_max = 0.0_f64;
+        for receiver in &receivers {
+            let missing: Missing = serde_json::from_str(&receiver.output())?;
+            missing_share_max = missing_share_max.max(missing.share());
+        }
+        Ok(Attempt {
+            elapsed,
+            missing_share_max,
+        })
     }
 }
 
@@ -122,42 +176,4 @@ impl Attempt {
             note,
         }
     }
-}
-
-fn attempt(job: &Job, rate: Option<f64>) -> Result<Attempt> {
-    let lab = job.lab.to_string_lossy();
-    let mut receivers = Vec::new();
-    for number in job.receivers() {
-        let copy = job.node_folder(number)?.join("copy");
-        let copy = copy.to_string_lossy();
-        let arguments = ["limit-receive", "--interface", INTERFACE, &*copy];
-        receivers.push(job.start(number, &lab, &arguments, "receive")?);
-    }
-    thread::sleep(RECEIVER_START);
-
-    let file = job.source.to_string_lossy();
-    let rate = rate.map(|rate| rate.to_string());
-    let mut arguments = vec!["limit-send", "--interface", INTERFACE];
-    if let Some(rate) = &rate {
-        arguments.extend(["--rate", rate]);
-    }
-    arguments.push(&file);
-    let start = Instant::now();
-    let mut sender = job.start(1, &lab, &arguments, "send")?;
-    for receiver in &mut receivers {
-        receiver.finish(job.time_max)?;
-    }
-    // The sender goes on marking the end, for receivers that lost the first marks.
-    let elapsed = start.elapsed();
-    sender.finish(job.time_max)?;
-
-    let mut missing_share_max = 0.0_f64;
-    for receiver in &receivers {
-        let missing: Missing = serde_json::from_str(&receiver.output())?;
-        missing_share_max = missing_share_max.max(missing.share());
-    }
-    Ok(Attempt {
-        elapsed,
-        missing_share_max,
-    })
 }

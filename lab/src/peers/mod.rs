@@ -159,6 +159,7 @@ pub fn all() -> Vec<Box<dyn Peer>> {
     vec![
         Box::new(ours::Ours),
         Box::new(limit::Limit::default()),
+        Box::new(limit::Limit::sealed()),
         Box::new(uftp::Uftp),
         Box::new(udpcast::Udpcast),
         Box::new(chain::Chain),
