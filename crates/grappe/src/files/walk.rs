@@ -288,7 +288,11 @@ impl Walk {
             }
         }
         if !self.options.filters.allow(path, false) {
-            return Looked::LeftOut;
+            // A directory of that name might come in: then what it is must be known for sure.
+            return match self.options.filters.allow(path, true) {
+                true => Looked::Other(self.root().stat(path).ok()),
+                false => Looked::LeftOut,
+            };
         }
         match self.open_file(path) {
             // Another of its names came before.
@@ -572,14 +576,15 @@ mod tests {
     /// What `threads` find in the folder.
     fn walked(folder: &Path, threads: usize) -> Walk {
         let (root, name) = Root::locate(folder).unwrap();
-        let sevens = Filter {
-            include: false,
-            pattern: b"*7".to_vec(),
+        let filter = |include, pattern: &[u8]| Filter {
+            include,
+            pattern: pattern.to_vec(),
         };
+        let directories_then_none = vec![filter(true, b"d*7/"), filter(false, b"*7")];
         let mut walk = Walk {
             threads,
             options: SourceOptions {
-                filters: Filters::new(vec![sevens]).unwrap(),
+                filters: Filters::new(directories_then_none).unwrap(),
                 ..SourceOptions::default()
             },
             ..Walk::default()
@@ -625,6 +630,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let tree = folder.path().join("tree");
         fs::create_dir_all(tree.join("directory")).unwrap();
+        fs::create_dir(tree.join("d7")).unwrap();
         for file in ["file", "linked", "7"] {
             fs::write(tree.join(file), file).unwrap();
         }
@@ -642,7 +648,7 @@ mod tests {
             assert!(matches!(look("7", listed), Looked::LeftOut));
             // It came before, as `again`.
             assert!(matches!(look("linked", listed), Looked::Other(Some(_))));
-            for other in ["directory", "link", "fifo", "absent"] {
+            for other in ["directory", "d7", "link", "fifo", "absent"] {
                 assert!(matches!(look(other, listed), Looked::Other(_)), "{other}");
             }
         }
