@@ -3,6 +3,8 @@
 //! They are ordinary BLAKE3 hashes: a piece is a complete subtree of its file's tree, so nothing is
 //! hashed twice. Comparing them, and deciding what a difference means, is done elsewhere.
 
+mod together;
+
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use thiserror::Error;
 
@@ -168,27 +170,23 @@ pub struct PieceBytes<'a> {
 ///
 /// Panics where [`piece_digest`] does.
 pub fn piece_digests(pieces: &[PieceBytes<'_>]) -> Vec<Digest> {
-    let is_short = |piece: &PieceBytes<'_>| {
-        let lens = 1..=together::SHORT_MAX;
-        piece.bytes.len() as u64 == piece.file_len && lens.contains(&piece.bytes.len())
+    let gains = |piece: &PieceBytes<'_>| {
+        let is_whole = piece.offset == 0 && piece.bytes.len() as u64 == piece.file_len;
+        is_whole && together::gains(piece.bytes.len())
     };
-    let short: Vec<&[u8]> = pieces
-        .iter()
-        .filter(|piece| is_short(piece))
-        .map(|piece| piece.bytes)
+    let mut digests = vec![None; pieces.len()];
+    let places: Vec<usize> = (0..pieces.len())
+        .filter(|place| gains(&pieces[*place]))
         .collect();
-    let mut hashes = if short.len() >= together::TOGETHER_MIN {
-        together::hashes(&short).into_iter()
-    } else {
-        Vec::new().into_iter()
-    };
+    if places.len() >= together::TOGETHER_MIN {
+        let files: Vec<&[u8]> = places.iter().map(|place| pieces[*place].bytes).collect();
+        for (place, digest) in places.iter().zip(together::hashes(&files)) {
+            digests[*place] = Some(digest);
+        }
+    }
     let alone = |piece: &PieceBytes<'_>| piece_digest(piece.file_len, piece.offset, piece.bytes);
-    pieces
-        .iter()
-        .map(|piece| {
-            let hashed = is_short(piece).then(|| hashes.next()).flatten();
-            hashed.unwrap_or_else(|| alone(piece))
-        })
+    let both = pieces.iter().zip(digests);
+    both.map(|(piece, digest)| digest.unwrap_or_else(|| alone(piece)))
         .collect()
 }
 
@@ -314,8 +312,6 @@ fn write_line(line: &mut Vec<u8>, path: &[u8], digest: Digest) {
 fn hexadecimal(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)])
 }
-
-mod together;
 
 #[cfg(test)]
 mod tests;

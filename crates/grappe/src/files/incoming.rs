@@ -314,18 +314,17 @@ impl Incoming {
             None => SinkError::io("write", &self.path, error),
         };
         self.journal.take_back(block).map_err(journal_error)?;
-        let pieces: Vec<Piece> = self.layout.pieces(block).collect();
-        let digests = hashes::of_block(&self.manifest, &pieces, bytes);
+        let digests = hashes::of_block(&self.manifest, self.layout.pieces(block), bytes);
         let (mut is_written, mut recent) = (true, None);
-        for piece in &pieces {
+        for piece in self.layout.pieces(block) {
             let start = piece.block_offset as usize;
             let content = &bytes[start..start + piece.len as usize];
             if self.is_kept(piece.entry) {
                 is_written = false;
                 continue;
             }
-            self.write_piece(piece, content, &mut recent)
-                .map_err(|error| self.write_error(piece, error))?;
+            self.write_piece(&piece, content, &mut recent)
+                .map_err(|error| self.write_error(&piece, error))?;
         }
         // What is kept may be another file by the next attempt.
         if is_written {
@@ -421,6 +420,7 @@ impl Incoming {
     ) -> io::Result<()> {
         let entry = self.entry(piece.entry);
         let (parent, own_name) = metadata::split(&entry.path);
+        // Every file that is written here is small, so its nest depends on its directory alone.
         let (folder, name) = match recent {
             Some((known, nest)) if *known == parent => {
                 (Folder::Nest(Arc::clone(nest)), Cow::Borrowed(own_name))

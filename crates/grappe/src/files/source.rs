@@ -271,16 +271,15 @@ impl Source {
     /// unreadable, its bytes are zeros, and [`Source::finish`] tells its state.
     pub fn read_block(&self, layout: &Layout, block: u32, buffer: &mut Vec<u8>) -> BlockRead {
         buffer.resize(layout.block_len(block) as usize, 0);
-        let pieces: Vec<Piece> = layout.pieces(block).collect();
-        for piece in &pieces {
+        for piece in layout.pieces(block) {
             let start = piece.block_offset as usize;
             let bytes = &mut buffer[start..start + piece.len as usize];
-            if let Err(problem) = self.read_piece(piece, bytes) {
+            if let Err(problem) = self.read_piece(&piece, bytes) {
                 bytes.fill(0);
                 self.note(piece.entry, problem);
             }
         }
-        let digests = hashes::of_block(&self.manifest, &pieces, buffer);
+        let digests = hashes::of_block(&self.manifest, layout.pieces(block), buffer);
         BlockRead { digests }
     }
 

@@ -71,6 +71,21 @@ fn files_around_every_boundary_have_their_ordinary_hash() {
     }
 }
 
+#[test]
+fn short_files_of_every_length_hashed_together_have_their_ordinary_hash() {
+    // Up to a little more than what is hashed together.
+    let content = content(16 * 1024 + 2);
+    let whole = |len: usize| PieceBytes {
+        file_len: len as u64,
+        offset: 0,
+        bytes: &content[..len],
+    };
+    let files: Vec<PieceBytes<'_>> = (1..=content.len()).map(whole).collect();
+    for (file, digest) in files.iter().zip(piece_digests(&files)) {
+        assert_eq!(digest, hash(file.bytes), "{} bytes", file.bytes.len());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

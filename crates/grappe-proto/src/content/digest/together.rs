@@ -1,24 +1,21 @@
-//! BLAKE3 of several short files at once: the same hashes as one by one, in less time.
+//! BLAKE3 of several short files at once, for `piece_digests`: the same hashes as one by one, in less time.
 //!
 //! One file of a few chunks leaves most lanes of a wide processor idle; the n-th chunks of many files fill them. A long
-//! file fills them alone, and is not for here. The crate has the function that hashes many inputs side by side, without
-//! a promise to keep it: `Cargo.toml` holds its version fast, and a test compares with its ordinary hash. See
-//! `docs/design/0013`.
+//! file fills them alone, and a single chunk none: they are not for here. The crate has the function that hashes many
+//! inputs side by side, without a promise to keep it: `Cargo.toml` holds its version fast, and tests compare with its
+//! ordinary hash. See `docs/design/0013`.
 
 use blake3::hazmat::HasherExt;
 use blake3::platform::Platform;
-use blake3::{CHUNK_LEN, IncrementCounter, OUT_LEN};
+use blake3::{BLOCK_LEN, CHUNK_LEN, IncrementCounter, OUT_LEN};
 
 use crate::units::Digest;
 
-/// Files of more bytes fill the lanes alone: there are 16 at most.
-pub(super) const SHORT_MAX: usize = 16 * CHUNK_LEN;
+/// Files of more chunks fill the lanes alone: there are 16 at most.
+const CHUNKS_MAX: usize = 16;
 
-/// Fewer short files than this are hashed one by one: what they have side by side would fill no more lanes.
+/// Fewer files than this are hashed one by one: below, files of several KiB took longer together (`digest_speed`).
 pub(super) const TOGETHER_MIN: usize = 8;
-
-/// Bytes of a compression's input (BLAKE3 paper, section 2).
-const BLOCK_LEN: usize = 64;
 
 /// What every chunk and every parent begins with (BLAKE3 paper, table 1).
 const INITIAL: [u32; 8] = [
@@ -49,25 +46,28 @@ struct Tree {
     len: usize,
 }
 
-/// The hashes of `files`, in their order.
+/// Whether a file of `len` bytes gains by it.
+pub(super) const fn gains(len: usize) -> bool {
+    CHUNK_LEN < len && len <= CHUNKS_MAX * CHUNK_LEN
+}
+
+/// The hashes of `files`, in their order. Each must gain.
 pub(super) fn hashes(files: &[&[u8]]) -> Vec<Digest> {
-    let mut hashes = vec![Digest::default(); files.len()];
     let mut trees = Vec::with_capacity(files.len());
     let mut count = 0;
-    for (file, (bytes, hash)) in files.iter().zip(&mut hashes).enumerate() {
-        // A single chunk is its own root.
-        if bytes.len() <= CHUNK_LEN {
-            *hash = Digest(*blake3::hash(bytes).as_bytes());
-            continue;
-        }
+    for (file, bytes) in files.iter().enumerate() {
         let (first, len) = (count, bytes.len().div_ceil(CHUNK_LEN));
         trees.push(Tree { file, first, len });
         count += len;
     }
     let mut values = vec![Chaining::default(); count];
     hash_chunks(files, &trees, &mut values);
+    let mut hashes = vec![Digest::default(); files.len()];
     while !trees.is_empty() {
-        join_pairs(&mut trees, &mut values, &mut hashes);
+        let (done, others) = trees.into_iter().partition(|tree| tree.len == 2);
+        trees = others;
+        finish(&done, &values, &mut hashes);
+        join_pairs(&mut trees, &mut values);
     }
     hashes
 }
@@ -102,40 +102,42 @@ fn hash_chunks(files: &[&[u8]], trees: &[Tree], values: &mut [Chaining]) {
 }
 
 /// Makes one level of parents: of each tree, two values that follow one another become one, and a last one without
-/// another stays (BLAKE3 paper, section 2.1). A tree that had two has its hash, and is done with.
-fn join_pairs(trees: &mut Vec<Tree>, values: &mut [Chaining], hashes: &mut [Digest]) {
-    for is_root in [false, true] {
-        let (mut inputs, mut places) = (Vec::new(), Vec::new());
-        for tree in trees.iter().filter(|tree| (tree.len == 2) == is_root) {
-            let pairs = values[tree.first..tree.first + tree.len].as_chunks::<2>().0;
-            for (number, pair) in pairs.iter().enumerate() {
-                let mut input = [0; BLOCK_LEN];
-                input.copy_from_slice(pair.as_flattened());
-                inputs.push(input);
-                let place = tree.first + number;
-                places.push(if is_root { tree.file } else { place });
-            }
-        }
-        let inputs: Vec<&[u8; BLOCK_LEN]> = inputs.iter().collect();
-        let flags = if is_root { PARENT | ROOT } else { PARENT };
-        for (place, value) in places.iter().zip(side_by_side(&inputs, 0, flags, 0, 0)) {
-            if is_root {
-                hashes[*place] = Digest(value);
-            } else {
-                values[*place] = value;
-            }
-        }
+/// another stays (BLAKE3 paper, section 2.1).
+fn join_pairs(trees: &mut [Tree], values: &mut [Chaining]) {
+    let (mut inputs, mut places) = (Vec::new(), Vec::new());
+    for tree in &*trees {
+        let pairs = values[tree.first..tree.first + tree.len].as_chunks::<2>().0;
+        inputs.extend(pairs.iter().map(joined));
+        places.extend((tree.first..).take(pairs.len()));
     }
-    trees.retain_mut(|tree| {
-        if tree.len == 2 {
-            return false;
-        }
+    let inputs: Vec<&[u8; BLOCK_LEN]> = inputs.iter().collect();
+    for (place, value) in places.iter().zip(side_by_side(&inputs, 0, PARENT, 0, 0)) {
+        values[*place] = value;
+    }
+    for tree in trees {
         if !tree.len.is_multiple_of(2) {
             values[tree.first + tree.len / 2] = values[tree.first + tree.len - 1];
         }
         tree.len = tree.len.div_ceil(2);
-        true
-    });
+    }
+}
+
+/// Makes the roots of trees that have two values left: the hashes of their files.
+fn finish(trees: &[Tree], values: &[Chaining], hashes: &mut [Digest]) {
+    let pair = |tree: &Tree| joined(&[values[tree.first], values[tree.first + 1]]);
+    let inputs: Vec<[u8; BLOCK_LEN]> = trees.iter().map(pair).collect();
+    let inputs: Vec<&[u8; BLOCK_LEN]> = inputs.iter().collect();
+    let roots = side_by_side(&inputs, 0, PARENT | ROOT, 0, 0);
+    for (tree, root) in trees.iter().zip(roots) {
+        hashes[tree.file] = Digest(root);
+    }
+}
+
+/// What a parent of two values hashes.
+fn joined(pair: &[Chaining; 2]) -> [u8; BLOCK_LEN] {
+    let mut input = [0; BLOCK_LEN];
+    input.copy_from_slice(pair.as_flattened());
+    input
 }
 
 /// The chaining values of `inputs`, which stand all at place `counter` of their trees. `start` and `end` are further
