@@ -211,6 +211,7 @@ impl Store {
         }
         let manifest = Manifest::decode(&bytes)
             .map_err(|error| format!("the manifest is not valid: {error}"))?;
+        drop(bytes);
         if manifest.total_bytes() != self.content_bytes {
             return Err("the manifest is not as large as the sender said".into());
         }
@@ -500,15 +501,18 @@ impl Store {
             return self.verify_piped(piped, digests_hash);
         }
         let prepared = self.prepared()?;
-        // They stay for other nodes.
-        let bytes = self.objects().digests.clone();
-        if *blake3::hash(&bytes).as_bytes() != digests_hash.0 {
-            let blocks = prepared.stream.digests_blocks();
-            return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
-        }
         let entries = u32::try_from(prepared.manifest.entries.len()).unwrap_or(u32::MAX);
-        let digests = Digests::decode(&bytes, prepared.layout.piece_count(), entries)
-            .map_err(|error| error.to_string())?;
+        let digests = {
+            // They stay for other nodes, and are not copied: of many small files there are many.
+            let objects = self.objects();
+            let bytes = &objects.digests;
+            if *blake3::hash(bytes).as_bytes() != digests_hash.0 {
+                let blocks = prepared.stream.digests_blocks();
+                return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
+            }
+            Digests::decode(bytes, prepared.layout.piece_count(), entries)
+                .map_err(|error| error.to_string())?
+        };
         let wrong = prepared.differing(&digests);
         if wrong.is_empty() {
             self.verified.set(digests).map_err(|_| "verified twice")?;
