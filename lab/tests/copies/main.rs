@@ -15,6 +15,7 @@ mod networks;
 mod pipeline;
 mod recipes;
 mod resuming;
+mod stragglers;
 mod trees;
 mod trial;
 mod wide;

@@ -111,7 +111,7 @@ const QUEUE_FULL_MIN: Duration = Duration::from_millis(3);
 /// A longest queue of which nothing was heard for so long is so no more.
 const WORST_AGE: Duration = Duration::from_millis(60);
 
-/// Receivers whose queues differ by less stand behind the same one.
+/// Receivers whose queues differ by less, and by less than half, stand behind the same one.
 const SAME_QUEUE: Duration = Duration::from_micros(1_500);
 
 /// Bounds that the user or the driver sets.
@@ -583,7 +583,8 @@ impl RateControl {
     fn eased(&mut self, now: Time, id: PeerId) {
         let behind_one = match (self.worst, self.best) {
             (Some(worst), Some(best)) => {
-                worst.peer != best.peer && worst.wait.saturating_sub(best.wait) < SAME_QUEUE
+                let differ = worst.wait.saturating_sub(best.wait);
+                worst.peer != best.peer && differ < SAME_QUEUE && differ * 2 < worst.wait
             }
             _ => false,
         };

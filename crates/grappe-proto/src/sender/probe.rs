@@ -22,7 +22,11 @@ const NOBODY: Duration = Duration::from_millis(50);
 /// The rate has found its knee when it was not lowered for so long: longer than packets wait in queues.
 const SETTLED: Duration = Duration::from_millis(400);
 
-/// The same where several senders share the links: each meets losses that another one causes, and is back
+/// Or it swings around it, as on a link that is shaped by tokens: a while without a queue, then a long one. Then the
+/// same ones must have limited it for so long, each time that anybody did.
+const SWINGING: Duration = Duration::from_millis(1_500);
+
+/// The same as [`SETTLED`] where several senders share the links: each meets losses that another one causes, and is back
 /// at its share soon.
 const SETTLED_SHARED: Duration = Duration::from_secs(2);
 
@@ -50,6 +54,8 @@ const RECEIVED: f64 = 0.7;
 /// later by the others' time: with this by two fifths of their own at most.
 const FAR_SLOWER: f64 = 2.5;
 
+const NONE: Rate = Rate::from_bytes_per_second(0);
+
 /// The probing of one pass.
 #[derive(Debug)]
 pub(super) struct Probing {
@@ -60,6 +66,9 @@ pub(super) struct Probing {
     nobody_at: Time,
     nobody_since: Option<Time>,
     running: Option<Probe>,
+    /// The highest rate of this period and of the one before, and when this one began: what the slow ones take at
+    /// most where the rate swings.
+    highest: (Rate, Rate, Time),
     /// The highest rate since it was lowered last, and when that was.
     rate: Rate,
     lowered_at: Time,
@@ -72,6 +81,8 @@ pub(super) struct Probing {
 struct Probe {
     excused: Vec<(PeerId, bool)>,
     rate_before: Rate,
+    /// What the slow ones take at most.
+    taken: Rate,
     until: Time,
     /// Since when the sender has sent far more, and what the others had received by then.
     fast: Option<(Time, Vec<(PeerId, u64)>)>,
@@ -84,7 +95,8 @@ impl Probing {
             nobody_at: now,
             nobody_since: None,
             running: None,
-            rate: Rate::from_bytes_per_second(0),
+            highest: (NONE, NONE, now),
+            rate: NONE,
             lowered_at: now,
             next_at: now,
             pause: PAUSE,
@@ -132,11 +144,27 @@ impl Sender {
             self.probing.rate = rate;
         }
         self.probing.rate = self.probing.rate.max(rate);
+        let (highest, before, since) = self.probing.highest;
+        self.probing.highest = if limiters.is_empty() {
+            // The rate that a copy begins with says nothing.
+            (NONE, NONE, now)
+        } else if now.since(since) >= LIMITS {
+            (rate, highest, now)
+        } else {
+            (highest.max(rate), before, since)
+        };
         let settled_since = self.probing.lowered_at.max(self.probing.nobody_at);
         let is_settled = now.since(settled_since) >= settled;
-        if !is_settled || now < self.probing.next_at || limiters.is_empty() {
+        let swings = !self.shares_links() && now.since(self.probing.nobody_at) >= SWINGING;
+        let limiters = &mut self.probing.limiters;
+        if !(is_settled || swings) || now < self.probing.next_at || limiters.is_empty() {
             return;
         }
+        let taken = if is_settled {
+            rate
+        } else {
+            highest.max(before)
+        };
         limiters.retain(|_, (last, _)| now.since(*last) < LIMITS);
         let excused: Vec<(PeerId, bool)> = limiters
             .iter()
@@ -151,13 +179,14 @@ impl Sender {
         self.probing.running = Some(Probe {
             excused,
             rate_before,
+            taken,
             until: now + LASTING,
             fast: None,
         });
     }
 
     fn go_on_probing(&mut self, mut probe: Probe, now: Time) {
-        let wanted = probe.rate_before.scaled(FAR_SLOWER);
+        let wanted = probe.taken.scaled(FAR_SLOWER);
         let leaving = self.rate.leaving();
         if leaving >= wanted && probe.fast.is_none() {
             let others = self.others(&probe).map(|peer| (peer.id, peer.received));

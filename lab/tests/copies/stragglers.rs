@@ -1,0 +1,182 @@
+//! Nodes that cannot keep up: a link at a tenth of the others' rate under each policy, and a disk that stands still.
+//!
+//! What the others lose is held against a copy to them alone in the same cluster.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "steps of tests: to panic is to fail the test"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use lab::grappe::Report;
+use lab::net::Plan;
+use lab::process::Process;
+
+use crate::trial::{COPY_MAX, Trial, finish_with_losses, skip};
+
+/// Bytes per second of a slow link, less what headers take.
+const SLOW_LINK: f64 = 20e6 / 8.0 * 0.94;
+
+const FILE_BYTES: u64 = 24 << 20;
+
+/// How long it takes to find out that somebody is far slower: half a second where nothing disturbs.
+const FOUND_OUT: f64 = 1.5;
+
+/// How long the disk stands still, in seconds.
+const STILL: u32 = 2;
+
+fn sender(trial: &Trial, file: &Path, expect: u8, policy: &str) -> Process {
+    let mut command = trial.grappe.send(trial.cluster.node(1), file, expect);
+    command.args(["--straggler", policy]);
+    Process::start(command, trial.store.path(), policy).unwrap()
+}
+
+fn seconds(report: &Report, node: &str) -> f64 {
+    let found = report.nodes.iter().find(|it| it.name == node);
+    found.unwrap().seconds
+}
+
+#[test]
+fn a_slow_link_costs_the_others_little_and_ends_as_its_user_says() {
+    let plan = Plan {
+        link_mbit: Some(200),
+        slow_mbit: Some(20),
+        ..Plan::of(5)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let others = ["n2", "n3", "n4"];
+    let mut receivers = trial.receivers(&[2, 3, 4]);
+    let alone = trial.copy(1, &trial.file("alone", FILE_BYTES), &[2, 3, 4]);
+    let alone = seconds(&alone, "n4");
+    receivers.extend(trial.receivers(&[5]));
+
+    let file = trial.file("demote", FILE_BYTES);
+    let mut demoting = sender(&trial, &file, 4, "demote");
+    demoting.finish(COPY_MAX).unwrap();
+    let report = Report::parse(&demoting.output()).unwrap();
+    for node in 2..=5 {
+        trial.assert_whole(node, &file);
+    }
+    let slowest = others.map(|node| seconds(&report, node));
+    let slowest = slowest.into_iter().fold(0.0, f64::max);
+    let (last, own) = (seconds(&report, "n5"), FILE_BYTES as f64 / SLOW_LINK);
+    println!("demote: {slowest:.2} s beside {alone:.2} s, then {last:.2} s, its link {own:.2} s");
+    let slow = report.nodes.iter().find(|it| it.name == "n5").unwrap();
+    assert!(slow.apart, "not served apart: {}", demoting.messages());
+    assert_eq!(slow.limited_by.as_deref(), Some("network"));
+    let most = alone * 1.1 + FOUND_OUT;
+    assert!(slowest < most, "{slowest} s beside {alone} s alone");
+    let apart = last - slowest;
+    assert!(apart < own * 1.2, "{apart} s where its link takes {own} s");
+
+    let file = trial.file("drop", FILE_BYTES);
+    let mut dropping = sender(&trial, &file, 4, "drop");
+    let report = finish_with_losses(&mut dropping);
+    let dropped = report.nodes.iter().find(|it| it.name == "n5").unwrap();
+    let reason = dropped.reason.as_deref().unwrap_or_default();
+    assert_eq!(dropped.state, "failed");
+    assert!(reason.contains("far slower than the others"), "{reason}");
+    println!("drop: {:.2} s", report.seconds);
+    assert!(report.seconds < most + 1.0, "{} s", report.seconds);
+    for (node, number) in others.into_iter().zip(2..) {
+        assert_eq!(report.state_of(node), "complete");
+        trial.assert_whole(number, &file);
+    }
+    assert!(!trial.copy_of(5, &file).exists(), "half a file has no name");
+
+    let file = trial.file("wait", 6 << 20);
+    let mut waiting = sender(&trial, &file, 4, "wait");
+    waiting.finish(COPY_MAX).unwrap();
+    let report = Report::parse(&waiting.output()).unwrap();
+    let own = (6 << 20) as f64 / SLOW_LINK;
+    for node in &report.nodes {
+        assert!(!node.apart, "{} goes along", node.name);
+        // A quarter of a second by itself.
+        assert!(node.seconds > own * 0.4, "{} waits", node.name);
+    }
+    for node in 2..=5 {
+        trial.assert_whole(node, &file);
+    }
+}
+
+/// A file system on a loop device, that can stand still. Goes with this value.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    /// Makes one at `folder`; none, with the reason, where this machine cannot.
+    fn mount(image: &Path, folder: &'a Path) -> Result<Self, String> {
+        fs::create_dir_all(folder).unwrap();
+        let text = |path: &Path| path.display().to_string();
+        fs::File::create(image).unwrap().set_len(128 << 20).unwrap();
+        run(&["mkfs.ext4", "-q", &text(image)])?;
+        run(&["mount", "-o", "loop", &text(image), &text(folder)])?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _detached = run(&["umount", "-l", &self.0.display().to_string()]);
+    }
+}
+
+fn run(words: &[&str]) -> Result<(), String> {
+    let said = Command::new(words[0]).args(&words[1..]).output();
+    let said = said.map_err(|error| format!("{}: {error}", words[0]))?;
+    let text = String::from_utf8_lossy(&said.stderr);
+    match said.status.success() {
+        true => Ok(()),
+        false => Err(format!("{}: {}", words[0], text.trim())),
+    }
+}
+
+#[test]
+fn a_disk_that_stands_still_for_two_seconds_costs_only_its_node() {
+    let plan = Plan {
+        link_mbit: Some(200),
+        ..Plan::of(4)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let folder = trial.disk_of(4);
+    let disk = match Disk::mount(&trial.store.path().join("image"), &folder) {
+        Ok(disk) => disk,
+        Err(reason) => return skip(&reason),
+    };
+    let receivers = trial.receivers(&[2, 3, 4]);
+    let alone = trial.copy(1, &trial.file("alone", 40 << 20), &[2, 3, 4]);
+    let alone = seconds(&alone, "n2");
+
+    let file = trial.file("still", 40 << 20);
+    let mut sender = trial.sender(1, &file, 3);
+    trial.wait_for_bytes(2, 8 << 20);
+    // A process of its own: it lets go whatever becomes of this one.
+    let still = format!(
+        "fsfreeze -f {0} && sleep {STILL}; fsfreeze -u {0}",
+        folder.display()
+    );
+    let mut freezing = Command::new("sh").args(["-c", &still]).spawn().unwrap();
+    sender.finish(COPY_MAX).unwrap();
+    assert!(freezing.wait().unwrap().success(), "{still}");
+    let report = Report::parse(&sender.output()).unwrap();
+    for node in [2, 3, 4] {
+        trial.assert_whole(node, &file);
+    }
+    let [second, third, stalled] = ["n2", "n3", "n4"].map(|node| seconds(&report, node));
+    println!("still: {second:.2} s and {third:.2} s beside {alone:.2} s, {stalled:.2} s there");
+    assert!(stalled > f64::from(STILL), "it stood still during the copy");
+    let others = second.max(third);
+    assert!(others < alone * 1.15, "{others} s beside {alone} s");
+    drop(receivers);
+    // Nothing holds it any more.
+    thread::sleep(Duration::from_millis(100));
+    drop(disk);
+}
