@@ -88,9 +88,10 @@ impl Store {
     ///
     /// Memory that is only written and freed does not stay warm: a virtual machine gives free pages back
     /// to its host within a second or two, and a copy takes longer. Held in files of the store they stay,
-    /// and each file is deleted just before its pages are needed. In a store of small pages they are small as well, though
-    /// to delete 700,000 of them takes 2 % of the processor time of a copy: huge ones go back to the host at
-    /// once, and the copy then took a quarter longer.
+    /// and each file is deleted just before its pages are needed.
+    ///
+    /// In a store of small pages the reserve has small pages too. Huge ones are cheaper to delete, but the host takes
+    /// them back at once, and a copy of 100,000 files takes a quarter longer.
     ///
     /// # Errors
     ///

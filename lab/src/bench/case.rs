@@ -67,6 +67,7 @@ impl Case {
             is_folder: matches!(self.spec.content, Some(Content::Files { .. })),
             kills_one: self.spec.kills_one,
             is_deaf: self.spec.deaf > 0,
+            is_lossy: self.cluster.loss_percent > 0.0,
         }
     }
 

@@ -65,15 +65,6 @@ pub struct Missing {
     pub of: u64,
 }
 
-/// Takes in what arrives.
-trait Taker {
-    /// Takes a train; true when it holds the end mark.
-    fn take(&mut self, train: &[u8], segment_size: usize) -> Result<bool>;
-
-    /// What did not come. Nothing there at all when nothing came.
-    fn missing(&self) -> Missing;
-}
-
 impl Missing {
     /// By what came, one entry for each segment.
     fn of(received: &[bool]) -> Self {
@@ -93,6 +84,15 @@ impl Missing {
             self.missing as f64 / self.of as f64
         }
     }
+}
+
+/// Takes in what arrives.
+trait Intake {
+    /// Takes a train; true when it holds the end mark.
+    fn take(&mut self, train: &[u8], segment_size: usize) -> Result<bool>;
+
+    /// What did not come; of no segments, when nothing came.
+    fn missing(&self) -> Missing;
 }
 
 #[cfg(test)]

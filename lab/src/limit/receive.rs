@@ -1,6 +1,6 @@
 //! The receiving end of the limit: take a train, write its payloads where they belong, count.
 //!
-//! Verifies nothing and asks for nothing again; a train goes to the file in one call.
+//! Verifies nothing and asks for nothing again; a train goes to the file in one call. `sealed` does more.
 
 use std::fs::File;
 use std::io::IoSlice;
@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use grappe_os::udp::{Interface, MulticastReceiver, ReceiverOptions, TRAIN_BYTES_MAX, Wait};
 use rustix::io::pwritev;
 
-use super::{GROUP, Header, Missing, PAYLOAD_BYTES, Taker, sealed};
+use super::{GROUP, Header, Intake, Missing, PAYLOAD_BYTES, sealed};
 
 /// As large as a kernel grants to root; the file system may stall for a while.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
@@ -35,8 +35,8 @@ pub fn receive(interface: &str, path: &Path, is_sealed: bool) -> Result<Missing>
         receive_buffer: RECEIVE_BUFFER_BYTES,
     })?;
     let file = File::create(path)?;
-    let mut copy: Box<dyn Taker> = if is_sealed {
-        Box::new(sealed::Opener::new(file))
+    let mut copy: Box<dyn Intake> = if is_sealed {
+        Box::new(sealed::Opener::new(file)?)
     } else {
         let received = Vec::new();
         Box::new(Copy { file, received })
@@ -64,7 +64,7 @@ struct Copy {
     received: Vec<bool>,
 }
 
-impl Taker for Copy {
+impl Intake for Copy {
     fn take(&mut self, train: &[u8], segment_size: usize) -> Result<bool> {
         let mut run: Vec<IoSlice> = Vec::with_capacity(train.len().div_ceil(segment_size));
         let mut run_first = 0;

@@ -1,44 +1,55 @@
-//! The limit of a copy that is sealed and hashed: what bare multicast reaches when each packet is also sealed and
-//! opened, and each block hashed at both ends.
+//! Bare multicast of which each packet is also sealed and opened, and each byte hashed at both ends: a plain program
+//! that does what every encrypted and verified copy must.
 //!
-//! No protocol, and no security: everybody knows the key, and nobody compares the hashes.
+//! No protocol, and no security: everybody knows the key, and nobody compares the hashes. It shares no code with the
+//! copy that it is held against.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
-use anyhow::Result;
-use grappe_proto::seal::{KEY_LEN, SealKey, Suite};
-use grappe_proto::wire::data::TAG_LEN;
+use anyhow::{Result, anyhow};
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
-use super::{Header, Missing, SEGMENT_BYTES, SEGMENTS_PER_TRAIN, Taker};
+use super::{Header, Intake, Missing, SEGMENT_BYTES, SEGMENTS_PER_TRAIN};
 
-pub(super) const PAYLOAD_BYTES: usize = SEGMENT_BYTES - Header::BYTES - TAG_LEN;
+const TAG_BYTES: usize = 16;
+
+pub(super) const PAYLOAD_BYTES: usize = SEGMENT_BYTES - Header::BYTES - TAG_BYTES;
 
 /// About as many bytes as a block of grappe has: they are hashed and written together.
 const SEGMENTS_PER_BLOCK: u32 = 181;
+const BLOCK_BYTES: usize = SEGMENTS_PER_BLOCK as usize * PAYLOAD_BYTES;
 
-const SEALER: u32 = 1;
+/// What everybody knows.
+fn key() -> Result<LessSafeKey> {
+    let key = UnboundKey::new(&AES_128_GCM, &[0; 16]);
+    Ok(LessSafeKey::new(
+        key.map_err(|_| anyhow!("no AES-128-GCM"))?,
+    ))
+}
 
-fn key() -> SealKey {
-    SealKey::new(Suite::Aes128Gcm, &[0; KEY_LEN])
+fn nonce(index: u32) -> Nonce {
+    let mut bytes = [0; NONCE_LEN];
+    bytes[..4].copy_from_slice(&index.to_le_bytes());
+    Nonce::assume_unique_for_key(bytes)
 }
 
 /// The sender's half: cuts a file into sealed segments.
 pub(super) struct Sealer {
-    key: SealKey,
+    key: LessSafeKey,
     plain: Vec<u8>,
     hasher: blake3::Hasher,
 }
 
 impl Sealer {
-    pub(super) fn new() -> Self {
-        Self {
-            key: key(),
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self {
+            key: key()?,
             plain: vec![0; PAYLOAD_BYTES * SEGMENTS_PER_TRAIN],
             hasher: blake3::Hasher::new(),
-        }
+        })
     }
 
     /// Fills `train` with what is left of `file`, from segment `first` of `count` on; answers its bytes.
@@ -60,11 +71,14 @@ impl Sealer {
         self.hasher.update(plain);
         let mut length = 0;
         for (index, payload) in (first..count).zip(plain.chunks(PAYLOAD_BYTES)) {
-            let segment = &mut train[length..length + Header::BYTES + payload.len() + TAG_LEN];
+            let segment = &mut train[length..length + Header::BYTES + payload.len() + TAG_BYTES];
             let (header, sealed) = segment.split_at_mut(Header::BYTES);
             header.copy_from_slice(&Header { index, count }.emit());
+            let (ciphertext, tag) = sealed.split_at_mut(payload.len());
+            let aad = Aad::from(&*header);
             self.key
-                .seal_record((SEALER, index.into()), header, payload, sealed);
+                .seal_out_of_place_scatter(nonce(index), aad, payload, ciphertext, &[], tag)
+                .map_err(|_| anyhow!("segment {index} cannot be sealed"))?;
             length += segment.len();
         }
         Ok(length)
@@ -73,30 +87,33 @@ impl Sealer {
 
 /// The receiver's half: opens segments into blocks, hashes and writes whole blocks.
 pub(super) struct Opener {
-    key: SealKey,
+    key: LessSafeKey,
     file: File,
     received: Vec<bool>,
     blocks: BTreeMap<u32, Block>,
-    spare: Vec<Vec<u8>>,
+    /// Memory of blocks that were written.
+    spare: Vec<Box<[u8]>>,
     hashes: Vec<blake3::Hash>,
 }
 
 /// A block that is not whole yet.
 struct Block {
-    bytes: Vec<u8>,
+    memory: Box<[u8]>,
+    /// Bytes up to the end of the last segment in it.
+    len: usize,
     segments: u32,
 }
 
 impl Opener {
-    pub(super) fn new(file: File) -> Self {
-        Self {
-            key: key(),
+    pub(super) fn new(file: File) -> Result<Self> {
+        Ok(Self {
+            key: key()?,
             file,
             received: Vec::new(),
             blocks: BTreeMap::new(),
             spare: Vec::new(),
             hashes: Vec::new(),
-        }
+        })
     }
 
     fn take_segment(&mut self, header: Header, segment: &[u8]) -> Result<()> {
@@ -105,42 +122,44 @@ impl Opener {
         let Some(false) = self.received.get(index as usize) else {
             return Ok(()); // not of this copy, or again
         };
+        let (header_bytes, sealed) = segment.split_at(Header::BYTES);
+        let Some((ciphertext, tag)) = sealed.split_last_chunk::<TAG_BYTES>() else {
+            return Ok(());
+        };
         let spare = &mut self.spare;
         let block = self.blocks.entry(number).or_insert_with(|| Block {
-            bytes: spare.pop().unwrap_or_default(),
+            memory: (spare.pop()).unwrap_or_else(|| vec![0; BLOCK_BYTES].into_boxed_slice()),
+            len: 0,
             segments: 0,
         });
-        let (header_bytes, sealed) = segment.split_at(Header::BYTES);
         let start = (index % SEGMENTS_PER_BLOCK) as usize * PAYLOAD_BYTES;
-        let end = start + sealed.len().saturating_sub(TAG_LEN);
-        if block.bytes.len() < end {
-            block.bytes.resize(end, 0);
-        }
-        let body = &mut block.bytes[start..end];
-        let opened = self
-            .key
-            .open_record((SEALER, index.into()), header_bytes, sealed, body);
-        if opened.is_err() {
+        let end = start + ciphertext.len();
+        let Some(body) = block.memory.get_mut(start..end) else {
+            return Ok(()); // longer than a segment
+        };
+        let (aad, key) = (Aad::from(header_bytes), &self.key);
+        if (key.open_separate_gather(nonce(index), aad, ciphertext, tag, body)).is_err() {
             return Ok(());
         }
         self.received[index as usize] = true;
+        block.len = block.len.max(end);
         block.segments += 1;
         let first = number * SEGMENTS_PER_BLOCK;
         if block.segments < SEGMENTS_PER_BLOCK.min(header.count - first) {
             return Ok(());
         }
-        if let Some(mut whole) = self.blocks.remove(&number) {
-            self.hashes.push(blake3::hash(&whole.bytes));
+        if let Some(whole) = self.blocks.remove(&number) {
+            let bytes = &whole.memory[..whole.len];
+            self.hashes.push(blake3::hash(bytes));
             let offset = u64::from(first) * PAYLOAD_BYTES as u64;
-            self.file.write_all_at(&whole.bytes, offset)?;
-            whole.bytes.clear();
-            self.spare.push(whole.bytes);
+            self.file.write_all_at(bytes, offset)?;
+            self.spare.push(whole.memory);
         }
         Ok(())
     }
 }
 
-impl Taker for Opener {
+impl Intake for Opener {
     fn take(&mut self, train: &[u8], segment_size: usize) -> Result<bool> {
         let mut is_end = false;
         for segment in train.chunks(segment_size) {
@@ -177,7 +196,7 @@ mod tests {
         let count = SEGMENTS_PER_BLOCK + 3;
         let bytes = (count as usize - 1) * PAYLOAD_BYTES + 10;
         content::create(&path, bytes as u64, 1).unwrap();
-        let (mut sealer, mut file) = (Sealer::new(), File::open(&path).unwrap());
+        let (mut sealer, mut file) = (Sealer::new().unwrap(), File::open(&path).unwrap());
         let mut segments = Vec::new();
         while segments.len() < count as usize {
             let mut train = vec![0; SEGMENT_BYTES * SEGMENTS_PER_TRAIN];
@@ -186,7 +205,7 @@ mod tests {
             segments.extend(train[..length].chunks(SEGMENT_BYTES).map(<[u8]>::to_vec));
         }
         let copy = folder.path().join("copy");
-        let mut opener = Opener::new(File::create(&copy).unwrap());
+        let mut opener = Opener::new(File::create(&copy).unwrap()).unwrap();
         let mut forged = segments[7].clone();
         forged[100] ^= 1;
         opener.take(&forged, SEGMENT_BYTES).unwrap();
@@ -195,7 +214,11 @@ mod tests {
             assert!(!opener.take(segment, SEGMENT_BYTES).unwrap());
         }
         assert_eq!(opener.missing().missing, 0);
-        assert_eq!(opener.hashes.len(), 2);
-        assert!(std::fs::read(&copy).unwrap() == std::fs::read(&path).unwrap());
+        let original = std::fs::read(&path).unwrap();
+        // The blocks were whole from the last to the first.
+        let blocks = original.chunks(BLOCK_BYTES).rev();
+        assert_eq!(opener.hashes, blocks.map(blake3::hash).collect::<Vec<_>>());
+        assert_eq!(sealer.hasher.finalize(), blake3::hash(&original));
+        assert!(std::fs::read(&copy).unwrap() == original);
     }
 }

@@ -1,6 +1,7 @@
 //! The sending end of the limit: read a train, send it, nothing else.
 //!
-//! Payloads are read straight to their places between the headers, so each byte is copied once here.
+//! Payloads are read straight to their places between the headers, so each byte is copied once here. `sealed` does
+//! more.
 
 use std::fs::File;
 use std::io::{IoSliceMut, Read};
@@ -41,7 +42,7 @@ pub fn send(interface: &str, path: &Path, rate: Option<f64>, is_sealed: bool) ->
         send_buffer: SEND_BUFFER_BYTES,
     })?;
     let mut file = File::open(path)?;
-    let mut sealer = is_sealed.then(sealed::Sealer::new);
+    let mut sealer = is_sealed.then(sealed::Sealer::new).transpose()?;
     let payload = match is_sealed {
         true => sealed::PAYLOAD_BYTES,
         false => PAYLOAD_BYTES,

@@ -2,7 +2,8 @@
 //!
 //! Not a tool for anyone: it says what this machine could do at all. Where the local queue gives no
 //! back-pressure, the rate is lowered until every copy comes whole, and that is the limit. `limit-sealed` is the same
-//! with every packet sealed and every block hashed: what a copy could reach whose protocol costs nothing.
+//! with every packet sealed and all bytes hashed, as a plain program does it: about what is left for a copy that is
+//! encrypted and verified.
 
 use std::sync::Mutex;
 use std::thread;
@@ -54,7 +55,8 @@ impl Peer for Limit {
         let folder = task.is_folder.then_some("copies no folders");
         let killed = (task.kills_one).then_some("one dead receiver ends it for others");
         let deaf = task.is_deaf.then_some(NEEDS_MULTICAST);
-        folder.or(killed).or(deaf)
+        let lossy = (task.is_lossy && self.is_sealed).then_some("knows only whole blocks");
+        folder.or(killed).or(deaf).or(lossy)
     }
 
     fn copy(&self, job: &Job) -> Result<Copied> {

@@ -47,6 +47,8 @@ pub struct Task {
     pub kills_one: bool,
     /// Multicast does not reach all of them.
     pub is_deaf: bool,
+    /// Packets are lost.
+    pub is_lossy: bool,
 }
 
 /// A way of copying one file from the first node of a cluster to all others.
