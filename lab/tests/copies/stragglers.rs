@@ -16,6 +16,7 @@ use std::time::Duration;
 use lab::grappe::Report;
 use lab::net::Plan;
 use lab::process::Process;
+use lab::watchdog::Watchdog;
 
 use crate::trial::{COPY_MAX, Trial, finish_with_losses, skip};
 
@@ -24,8 +25,12 @@ const SLOW_LINK: f64 = 20e6 / 8.0 * 0.94;
 
 const FILE_BYTES: u64 = 24 << 20;
 
-/// How long it takes to find out that somebody is far slower: half a second where nothing disturbs.
-const FOUND_OUT: f64 = 1.5;
+/// How long it takes to find out that somebody is far slower: half a second where nothing disturbs, two where the rate
+/// swings.
+const FOUND_OUT: f64 = 2.5;
+
+/// What stands still is let go first: nobody could any more, once it is nowhere.
+const REMOVAL: &str = r#"fsfreeze -u "$1" 2>/dev/null; umount -l "$1""#;
 
 /// How long the disk stands still, in seconds.
 const STILL: u32 = 2;
@@ -71,6 +76,8 @@ fn a_slow_link_costs_the_others_little_and_ends_as_its_user_says() {
     let slow = report.nodes.iter().find(|it| it.name == "n5").unwrap();
     assert!(slow.apart, "not served apart: {}", demoting.messages());
     assert_eq!(slow.limited_by.as_deref(), Some("network"));
+    let parted = report.nodes.iter().filter(|it| it.apart).count();
+    assert_eq!(parted, 1, "the others stay together");
     let most = alone * 1.1 + FOUND_OUT;
     assert!(slowest < most, "{slowest} s beside {alone} s alone");
     let apart = last - slowest;
@@ -106,24 +113,21 @@ fn a_slow_link_costs_the_others_little_and_ends_as_its_user_says() {
     }
 }
 
-/// A file system on a loop device, that can stand still. Goes with this value.
-struct Disk<'a>(&'a Path);
-
-impl<'a> Disk<'a> {
-    /// Makes one at `folder`; none, with the reason, where this machine cannot.
-    fn mount(image: &Path, folder: &'a Path) -> Result<Self, String> {
-        fs::create_dir_all(folder).unwrap();
-        let text = |path: &Path| path.display().to_string();
-        fs::File::create(image).unwrap().set_len(128 << 20).unwrap();
-        run(&["mkfs.ext4", "-q", &text(image)])?;
-        run(&["mount", "-o", "loop", &text(image), &text(folder)])?;
-        Ok(Self(folder))
-    }
+/// A file system on a loop device, that can stand still. Goes with this value, or with this process.
+struct Disk {
+    _watchdog: Watchdog,
 }
 
-impl Drop for Disk<'_> {
-    fn drop(&mut self) {
-        let _detached = run(&["umount", "-l", &self.0.display().to_string()]);
+impl Disk {
+    /// Makes one at `folder`; none, with the reason, where this machine cannot.
+    fn mount(image: &Path, folder: &Path) -> Result<Self, String> {
+        fs::create_dir_all(folder).unwrap();
+        let [image_text, folder_text] = [image, folder].map(|path| path.display().to_string());
+        fs::File::create(image).unwrap().set_len(128 << 20).unwrap();
+        run(&["mkfs.ext4", "-q", &image_text])?;
+        let _watchdog = Watchdog::new(REMOVAL, &[&folder_text]).unwrap();
+        run(&["mount", "-o", "loop", &image_text, &folder_text])?;
+        Ok(Self { _watchdog })
     }
 }
 

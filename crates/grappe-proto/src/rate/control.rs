@@ -111,7 +111,7 @@ const QUEUE_FULL_MIN: Duration = Duration::from_millis(3);
 /// A longest queue of which nothing was heard for so long is so no more.
 const WORST_AGE: Duration = Duration::from_millis(60);
 
-/// Receivers whose queues differ by less, and by less than half, stand behind the same one.
+/// Receivers whose queues differ by less stand behind the same one, if there is one at both.
 const SAME_QUEUE: Duration = Duration::from_micros(1_500);
 
 /// Bounds that the user or the driver sets.
@@ -584,7 +584,7 @@ impl RateControl {
         let behind_one = match (self.worst, self.best) {
             (Some(worst), Some(best)) => {
                 let differ = worst.wait.saturating_sub(best.wait);
-                worst.peer != best.peer && differ < SAME_QUEUE && differ * 2 < worst.wait
+                worst.peer != best.peer && differ < SAME_QUEUE && best.wait > EMPTY
             }
             _ => false,
         };

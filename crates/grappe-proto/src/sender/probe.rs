@@ -34,7 +34,8 @@ const SETTLED_SHARED: Duration = Duration::from_secs(2);
 const LOWERED: f64 = 0.93;
 
 /// Between two probes, at first; doubled after each one in vain.
-const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE_MOST: Duration = Duration::from_secs(60);
 
 /// Enough for the rate to rise to [`FAR_SLOWER`].
 const LASTING: Duration = Duration::from_millis(400);
@@ -84,7 +85,7 @@ struct Probe {
     /// What the slow ones take at most.
     taken: Rate,
     until: Time,
-    /// Since when the sender has sent far more, and what the others had received by then.
+    /// Since when the sender has sent far more, and what each had received by then.
     fast: Option<(Time, Vec<(PeerId, u64)>)>,
 }
 
@@ -129,6 +130,10 @@ impl Sender {
             SETTLED
         };
         let limiters = &mut self.probing.limiters;
+        if limiters.is_empty() {
+            // Nobody did before now.
+            self.probing.nobody_at = now;
+        }
         if let Some((peer, at_host)) = self.rate.limited_by() {
             limiters.insert(peer, (now, at_host));
             self.probing.nobody_since = None;
@@ -145,8 +150,8 @@ impl Sender {
         }
         self.probing.rate = self.probing.rate.max(rate);
         let (highest, before, since) = self.probing.highest;
-        self.probing.highest = if limiters.is_empty() {
-            // The rate that a copy begins with says nothing.
+        self.probing.highest = if now.since(self.probing.nobody_at) < SETTLED {
+            // What was sent until somebody limited it, and while it came down, says nothing.
             (NONE, NONE, now)
         } else if now.since(since) >= LIMITS {
             (rate, highest, now)
@@ -160,8 +165,9 @@ impl Sender {
         if !(is_settled || swings) || now < self.probing.next_at || limiters.is_empty() {
             return;
         }
-        let taken = if is_settled {
-            rate
+        let (highest, before, _) = self.probing.highest;
+        let swung = if is_settled {
+            NONE
         } else {
             highest.max(before)
         };
@@ -179,7 +185,7 @@ impl Sender {
         self.probing.running = Some(Probe {
             excused,
             rate_before,
-            taken,
+            taken: swung.max(rate),
             until: now + LASTING,
             fast: None,
         });
@@ -189,14 +195,20 @@ impl Sender {
         let wanted = probe.taken.scaled(FAR_SLOWER);
         let leaving = self.rate.leaving();
         if leaving >= wanted && probe.fast.is_none() {
-            let others = self.others(&probe).map(|peer| (peer.id, peer.received));
-            probe.fast = Some((now, others.collect()));
+            let all = self.live().map(|peer| (peer.id, peer.received));
+            probe.fast = Some((now, all.collect()));
             let reports = (self.report_interval() * REPORTS).min(PROVEN_MOST);
             probe.until = now + PROVEN.max(reports);
             self.rate.stop_doubling();
         }
         if now >= probe.until && self.do_others_receive(&probe, wanted, now) {
-            for (id, at_host) in probe.excused {
+            // Who was named for a moment only takes as much as the others.
+            let slow = |(id, _): &(PeerId, bool)| {
+                let peer = self.peers.get(id.as_usize());
+                peer.is_some_and(|peer| self.keeps_up(peer, &probe, wanted, now) != Some(true))
+            };
+            let slow: Vec<(PeerId, bool)> = probe.excused.iter().copied().filter(slow).collect();
+            for (id, at_host) in slow {
                 let cause = if at_host {
                     LimitedBy::Host
                 } else {
@@ -223,7 +235,7 @@ impl Sender {
         let pause = self.probing.pause;
         self.probing = Probing {
             next_at: now + pause,
-            pause: pause * 2,
+            pause: (pause * 2).min(PAUSE_MOST),
             ..Probing::new(now)
         };
     }
@@ -236,19 +248,22 @@ impl Sender {
 
     /// Whether all others have received at nearly the rate `wanted` since the sender sends so fast.
     fn do_others_receive(&self, probe: &Probe, wanted: Rate, now: Time) -> bool {
-        let Some((since, before)) = &probe.fast else {
-            return false;
-        };
+        let mut keep_up = self
+            .others(probe)
+            .filter_map(|peer| self.keeps_up(peer, probe, wanted, now));
+        // Where nobody else is left, nothing is proven.
+        let first = keep_up.next();
+        first.is_some_and(|did| did && keep_up.all(|did| did))
+    }
+
+    /// Whether `peer` has; nothing, where that cannot be told.
+    fn keeps_up(&self, peer: &Peer, probe: &Probe, wanted: Rate, now: Time) -> Option<bool> {
+        let (since, before) = probe.fast.as_ref()?;
+        let (_, before) = before.iter().find(|(id, _)| *id == peer.id)?;
         // What was received by then was told a report earlier, at a smaller rate.
         let span = now.since(*since).saturating_sub(self.report_interval());
         let packets = wanted.bytes_in(span.max(PROVEN)) as f64 * RECEIVED
             / super::packet_bytes(self.setup.symbol_size) as f64;
-        let mut received = self.others(probe).filter_map(|peer| {
-            let (_, before) = before.iter().find(|(id, _)| *id == peer.id)?;
-            Some(peer.received.saturating_sub(*before) as f64 >= packets)
-        });
-        // Where nobody else is left, nothing is proven.
-        let first = received.next();
-        first.is_some_and(|did| did && received.all(|did| did))
+        Some(peer.received.saturating_sub(*before) as f64 >= packets)
     }
 }
