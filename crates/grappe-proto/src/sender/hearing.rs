@@ -134,6 +134,10 @@ impl Sender {
         if is_suspicious && before.is_suspicious {
             peer.is_narrow = true;
             peer.way.heard_bytes = Some(needed);
+            // What others did not store until now was in large packets as well.
+            for peer in &mut self.peers {
+                peer.storing_at = now;
+            }
             self.refresh_floor();
             self.rate.begin_again(now, Sequence(self.sequence));
             self.probing = Probing::new(now);
