@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::queue::{Echo, Pace, QueueWatch, Standing};
 use super::rival::Rivalry;
+use super::sent::Sent;
 use crate::units::{PeerId, Rate, Sequence, Time};
 
 /// Time between two raises: long enough for a report to come back from the last one.
@@ -172,6 +173,8 @@ pub struct RateControl {
     /// The last cut, until a sample of that receiver tells whether it helped.
     trial: Option<Trial>,
     peers: BTreeMap<PeerId, Peer>,
+    /// What left, and when.
+    sent: Sent,
     /// Bytes that left since `window_start`, and what the last whole window amounted to.
     window_start: Time,
     window_bytes: u64,
@@ -245,6 +248,7 @@ impl RateControl {
             confirmed: false,
             trial: None,
             peers: BTreeMap::new(),
+            sent: Sent::default(),
             window_start: now,
             window_bytes: 0,
             leaving: None,
@@ -296,6 +300,7 @@ impl RateControl {
 
     /// Takes note that `bytes` left at `now`; the next packet will carry `next`.
     pub fn sent(&mut self, now: Time, bytes: u64, next: Sequence) {
+        self.sent.note(now, bytes, next);
         self.window_bytes += bytes;
         let elapsed = now.since(self.window_start);
         if elapsed < RAISE_INTERVAL {
@@ -330,7 +335,7 @@ impl RateControl {
         } else {
             Pace::Steady
         };
-        let standing = known.queue.note(now, seen.echo, self.packet_bytes, pace);
+        let standing = known.queue.note(now, seen.echo, &self.sent, pace);
         known.last = seen;
         // A queue that all senders fill together tells nothing of what this one may send.
         if let Some(standing) = standing.filter(|_| !self.is_led) {
@@ -453,6 +458,7 @@ impl RateControl {
             is_led: self.is_led,
             together: self.together,
             epoch: next,
+            sent: std::mem::take(&mut self.sent),
             ..Self::new(self.limits, self.packet_bytes, now)
         };
     }
@@ -523,7 +529,10 @@ impl RateControl {
             }
             _ => arriving,
         };
-        let excess = standing.wait.as_secs_f64() - QUEUE_AIM.as_secs_f64();
+        // What waits there by now: the beat that tells of it has waited as well (Smith, 1957).
+        let since = self.sent.growth(standing.sent_at, now, knee);
+        let wait = standing.wait.as_secs_f64() + since;
+        let excess = wait - QUEUE_AIM.as_secs_f64();
         let factor = (1.0 - excess / QUEUE_DRAIN.as_secs_f64()).clamp(EASE_MOST, PRESS_MOST);
         self.eased(now, id);
         self.knee = Some(knee);
@@ -558,7 +567,11 @@ impl RateControl {
     /// Raises the rate, as no queue stands: at once to where the last one did not grow, then little by
     /// little, then fast.
     fn press(&mut self, now: Time) {
-        let Some(knee) = self.knee.filter(|_| !self.starting && self.trial.is_none()) else {
+        // What a queue that showed since has told, no trial has to.
+        let tries = self
+            .trial
+            .is_some_and(|trial| self.eased_at.is_none_or(|eased| eased < trial.since));
+        let Some(knee) = self.knee.filter(|_| !self.starting && !tries) else {
             return;
         };
         let is_used = self

@@ -7,6 +7,7 @@ mod control;
 mod pacer;
 mod queue;
 mod rival;
+mod sent;
 
 pub use self::control::{Observation, RateControl, RateLimits};
 pub use self::pacer::{BURST, BURST_SHARED, Pacer};

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::sent::Sent;
 use crate::units::{Rate, Time};
 
 /// The shortest of so many times in a row is taken: a thread that was not scheduled delays some of them, a
@@ -29,6 +30,11 @@ const LONG: Duration = Duration::from_millis(5);
 
 /// Only while packets wait do arrivals tell what the way takes: a beat that waited for less was in no queue.
 const WAITING: Duration = Duration::from_micros(300);
+
+/// A beat before which fewer packets left than this in so long was in no queue of this sender's: its receiver's
+/// thread was late.
+const OWN_PACKETS: u64 = 4;
+const OWN_TIME: Duration = Duration::from_millis(50);
 
 /// A queue grows by no more than the time that passes, give or take what the scheduling of threads adds:
 /// what seems to grow faster is a clock that leapt.
@@ -63,6 +69,8 @@ pub(super) enum Pace {
 pub(super) struct Standing {
     /// How long a packet waits in it.
     pub(super) wait: Duration,
+    /// When the beat left that found it so long.
+    pub(super) sent_at: Time,
     /// Whether no beat before took so little time: the queue still shrinks.
     pub(super) is_shortest: bool,
     /// The rate at which packets arrived while there was a queue, where that was for long enough: what the
@@ -87,7 +95,7 @@ impl QueueWatch {
         &mut self,
         now: Time,
         echo: Echo,
-        packet_bytes: u64,
+        sent: &Sent,
         pace: Pace,
     ) -> Option<Standing> {
         if echo.sent_at == Time::ZERO {
@@ -126,7 +134,10 @@ impl QueueWatch {
         if is_too_few || echo.sent_at.since(first.sent_at) > SPAN_MAX {
             return None;
         }
-        let least = latest.map(|(_, time)| *time).min()?;
+        // The latest of the shortest.
+        let (least, sent_at) = latest
+            .map(|(beat, time)| (*time, beat.sent_at))
+            .min_by_key(|(time, _)| *time)?;
         let wait = Duration::from_nanos(least.saturating_sub(base).max(0).unsigned_abs());
         let time = if is_hurried || wait > LONG {
             RATE_TIME_HURRIED
@@ -135,8 +146,9 @@ impl QueueWatch {
         };
         Some(Standing {
             wait,
+            sent_at,
             is_shortest: known.is_none_or(|known| least < known),
-            arriving: self.arriving(echo, base, time, packet_bytes),
+            arriving: self.arriving(echo, base, time, sent),
         })
     }
 
@@ -161,20 +173,24 @@ impl QueueWatch {
         this.min(before)
     }
 
-    /// The rate over all beats that waited without one in between that did not, if that was for `time`.
-    fn arriving(&self, last: Echo, base: i64, time: Duration, packet_bytes: u64) -> Option<Rate> {
-        let waited = |beat: &&(Echo, i64)| {
-            beat.1.saturating_sub(base) > i64::try_from(WAITING.as_nanos()).unwrap_or(i64::MAX)
+    /// The rate over all beats that waited behind what was `sent`, without one in between that did not, if that was for
+    /// `time`.
+    fn arriving(&self, last: Echo, base: i64, time: Duration, sent: &Sent) -> Option<Rate> {
+        let waited = |(beat, time): &&(Echo, i64)| {
+            time.saturating_sub(base) > i64::try_from(WAITING.as_nanos()).unwrap_or(i64::MAX)
+                && sent.between(beat.sent_at - OWN_TIME, beat.sent_at).packets >= OWN_PACKETS
         };
         let (from, _) = self.beats.iter().rev().take_while(waited).last()?;
         let stretch = last.arrived.since(from.arrived);
         if stretch < time {
             return None;
         }
-        let bytes = u128::from(last.received - from.received) * u128::from(packet_bytes);
-        let rate = bytes * 1_000_000_000 / stretch.as_nanos().max(1);
+        // Of those that were sent in between some are small, and some may be lost.
+        let amount = sent.between(from.sent_at, last.sent_at);
+        let packet_bytes = amount.bytes as f64 / amount.packets.max(1) as f64;
+        let bytes = (last.received - from.received) as f64 * packet_bytes;
         Some(Rate::from_bytes_per_second(
-            u64::try_from(rate).unwrap_or(u64::MAX),
+            (bytes / stretch.as_secs_f64()).round() as u64,
         ))
     }
 }
@@ -182,6 +198,7 @@ impl QueueWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Sequence;
     use proptest::prelude::*;
 
     const PACKET: u64 = 1_500;
@@ -190,9 +207,18 @@ mod tests {
         Time::from_nanos(micros * 1_000)
     }
 
+    /// A hundred packets in 10 ms.
+    fn sent() -> Sent {
+        let mut sent = Sent::default();
+        for milli in 1..1_000 {
+            sent.note(at(1_000 * milli), 10 * PACKET, Sequence(10 * milli));
+        }
+        sent
+    }
+
     /// Beats every 10 ms that wait `waits` microseconds, by a clock that runs `ahead` of the sender's.
     fn play(waits: &[u64], ahead: u64) -> Vec<Option<Standing>> {
-        let mut watch = QueueWatch::default();
+        let (mut watch, book) = (QueueWatch::default(), sent());
         let note = |(number, wait): (usize, &u64)| {
             let sent = 10_000 * (number as u64 + 1);
             let echo = Echo {
@@ -200,7 +226,7 @@ mod tests {
                 arrived: at(sent + wait + ahead),
                 received: 100 * number as u64,
             };
-            watch.note(at(sent + wait + 500), echo, PACKET, Pace::Steady)
+            watch.note(at(sent + wait + 500), echo, &book, Pace::Steady)
         };
         waits.iter().enumerate().map(note).collect()
     }
@@ -230,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_leaps_is_no_queue() {
-        let mut watch = QueueWatch::default();
+        let (mut watch, book) = (QueueWatch::default(), sent());
         let mut told = Vec::new();
         for number in 1..13 {
             let (sent, leap) = (10_000 * number, if number < 6 { 0 } else { 3_000_000 });
@@ -239,7 +265,7 @@ mod tests {
                 arrived: at(sent + 100 + leap),
                 received: 100 * number,
             };
-            told.push(watch.note(at(sent + 600), echo, PACKET, Pace::Steady));
+            told.push(watch.note(at(sent + 600), echo, &book, Pace::Steady));
         }
         let queue = |standing: &Standing| standing.wait > Duration::ZERO;
         assert!(!told.iter().flatten().any(queue), "{told:?}");
@@ -278,14 +304,14 @@ mod tests {
         fn nothing_a_receiver_says_makes_it_panic(
             echoes in proptest::collection::vec((any::<u64>(), any::<u64>(), any::<u64>()), 0..40),
         ) {
-            let mut watch = QueueWatch::default();
+            let (mut watch, book) = (QueueWatch::default(), sent());
             for (sent, arrived, received) in echoes {
                 let echo = Echo {
                     sent_at: Time::from_nanos(sent),
                     arrived: Time::from_nanos(arrived),
                     received,
                 };
-                let _ = watch.note(Time::from_nanos(sent), echo, PACKET, Pace::Steady);
+                let _ = watch.note(Time::from_nanos(sent), echo, &book, Pace::Steady);
             }
         }
     }

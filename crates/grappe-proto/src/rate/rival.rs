@@ -42,7 +42,7 @@ const SHRINKS: f64 = 0.4;
 /// What it has to shrink by, in seconds, for the answer to tell anything.
 const TELLING: f64 = 0.006;
 
-/// The easing shows in the queue after so long only.
+/// The easing shows in the queue after so long only, and to a beat that has waited in it.
 const LAG: Duration = Duration::from_millis(100);
 
 /// He is gone once the queue has been short, or nearly all of the most that arrived lately does, for so long.
@@ -205,7 +205,7 @@ impl Rivalry {
             wait: None,
             growth: 0.0,
         });
-        if now.since(suspicion.since) < LAG {
+        if now.since(suspicion.since) < LAG + wait {
             return;
         }
         let Some(before) = suspicion.wait else {

@@ -11,7 +11,7 @@ use crate::rate::{BURST, BURST_SHARED, Pacer};
 use crate::session::LimitedBy;
 use crate::units::{BlockIndex, Digest, PeerId, Sequence, SymbolIndex, Time};
 use crate::wire::control::ToReceiver;
-use crate::wire::data::Beat;
+use crate::wire::data::{BEAT_BODY_LEN, Beat};
 
 /// Blocks read before they are sent: hides the disk's hiccups for 4 MiB of line time.
 const READ_AHEAD_BLOCKS: u32 = 16;
@@ -446,6 +446,8 @@ impl Sender {
             block,
             beat,
         });
+        let bytes = super::packet_bytes(BEAT_BODY_LEN as u16);
+        self.rate.sent(now, bytes, Sequence(self.sequence));
         let every = match active {
             true if self.shares_links() => BEAT_SHARED,
             true => BEAT_ACTIVE,
