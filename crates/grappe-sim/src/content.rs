@@ -117,9 +117,11 @@ impl Content {
 pub(crate) fn copy_of(manifest: &Manifest, layout: &Layout, pieces: &[Digest]) -> Digest {
     let file = |(entry, size): (u32, u64)| {
         let numbers = layout.piece_numbers_of(entry);
-        file_digest(size, &pieces[numbers.start as usize..numbers.end as usize])
+        let pieces = &pieces[numbers.start as usize..numbers.end as usize];
+        let path = &manifest.entries[entry as usize].path[..];
+        (path, file_digest(size, pieces))
     };
-    copy_digest(manifest, manifest.files().map(file))
+    copy_digest(manifest.files().map(file))
 }
 
 /// A few files of all kinds of sizes that make up `bytes`.

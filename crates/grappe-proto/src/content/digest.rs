@@ -8,7 +8,6 @@ mod together;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use thiserror::Error;
 
-use super::manifest::Manifest;
 use crate::limits::BLOCK_SIZE;
 use crate::units::Digest;
 
@@ -81,15 +80,48 @@ impl Digests {
 
     /// The digests that `bytes` encode, of so many pieces and entries.
     pub fn decode(bytes: &[u8], piece_count: u32, entry_count: u32) -> Result<Self, DigestsError> {
+        let encoded = EncodedDigests::new(bytes, piece_count, entry_count)?;
+        Ok(Self {
+            pieces: encoded.pieces().collect(),
+            states: encoded.states()?,
+        })
+    }
+}
+
+/// [`Digests`] that are read where their encoding lies: of many small files they are many.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedDigests<'a> {
+    pieces: &'a [[u8; DIGEST_BYTES]],
+    states: &'a [u8],
+}
+
+impl<'a> EncodedDigests<'a> {
+    /// What `bytes` encode, of so many pieces and entries.
+    pub fn new(bytes: &'a [u8], piece_count: u32, entry_count: u32) -> Result<Self, DigestsError> {
         let (len, expected) = (
             bytes.len() as u64,
-            Self::encoded_len(piece_count, entry_count),
+            Digests::encoded_len(piece_count, entry_count),
         );
         if len != expected {
             return Err(DigestsError::Length { len, expected });
         }
         let (pieces, states) = bytes.split_at(bytes.len() - entry_count as usize);
-        let (pieces, _) = pieces.as_chunks::<DIGEST_BYTES>();
+        let (pieces, _) = pieces.as_chunks();
+        Ok(Self { pieces, states })
+    }
+
+    /// Those of all pieces, by number.
+    pub fn pieces(&self) -> impl ExactSizeIterator<Item = Digest> + 'a {
+        self.pieces.iter().copied().map(Digest)
+    }
+
+    /// That of piece `number`.
+    pub fn piece(&self, number: u32) -> Option<Digest> {
+        self.pieces.get(number as usize).copied().map(Digest)
+    }
+
+    /// Those of all entries.
+    pub fn states(&self) -> Result<Vec<FileState>, DigestsError> {
         let state = |(entry, number): (usize, &u8)| {
             let unknown = DigestsError::State {
                 entry: entry as u32,
@@ -97,14 +129,7 @@ impl Digests {
             };
             FileState::from_number(*number).ok_or(unknown)
         };
-        Ok(Self {
-            pieces: pieces.iter().copied().map(Digest).collect(),
-            states: states
-                .iter()
-                .enumerate()
-                .map(state)
-                .collect::<Result<_, _>>()?,
-        })
+        self.states.iter().enumerate().map(state).collect()
     }
 }
 
@@ -248,20 +273,21 @@ fn sparse_subtree(first: u64, count: u64, pieces: &[(u64, Digest)]) -> [u8; DIGE
     }
 }
 
-/// The digest of a whole copy, from the digests of its regular files in manifest order.
+/// The digest of a whole copy, from the paths and the digests of its regular files in manifest order.
 ///
 /// It is the hash of one line for each file as `b3sum` prints it, so that `b3sum FILES | b3sum` gives
 /// the same (names that are not UTF-8 enter as they are, which `b3sum` cannot print). A copy of just
 /// one regular file has that file's own hash.
-pub fn copy_digest(manifest: &Manifest, files: impl IntoIterator<Item = Digest>) -> Digest {
-    let mut files = files.into_iter();
-    if manifest.file_count() == 1 {
-        return files.next().unwrap_or_default();
+pub fn copy_digest<'a>(files: impl IntoIterator<Item = (&'a [u8], Digest)>) -> Digest {
+    let mut files = files.into_iter().peekable();
+    let first = files.next();
+    if let (Some((_, only)), None) = (first, files.peek()) {
+        return only;
     }
     let mut hasher = blake3::Hasher::new();
     let mut lines = Vec::with_capacity(LINES_TOGETHER);
-    for ((entry, _), digest) in manifest.files().zip(files) {
-        write_line(&mut lines, &manifest.entries[entry as usize].path, digest);
+    for (path, digest) in first.into_iter().chain(files) {
+        write_line(&mut lines, path, digest);
         if lines.len() >= LINES_TOGETHER {
             hasher.update(&lines);
             lines.clear();

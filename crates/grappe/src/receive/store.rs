@@ -5,12 +5,12 @@
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use grappe_proto::content::block_set::BlockSet;
-use grappe_proto::content::digest::{Digests, file_digest};
+use grappe_proto::content::digest::{Digests, EncodedDigests, FileState, file_digest};
 use grappe_proto::content::layout::{Layout, PIECES_MAX};
 use grappe_proto::content::manifest::{Manifest, Sync};
 use grappe_proto::content::stream::{Place, Stream};
@@ -59,7 +59,7 @@ pub(super) struct Store {
     /// What comes from a pipe, in place of that.
     piped: OnceLock<Piped>,
     /// What the sender said became of each entry, once verified.
-    verified: OnceLock<Digests>,
+    verified: OnceLock<Vec<FileState>>,
     notes: SessionNotes,
     agreement: Agreement,
     /// Set when the session is over.
@@ -419,29 +419,28 @@ impl Store {
             return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
         }
         let blocks = stream.content_blocks();
-        let digests = Digests::decode(&bytes, blocks.end.0 - blocks.start.0, 1)
+        let told = EncodedDigests::new(&bytes, blocks.end.0 - blocks.start.0, 1)
             .map_err(|error| error.to_string())?;
-        if piped.incoming.pieces() != digests.pieces {
+        let states = told.states().map_err(|error| error.to_string())?;
+        if !told.pieces().eq(piped.incoming.pieces()) {
             return Err(format!(
                 "what was written to {} is not what the sender read; it cannot be taken back",
                 self.destination.path().display()
             ));
         }
-        self.verified.set(digests).map_err(|_| "verified twice")?;
+        self.verified.set(states).map_err(|_| "verified twice")?;
         Ok(Vec::new())
     }
 
     fn place_piped(&self, piped: &Piped) -> Result<Done, String> {
-        let digests = self.verified.get().ok_or("nothing was verified")?;
+        let states = self.verified.get().ok_or("nothing was verified")?;
         let bytes = piped.incoming.size().unwrap_or_default();
         piped
             .incoming
             .finish()
             .map_err(|error| self.outlet_error(&error))?;
         if let Some(place) = &piped.place {
-            let placed = place
-                .finalize(&digests.states)
-                .map_err(|error| error.to_string())?;
+            let placed = place.finalize(states).map_err(|error| error.to_string())?;
             if let Some(first) = placed.failed.first() {
                 return Err(format!("{}: {}", first.path.display(), first.reason));
             }
@@ -459,7 +458,7 @@ impl Store {
             files: 1,
             repaired: 0,
             dropped: 0,
-            digest: file_digest(bytes, &digests.pieces).0,
+            digest: file_digest(bytes, &piped.incoming.pieces()).0,
         })
     }
 
@@ -502,20 +501,19 @@ impl Store {
         }
         let prepared = self.prepared()?;
         let entries = u32::try_from(prepared.manifest.entries.len()).unwrap_or(u32::MAX);
-        let digests = {
-            // They stay for other nodes, and are not copied: of many small files there are many.
-            let objects = self.objects();
-            let bytes = &objects.digests;
-            if *blake3::hash(bytes).as_bytes() != digests_hash.0 {
-                let blocks = prepared.stream.digests_blocks();
-                return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
-            }
-            Digests::decode(bytes, prepared.layout.piece_count(), entries)
-                .map_err(|error| error.to_string())?
-        };
-        let wrong = prepared.differing(&digests);
+        // They stay for other nodes, and are not copied: of many small files there are many.
+        let objects = self.objects();
+        let bytes = &objects.digests;
+        if *blake3::hash(bytes).as_bytes() != digests_hash.0 {
+            let blocks = prepared.stream.digests_blocks();
+            return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
+        }
+        let told = EncodedDigests::new(bytes, prepared.layout.piece_count(), entries)
+            .map_err(|error| error.to_string())?;
+        let states = told.states().map_err(|error| error.to_string())?;
+        let wrong = prepared.settle(&told);
         if wrong.is_empty() {
-            self.verified.set(digests).map_err(|_| "verified twice")?;
+            self.verified.set(states).map_err(|_| "verified twice")?;
         }
         Ok(wrong)
     }
@@ -526,10 +524,10 @@ impl Store {
             return self.place_piped(piped);
         }
         let prepared = self.prepared()?;
-        let digests = self.verified.get().ok_or("nothing was verified")?;
+        let states = self.verified.get().ok_or("nothing was verified")?;
         let placed = prepared
             .incoming
-            .finalize(&digests.states)
+            .finalize(states)
             .map_err(|error| error.to_string())?;
         self.tell("not sent whole, an earlier one stays", &placed.not_whole);
         self.tell("its permissions and time stay", &placed.left_alone);
@@ -568,7 +566,9 @@ impl Store {
                 .map(|entry| entry.path.clone())
                 .collect(),
         );
-        let digest = copy_hash(&prepared.manifest, &prepared.layout, digests).0;
+        let pieces = prepared.pieces();
+        let digest = copy_hash(&prepared.manifest, &prepared.layout, &pieces, states).0;
+        drop(pieces);
         Ok(Done {
             bytes: placed.bytes,
             files: placed.files,
@@ -619,7 +619,7 @@ impl Store {
             .ok_or_else(|| "there is no manifest yet".into())
     }
 
-    fn objects(&self) -> std::sync::MutexGuard<'_, Objects> {
+    fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -630,7 +630,7 @@ impl Prepared {
             .incoming
             .hash_and_write(block, data)
             .map_err(|error| error.to_string())?;
-        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pieces = self.pieces();
         for (number, digest) in digests {
             *pieces
                 .get_mut(number as usize)
@@ -649,26 +649,38 @@ impl Prepared {
             .sum()
     }
 
-    fn differing(&self, digests: &Digests) -> Vec<BlockIndex> {
-        let pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_wrong = |block: &u32| {
-            // What is believed by its time, and did not come, has no hash.
-            let differs = |number: usize| {
-                let is_believed = self.incoming.is_believed(number)
-                    && pieces.get(number) == Some(&Digest::default());
-                !is_believed && pieces.get(number) != digests.pieces.get(number)
+    /// The blocks whose pieces are not what the sender `told`; when there are none, its digests are taken over for
+    /// what is believed without any.
+    fn settle(&self, told: &EncodedDigests) -> Vec<BlockIndex> {
+        let mut pieces = self.pieces();
+        if !told.pieces().eq(pieces.iter().copied()) {
+            let differs = |number: u32| {
+                let mine = pieces.get(number as usize);
+                // What is believed by its time, and did not come, has no hash.
+                let is_believed =
+                    self.incoming.is_believed(number as usize) && mine == Some(&Digest::default());
+                !is_believed && mine != told.piece(number).as_ref()
             };
-            self.layout
-                .pieces(*block)
-                .any(|piece| differs(piece.number as usize))
-        };
-        if *pieces == digests.pieces {
-            return Vec::new();
+            let is_wrong = |block: &u32| {
+                let mut pieces = self.layout.pieces(*block);
+                pieces.any(|piece| differs(piece.number))
+            };
+            let wrong: Vec<BlockIndex> = (0..self.layout.block_count())
+                .filter(is_wrong)
+                .filter_map(|block| self.stream.content_block(block))
+                .collect();
+            if !wrong.is_empty() {
+                return wrong;
+            }
+            for (mine, told) in pieces.iter_mut().zip(told.pieces()) {
+                *mine = told;
+            }
         }
-        (0..self.layout.block_count())
-            .filter(is_wrong)
-            .filter_map(|block| self.stream.content_block(block))
-            .collect()
+        Vec::new()
+    }
+
+    fn pieces(&self) -> MutexGuard<'_, Vec<Digest>> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

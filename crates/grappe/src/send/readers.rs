@@ -272,7 +272,11 @@ impl Content {
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
         let copy = match self.pipe.as_ref().and_then(Pipe::end) {
             Some(bytes) => file_digest(bytes, &hashes.digests.pieces),
-            None => copy_hash(self.source.manifest(), &self.laid().layout, &hashes.digests),
+            None => {
+                let (manifest, layout) = (self.source.manifest(), &self.laid().layout);
+                let Digests { pieces, states } = &hashes.digests;
+                copy_hash(manifest, layout, pieces, states)
+            }
         };
         *self
             .digests_bytes
