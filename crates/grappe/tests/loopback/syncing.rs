@@ -83,6 +83,11 @@ fn only_what_somebody_lacks_travels() {
         "{report}"
     );
 
+    // What one has by its time and another lacks as a whole: the first hashes none of it.
+    fs::remove_file(stage.path("n0/tree/large")).unwrap();
+    let report = send(&stage, 2, &["--sync"]);
+    assert!(packets(&report) > 40 * BLOCK_PACKETS, "{report}");
+
     // Touched alone, the content stays.
     let inode = fs::metadata(stage.path("n1/tree/large")).unwrap().ino();
     large.set_modified(std::time::UNIX_EPOCH).unwrap();
