@@ -178,6 +178,8 @@ fn a_disk_that_stands_still_for_two_seconds_costs_only_its_node() {
     let [second, third, stalled] = ["n2", "n3", "n4"].map(|node| seconds(&report, node));
     println!("still: {second:.2} s and {third:.2} s beside {alone:.2} s, {stalled:.2} s there");
     assert!(stalled > f64::from(STILL), "it stood still during the copy");
+    let node = report.nodes.iter().find(|it| it.name == "n4").unwrap();
+    assert_eq!(node.limited_by.as_deref(), Some("disk"));
     let others = second.max(third);
     assert!(others < alone * 1.15, "{others} s beside {alone} s");
     drop(receivers);

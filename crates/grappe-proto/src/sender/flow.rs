@@ -397,10 +397,9 @@ impl Sender {
     fn slowest_hearer(&self) -> Obstacle {
         let stretch = self.stretch();
         let slowest = self.live().min_by_key(|peer| peer.credit_end(stretch))?;
-        let cause = if slowest.store_backlog >= BACKLOG_BUSY {
-            LimitedBy::Disk
-        } else {
-            LimitedBy::Host
+        let cause = match Self::cause(slowest) {
+            LimitedBy::Disk => LimitedBy::Disk,
+            _ => LimitedBy::Host,
         };
         Some((Some(slowest.id), cause))
     }
@@ -411,12 +410,13 @@ impl Sender {
         Some((Some(slowest.id), Self::cause(slowest)))
     }
 
-    /// What holds this receiver back, as far as its reports tell.
+    /// What holds this receiver back, as far as its reports tell. Packets are taken in whatever waits for the disk: where
+    /// they wait in the socket, the process does not get to run, and to store no more than that.
     pub(super) fn cause(peer: &Peer) -> LimitedBy {
-        if peer.store_backlog >= BACKLOG_BUSY {
-            LimitedBy::Disk
-        } else if peer.ring_permille >= RING_BUSY_PERMILLE {
+        if peer.ring_permille >= RING_BUSY_PERMILLE {
             LimitedBy::Host
+        } else if peer.store_backlog >= BACKLOG_BUSY {
+            LimitedBy::Disk
         } else {
             LimitedBy::Network
         }

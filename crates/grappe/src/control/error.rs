@@ -85,7 +85,7 @@ pub enum ControlError {
         cause: String,
     },
     /// The connection is gone without a proper close: crash, reboot, cable, or time out.
-    #[error("connection lost: {source}")]
+    #[error("connection lost: {}", how_it_ended(source))]
     Lost {
         /// How it ended.
         source: io::Error,
@@ -104,4 +104,14 @@ pub enum ControlError {
         /// What TLS says.
         cause: String,
     },
+}
+
+/// In words for users: TLS explains an end without a farewell by an address of its manual.
+fn how_it_ended(source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            "it ended without a farewell; the program there was killed or crashed".to_owned()
+        }
+        _ => source.to_string(),
+    }
 }

@@ -185,6 +185,7 @@ async fn a_crash_between_frames_is_not_a_clean_close() {
     drop(client);
     let error = server.read_frame().await.unwrap_err();
     assert!(matches!(error, ControlError::Lost { .. }), "{error}");
+    assert!(!error.to_string().contains("http"), "{error}");
 }
 
 #[tokio::test]

@@ -135,6 +135,46 @@ fn the_report_is_one_object_with_the_promised_fields() {
 }
 
 #[test]
+fn a_timeline_has_a_line_for_every_node() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(3, 3_000_000));
+    let drawing = stage.path("rates.svg");
+    let _receivers = [stage.receiver("n0"), stage.receiver("n1")];
+    let mut send = stage.send_to(2, &[&file]);
+    send.args(["--rate", "4MB/s", "--timeline"]).arg(&drawing);
+    Running::start(&mut send).end().with_code(0);
+    let drawn = fs::read_to_string(drawing).expect("the timeline is there");
+    assert!(
+        drawn.starts_with("<svg") && drawn.ends_with("</svg>\n"),
+        "{drawn}"
+    );
+    let lines = drawn.lines().filter(|line| line.starts_with("<polyline"));
+    let points = |line: &str| {
+        let points = line.split_once("points=\"")?.1.split_once('"')?.0;
+        Some(points.split(' ').count())
+    };
+    // Three quarters of a second, a point for each tenth.
+    let points: Vec<Option<usize>> = lines.map(points).collect();
+    assert!(
+        points.iter().all(|it| it.is_some_and(|it| it >= 5)),
+        "{points:?}"
+    );
+    for name in ["n0", "n1"] {
+        let mean = drawn
+            .split_once(&format!(">{name} "))
+            .expect("the node is named")
+            .1;
+        let mean = mean.split_once(" MB/s").expect("with its mean rate").0;
+        // Headers, and a tenth more for those of the beginning.
+        assert!(
+            (3.5..5.0).contains(&mean.parse::<f64>().unwrap()),
+            "{name}: {mean}"
+        );
+    }
+    assert_eq!(points.len(), 2, "{drawn}");
+}
+
+#[test]
 fn the_hash_of_many_files_is_that_of_the_lines_of_b3sum() {
     let stage = Stage::new();
     let mut lines = String::new();

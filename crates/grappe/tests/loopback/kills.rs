@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::program::Running;
+use crate::program::{Running, node};
 use crate::stage::Stage;
 use crate::tree::{assert_same, noise};
 
@@ -96,9 +96,24 @@ fn whatever_is_killed_when_the_same_command_ends_the_copy() {
             assert_no_half(&stage, generation);
         }
         // Killed, complete, or over because it lost its only receiver.
-        drop(sender.end());
+        let ended = sender.end();
         assert_no_half(&stage, generation);
-        if is_same(&stage.path("from/tree"), &stage.path("node/tree")) {
+        let is_whole = is_same(&stage.path("from/tree"), &stage.path("node/tree"));
+        match ended.code() {
+            Some(0) => assert!(is_whole, "says it is complete:\n{}", ended.errors),
+            Some(1) => {
+                let report = ended.report();
+                let node = node(&report, "node");
+                let is_lost = ["failed", "lost"]
+                    .iter()
+                    .any(|state| node["state"] == *state);
+                assert!(is_lost && node["reason"].is_string(), "not clear: {report}");
+            }
+            Some(3) => assert!(ended.errors.contains("joined"), "{}", ended.errors),
+            Some(other) => panic!("exit code {other}:\n{}", ended.errors),
+            None => {}
+        }
+        if is_whole {
             complete += 1;
             generation += 1;
             write_tree(&stage, generation);

@@ -3,6 +3,7 @@
 //!
 //! No root is needed; the few tests that mount a file system say so and pass where they may not.
 
+mod causes;
 mod changing;
 mod copying;
 mod deaths;

@@ -182,6 +182,11 @@ impl Drop for Running {
 }
 
 impl Ended {
+    /// The exit code; none, where a signal ended it.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
     /// Asserts the exit code; answers itself for more.
     #[track_caller]
     pub(crate) fn with_code(self, code: i32) -> Self {
