@@ -97,6 +97,7 @@ impl<'a> Cluster<'a> {
                 | Fault::TornDisk { at, .. }
                 | Fault::ClockJump { at, .. } => *at,
                 Fault::SlowDisk { .. }
+                | Fault::SlowPrepare { .. }
                 | Fault::Mismatch { .. }
                 | Fault::Liar { .. }
                 | Fault::LateJoin { .. }
@@ -216,6 +217,9 @@ impl<'a> Cluster<'a> {
                 self.receivers[*node].disk.stall(now, *lasting);
             }
             Fault::SlowDisk { node, rate } => self.receivers[*node].disk.set_rate(*rate),
+            Fault::SlowPrepare { node, lasting } => {
+                self.receivers[*node].prepares_for = *lasting;
+            }
             Fault::Mismatch { node, blocks } => self.receivers[*node].spoils.extend(blocks),
             Fault::Liar { node, lie } => {
                 self.receivers[*node].lie = Some(*lie);

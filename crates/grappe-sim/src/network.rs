@@ -63,7 +63,10 @@ pub(crate) struct Downlink {
     doublings: Trials,
     breakages: Trials,
     bad: bool,
+    /// When what was taken has passed at the link's rate: so far ahead of the present as tokens are spent.
     free_at: Time,
+    /// When the last packet leaves.
+    left_at: Time,
 }
 
 /// Packets of one train that arrive together.
@@ -79,6 +82,7 @@ impl Downlink {
             random,
             bad: false,
             free_at: Time::ZERO,
+            left_at: Time::ZERO,
         }
     }
 
@@ -120,7 +124,7 @@ impl Downlink {
             },
         ] {
             if !part.is_empty() {
-                deliver((self.free_at + self.latency(), part));
+                deliver((self.left_at + self.latency(), part));
             }
         }
     }
@@ -152,11 +156,14 @@ impl Downlink {
 
     /// Takes one packet into the queue if there is room for it.
     fn queue(&mut self, at: Time, bytes: u64) -> bool {
-        let waiting = self.free_at.since(at);
-        if !waiting.is_zero() && self.link.rate.bytes_in(waiting) + bytes > self.link.queue_bytes {
+        let (rate, link) = (self.link.rate, &self.link);
+        let waiting = self.left_at.since(at);
+        if !waiting.is_zero() && rate.bytes_in(waiting) + bytes > link.queue_bytes {
             return false;
         }
-        self.free_at = self.free_at.max(at) + self.link.rate.time_for(bytes);
+        self.free_at = self.free_at.max(at) + rate.time_for(bytes);
+        let conforms_at = self.free_at - rate.time_for(link.burst_bytes);
+        self.left_at = self.left_at.max(at).max(conforms_at);
         true
     }
 

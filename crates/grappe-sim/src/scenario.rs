@@ -127,6 +127,9 @@ pub struct Link {
     pub rate: Rate,
     /// Bytes that wait at most; what comes on top is dropped.
     pub queue_bytes: u64,
+    /// Bytes that pass at once after a while in which less came than `rate`: the bucket of a shaper by tokens (RFC
+    /// 2697, section 3), which is full at first.
+    pub burst_bytes: u64,
     /// One way.
     pub delay: Duration,
     /// Most that a packet takes longer than another; beyond a packet's own time this reorders.
@@ -150,6 +153,7 @@ impl Default for Link {
         Self {
             rate: mbit_per_second(1_000),
             queue_bytes: 256 << 10,
+            burst_bytes: 0,
             delay: Duration::from_micros(100),
             jitter: Duration::ZERO,
             loss: 0.0,
@@ -292,6 +296,13 @@ pub enum Fault {
         way: Way,
         /// When.
         at: Duration,
+        /// How long.
+        lasting: Duration,
+    },
+    /// A receiver takes a while to prepare for the files.
+    SlowPrepare {
+        /// Which receiver.
+        node: usize,
         /// How long.
         lasting: Duration,
     },

@@ -15,6 +15,7 @@ use grappe_proto::seal::SealKey;
 use grappe_proto::units::{BlockIndex, Time};
 use grappe_proto::wire::control::{Done, ToSender};
 
+use self::jobs::JOB_TIME;
 use crate::disk::Disk;
 use crate::event::{Event, Mail};
 use crate::liar::twist;
@@ -53,6 +54,8 @@ pub(crate) struct ReceiverNode {
     /// Until then the process stands still.
     pub(crate) paused_until: Time,
     pub(crate) lie: Option<Lie>,
+    /// How long it takes to prepare.
+    pub(crate) prepares_for: Duration,
     /// Content blocks that the disk will spoil once.
     pub(crate) spoils: BTreeSet<u32>,
     /// How many of the last blocks of the journal will turn out to be rubbish.
@@ -84,6 +87,7 @@ impl ReceiverNode {
             ahead: Duration::ZERO,
             paused_until: Time::ZERO,
             lie: None,
+            prepares_for: JOB_TIME,
             spoils: BTreeSet::new(),
             torn: 0,
             spoilt: BTreeSet::new(),
