@@ -94,6 +94,7 @@ impl<'a> Cluster<'a> {
                 | Fault::ReceiverPause { at, .. }
                 | Fault::DiskStall { at, .. }
                 | Fault::Narrow { at, .. }
+                | Fault::Rate { at, .. }
                 | Fault::TornDisk { at, .. }
                 | Fault::ClockJump { at, .. } => *at,
                 Fault::SlowDisk { .. }
@@ -213,6 +214,14 @@ impl<'a> Cluster<'a> {
                 self.receivers[*node].paused_until = now + *lasting;
             }
             Fault::Narrow { node, mtu, .. } => self.outside.narrow(*node, *mtu),
+            Fault::Rate { node, rate, .. } => match node {
+                Some(node) => self.outside.set_rate(now, *node, *rate),
+                None => {
+                    for node in 0..self.receivers.len() {
+                        self.outside.set_rate(now, node, *rate);
+                    }
+                }
+            },
             Fault::DiskStall { node, lasting, .. } => {
                 self.receivers[*node].disk.stall(now, *lasting);
             }
@@ -262,6 +271,7 @@ impl<'a> Cluster<'a> {
                 end: receiver.end.clone(),
                 ended_at: receiver.ended_at.map(since_start),
                 backlog_max: receiver.backlog_max,
+                got: receiver.got.clone(),
             }
         };
         let nodes: Vec<NodeResult> = self.receivers.iter().enumerate().map(result).collect();
@@ -282,6 +292,7 @@ impl<'a> Cluster<'a> {
             beats: self.sender.beats,
             packets_lost: self.outside.packets_lost,
             reports: self.outside.reports,
+            reports_by_time: self.outside.reports_by_time,
             nodes,
             goodput,
             summary: self.sender.summary.map(|(summary, _)| summary),

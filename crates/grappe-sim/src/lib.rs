@@ -22,6 +22,7 @@ mod disk;
 mod event;
 mod gather;
 mod liar;
+mod marks;
 mod network;
 mod oracle;
 mod outcome;
@@ -35,6 +36,7 @@ mod table;
 mod train;
 
 pub use self::gather::{GatherOutcome, GatherScenario, run_gather};
+pub use self::marks::Marks;
 pub use self::outcome::{End, NodeResult, Outcome};
 pub use self::scenario::{BurstLoss, Fault, Lie, Link, Scenario, Way};
 pub use self::table::{Cell, header, row};

@@ -144,6 +144,16 @@ impl Downlink {
         self.link.mtu = mtu;
     }
 
+    /// From `now` on, packets leave at `rate`. None of those that wait leaves earlier for that: they would overtake
+    /// those that were handed over.
+    pub(crate) fn set_rate(&mut self, now: Time, rate: Rate) {
+        let before = std::mem::replace(&mut self.link.rate, rate);
+        let waiting = before.bytes_in(self.left_at.since(now));
+        let spent = before.bytes_in(self.free_at.since(self.left_at.max(now)));
+        self.left_at = self.left_at.max(now + rate.time_for(waiting));
+        self.free_at = self.left_at.max(now) + rate.time_for(spent);
+    }
+
     /// One way, without jitter: what a connection that keeps order takes.
     pub(crate) const fn delay(&self) -> Duration {
         self.link.delay

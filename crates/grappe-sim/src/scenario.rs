@@ -257,6 +257,15 @@ pub enum Fault {
         /// Bytes of the largest IP packet from then on.
         mtu: u16,
     },
+    /// The way to a receiver becomes faster or slower. What waits before it then leaves as if nothing were, or later.
+    Rate {
+        /// Which receiver, or all of them.
+        node: Option<usize>,
+        /// When.
+        at: Duration,
+        /// The rate from then on.
+        rate: Rate,
+    },
     /// A receiver's disk stands still.
     DiskStall {
         /// Which receiver.

@@ -19,6 +19,7 @@ use self::jobs::JOB_TIME;
 use crate::disk::Disk;
 use crate::event::{Event, Mail};
 use crate::liar::twist;
+use crate::marks::Marks;
 use crate::outcome::End;
 use crate::outside::{Outside, SUITE};
 use crate::payload::Store;
@@ -42,6 +43,8 @@ pub(crate) struct ReceiverNode {
     /// Whole blocks that its disk has before it, and the most that it had.
     backlog: u32,
     pub(crate) backlog_max: u32,
+    /// Bytes of the symbols that it did not have before.
+    pub(crate) got: Marks,
     store: Option<Store>,
     buffer_bytes: u64,
     /// Bytes that wait in the socket while the process stands still.
@@ -78,6 +81,7 @@ impl ReceiverNode {
             disk: Disk::new(scenario.store_rate),
             backlog: 0,
             backlog_max: 0,
+            got: Marks::default(),
             store: scenario.payload.then(Store::default),
             buffer_bytes: scenario.buffer_bytes,
             waiting_bytes: 0,

@@ -90,7 +90,9 @@ impl ReceiverNode {
             }
             (Admission::Place(..) | Admission::Surplus, None) => {
                 for symbol in 0..train.symbols(index) {
-                    machine.accept(&header.of_symbol(symbol), mine);
+                    if machine.accept(&header.of_symbol(symbol), mine) {
+                        self.got.note(now, SYMBOL_SIZE.into());
+                    }
                 }
             }
             (Admission::Place(..) | Admission::Surplus, Some(packet)) => {
@@ -103,10 +105,11 @@ impl ReceiverNode {
                 }
                 for (symbol, number) in body.as_chunks().0.iter().zip(0..) {
                     let header = header.of_symbol(number);
-                    if machine.accept(&header, mine)
-                        && let Some(store) = &mut self.store
-                    {
-                        store.insert(header.block, header.symbol, symbol);
+                    if machine.accept(&header, mine) {
+                        self.got.note(now, SYMBOL_SIZE.into());
+                        if let Some(store) = &mut self.store {
+                            store.insert(header.block, header.symbol, symbol);
+                        }
                     }
                 }
             }
