@@ -11,7 +11,7 @@ use crate::oracle;
 use crate::outcome::{End, NodeResult, Outcome};
 use crate::outside::Outside;
 use crate::random::Random;
-use crate::receiver_node::ReceiverNode;
+use crate::receiver_node::{Host, ReceiverNode};
 use crate::scenario::{Fault, Scenario};
 use crate::sender_node::SenderNode;
 
@@ -98,6 +98,7 @@ impl<'a> Cluster<'a> {
                 | Fault::TornDisk { at, .. }
                 | Fault::ClockJump { at, .. } => *at,
                 Fault::SlowDisk { .. }
+                | Fault::SlowHost { .. }
                 | Fault::SlowPrepare { .. }
                 | Fault::Mismatch { .. }
                 | Fault::Liar { .. }
@@ -126,7 +127,9 @@ impl<'a> Cluster<'a> {
                     self.at_receiver(node, event);
                 }
             }
-            Event::Packets { node, .. } | Event::ReceiverWake { node } => {
+            Event::Packets { node, .. }
+            | Event::PacketsRead { node, .. }
+            | Event::ReceiverWake { node } => {
                 self.at_receiver(node, event);
             }
         }
@@ -148,9 +151,18 @@ impl<'a> Cluster<'a> {
             return;
         }
         match event {
-            Event::Packets { train, arrival, .. } => {
-                receiver.packets(now, &train, arrival, outside);
+            Event::Packets { train, arrival, .. } if receiver.host.is_some() => {
+                receiver.take(now, train, arrival, outside);
             }
+            Event::Packets { train, arrival, .. } => {
+                receiver.packets(now, now, &train, arrival, outside);
+            }
+            Event::PacketsRead {
+                train,
+                arrival,
+                arrived,
+                ..
+            } => receiver.packets(now, arrived, &train, arrival, outside),
             Event::Welcome { .. } => receiver.welcome(now, outside),
             Event::ToReceiver { input, .. } => receiver.input(now, input, outside),
             Event::ReceiverJob { job, .. } => receiver.job_done(now, job, outside),
@@ -225,6 +237,11 @@ impl<'a> Cluster<'a> {
             Fault::DiskStall { node, lasting, .. } => {
                 self.receivers[*node].disk.stall(now, *lasting);
             }
+            Fault::SlowHost {
+                node,
+                rate,
+                holds_bytes,
+            } => self.receivers[*node].host = Some(Host::new(*rate, *holds_bytes)),
             Fault::SlowDisk { node, rate } => self.receivers[*node].disk.set_rate(*rate),
             Fault::SlowPrepare { node, lasting } => {
                 self.receivers[*node].prepares_for = *lasting;

@@ -322,6 +322,16 @@ pub enum Fault {
         /// Its rate.
         rate: Rate,
     },
+    /// A receiver's processor is slower than what comes.
+    SlowHost {
+        /// Which receiver.
+        node: usize,
+        /// The rate at which it processes packets.
+        rate: Rate,
+        /// Bytes that its socket and ring really hold; what comes on top is dropped. It told of
+        /// [`Scenario::buffer_bytes`], as one does whose kernel counts more for a packet than its length.
+        holds_bytes: u64,
+    },
     /// A receiver's disk stores these content blocks wrongly, the first time.
     Mismatch {
         /// Which receiver.

@@ -3,6 +3,7 @@
 //!
 //! Packets are polled for once a train, not once a packet: so does the real driver.
 
+mod host;
 mod jobs;
 mod packets;
 
@@ -15,6 +16,7 @@ use grappe_proto::seal::SealKey;
 use grappe_proto::units::{BlockIndex, Time};
 use grappe_proto::wire::control::{Done, ToSender};
 
+pub(crate) use self::host::Host;
 use self::jobs::JOB_TIME;
 use crate::disk::Disk;
 use crate::event::{Event, Mail};
@@ -54,6 +56,9 @@ pub(crate) struct ReceiverNode {
     wake_at: Time,
     /// How far its clock is ahead of the world's.
     ahead: Duration,
+    /// Its processor, where that is slow.
+    pub(crate) host: Option<Host>,
+    told_permille: u16,
     /// Until then the process stands still.
     pub(crate) paused_until: Time,
     pub(crate) lie: Option<Lie>,
@@ -89,6 +94,8 @@ impl ReceiverNode {
             told_dropped: 0,
             wake_at: Time::NEVER,
             ahead: Duration::ZERO,
+            host: None,
+            told_permille: 0,
             paused_until: Time::ZERO,
             lie: None,
             prepares_for: JOB_TIME,
