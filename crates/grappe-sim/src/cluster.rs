@@ -289,6 +289,7 @@ impl<'a> Cluster<'a> {
                 ended_at: receiver.ended_at.map(since_start),
                 backlog_max: receiver.backlog_max,
                 got: receiver.got.clone(),
+                rival: self.outside.rival_passed(node),
             }
         };
         let nodes: Vec<NodeResult> = self.receivers.iter().enumerate().map(result).collect();

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use grappe_proto::units::{Rate, Time};
 
+use crate::marks::Marks;
 use crate::random::{Random, Trials};
+use crate::rival::{RivalFlow, SEGMENT_BYTES};
 use crate::scenario::Link;
 use crate::train::{Arrival, Train};
 
@@ -67,6 +69,9 @@ pub(crate) struct Downlink {
     free_at: Time,
     /// When the last packet leaves.
     left_at: Time,
+    /// When the last train arrived.
+    arrived_at: Time,
+    rival: Option<RivalFlow>,
 }
 
 /// Packets of one train that arrive together.
@@ -78,11 +83,13 @@ impl Downlink {
             losses: Trials::new(link.loss, &mut random),
             doublings: Trials::new(link.duplication, &mut random),
             breakages: Trials::new(link.corruption, &mut random),
+            rival: link.rival.as_ref().map(RivalFlow::new),
             link,
             random,
             bad: false,
             free_at: Time::ZERO,
             left_at: Time::ZERO,
+            arrived_at: Time::ZERO,
         }
     }
 
@@ -97,6 +104,7 @@ impl Downlink {
         let mut at = departure.first;
         for index in 0..train.len() {
             let bit = 1 << index;
+            self.let_rival_send(at);
             let fits = train.ip_bytes() <= self.link.mtu.into();
             if fits && self.queue(at, train.packet_bytes) && !self.lost() {
                 let part = if self.is_late() {
@@ -124,7 +132,12 @@ impl Downlink {
             },
         ] {
             if !part.is_empty() {
-                deliver((self.left_at + self.latency(), part));
+                let mut at = self.left_at + self.latency();
+                if self.link.keeps_order {
+                    at = at.max(self.arrived_at);
+                    self.arrived_at = at;
+                }
+                deliver((at, part));
             }
         }
     }
@@ -164,6 +177,26 @@ impl Downlink {
         self.random.chance(self.link.loss)
     }
 
+    /// What else came until `at`.
+    fn let_rival_send(&mut self, at: Time) {
+        let Some(mut rival) = self.rival.take() else {
+            return;
+        };
+        let way = self.link.delay * 2;
+        while let Some(sends_at) = rival.next_until(at) {
+            let has_room = self.queue(sends_at, SEGMENT_BYTES);
+            let turnaround = way + self.left_at.since(sends_at);
+            rival.sent(has_room.then_some(self.left_at), way, turnaround);
+        }
+        self.rival = Some(rival);
+    }
+
+    /// Bytes of the rival that passed the link.
+    pub(crate) fn rival_passed(&self) -> Marks {
+        let rival = self.rival.as_ref();
+        rival.map(|rival| rival.passed.clone()).unwrap_or_default()
+    }
+
     /// Takes one packet into the queue if there is room for it.
     fn queue(&mut self, at: Time, bytes: u64) -> bool {
         let (rate, link) = (self.link.rate, &self.link);
@@ -191,6 +224,7 @@ impl Downlink {
 
     /// With jitter, some packets of a train come apart from the others.
     fn is_late(&mut self) -> bool {
-        !self.link.jitter.is_zero() && self.random.chance(0.1)
+        let is_steady = self.link.jitter.is_zero() || self.link.keeps_order;
+        !is_steady && self.random.chance(0.1)
     }
 }

@@ -76,6 +76,8 @@ pub struct NodeResult {
     pub backlog_max: u32,
     /// Bytes of the symbols that it did not have before, by when they were processed.
     pub got: Marks,
+    /// Bytes on the wire of its link's rival, by when they passed the link.
+    pub rival: Marks,
 }
 
 /// How a receiver saw its own end.

@@ -201,6 +201,11 @@ impl Outside {
         self.downlinks[node].set_rate(now, rate);
     }
 
+    /// Bytes of the rival on the way to receiver `node` that passed.
+    pub(crate) fn rival_passed(&self, node: usize) -> Marks {
+        self.downlinks[node].rival_passed()
+    }
+
     /// The present life of a receiver.
     pub(crate) fn now_living(&self, node: usize) -> Node {
         let life = self.lives[node];

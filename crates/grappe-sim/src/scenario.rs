@@ -134,6 +134,9 @@ pub struct Link {
     pub delay: Duration,
     /// Most that a packet takes longer than another; beyond a packet's own time this reorders.
     pub jitter: Duration,
+    /// Whether a packet that takes longer holds up those behind it, as a thread that is late does, and none is
+    /// overtaken.
+    pub keeps_order: bool,
     /// Share of packets lost independently, both ways.
     pub loss: f64,
     /// Losses that come together.
@@ -145,6 +148,8 @@ pub struct Link {
     /// Bytes of the largest IP packet that passes. That of [`Scenario::downlink`] is the sender's interface's
     /// as well.
     pub mtu: u16,
+    /// Who else uses it.
+    pub rival: Option<Rival>,
 }
 
 impl Default for Link {
@@ -156,11 +161,13 @@ impl Default for Link {
             burst_bytes: 0,
             delay: Duration::from_micros(100),
             jitter: Duration::ZERO,
+            keeps_order: false,
             loss: 0.0,
             burst_loss: None,
             duplication: 0.0,
             corruption: 0.0,
             mtu: 1500,
+            rival: None,
         }
     }
 }
@@ -184,6 +191,16 @@ impl Link {
             ..Self::default()
         }
     }
+}
+
+/// A TCP connection with CUBIC (RFC 9438) that fills the same queue as the copy. Times count from the beginning of the
+/// session.
+#[derive(Clone, Copy, Debug)]
+pub struct Rival {
+    /// When it begins.
+    pub from: Duration,
+    /// When it has sent all.
+    pub until: Duration,
 }
 
 /// The model of Gilbert (1960) and Elliott (1963): a good state without and a bad state with loss.
