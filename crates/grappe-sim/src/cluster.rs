@@ -188,6 +188,7 @@ impl<'a> Cluster<'a> {
             return;
         }
         self.receivers[node].crash(now, false, outside);
+        self.receivers[node].leave_behind();
         outside.lives[node] += 1;
         outside.agenda.plan(now + after, Event::Comes { node });
         self.receivers[node].end = End::Running;

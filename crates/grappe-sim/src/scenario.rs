@@ -69,7 +69,7 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// A small cluster of random size with random links and, in one of two, a random fault.
+    /// A small cluster of random size with random links and policy and, in most, a random fault or two.
     pub fn random(seed: u64) -> Self {
         let mut random = Random::new(seed).fork(0x5ce);
         let receivers = random.pick(&[1, 2, 3, 5, 8, 20]);
@@ -95,6 +95,26 @@ impl Scenario {
         // Drawn by another source, so that the rest of each scenario stays what it was.
         if Random::new(seed).fork(0x9000).chance(0.25) {
             scenario.downlink.mtu = 9000;
+        }
+        let mut random = Random::new(seed).fork(0x57a6);
+        scenario.straggler = random.pick(&[
+            Straggler::Demote,
+            Straggler::Demote,
+            Straggler::Wait,
+            Straggler::Drop,
+        ]);
+        let mut random = Random::new(seed).fork(0x2fa);
+        if random.chance(0.4) {
+            let fault = Fault::random_other(&scenario, &mut random);
+            scenario.faults.push(fault);
+        }
+        let mut random = Random::new(seed).fork(0x70c);
+        if random.chance(0.3) {
+            scenario.downlink.burst_bytes = random.pick(&[16 << 10, 128 << 10, 1 << 20]);
+        }
+        let mut random = Random::new(seed).fork(0x417);
+        if random.chance(0.2) {
+            scenario.downlink.rival = Some(Rival::random(&mut random));
         }
         scenario
     }
@@ -201,6 +221,16 @@ pub struct Rival {
     pub from: Duration,
     /// When it has sent all.
     pub until: Duration,
+}
+
+impl Rival {
+    fn random(random: &mut Random) -> Self {
+        let from = random.duration(Duration::from_secs(1));
+        Self {
+            from,
+            until: from + random.duration(Duration::from_secs(20)),
+        }
+    }
 }
 
 /// The model of Gilbert (1960) and Elliott (1963): a good state without and a bad state with loss.
@@ -366,6 +396,28 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Which receiver it strikes, if it is one.
+    pub(crate) const fn node(&self) -> Option<usize> {
+        match self {
+            Self::ReceiverCrash { node, .. }
+            | Self::ReceiverRestart { node, .. }
+            | Self::LateJoin { node, .. }
+            | Self::Resume { node, .. }
+            | Self::ReceiverPause { node, .. }
+            | Self::Narrow { node, .. }
+            | Self::DiskStall { node, .. }
+            | Self::TornDisk { node, .. }
+            | Self::Partition { node, .. }
+            | Self::SlowPrepare { node, .. }
+            | Self::SlowDisk { node, .. }
+            | Self::SlowHost { node, .. }
+            | Self::Mismatch { node, .. }
+            | Self::Liar { node, .. } => Some(*node),
+            Self::ClockJump { node, .. } | Self::Rate { node, .. } => *node,
+            Self::SenderCrash { .. } => None,
+        }
+    }
+
     fn random(receivers: usize, random: &mut Random) -> Self {
         let node = random.below(receivers as u64) as usize;
         let at = random.duration(Duration::from_millis(800));
@@ -423,6 +475,40 @@ impl Fault {
             },
         }
     }
+
+    /// One of those that may come on top of another.
+    fn random_other(scenario: &Scenario, random: &mut Random) -> Self {
+        let receivers = scenario.receivers;
+        let node = random.below(receivers as u64) as usize;
+        let at = random.duration(Duration::from_millis(800));
+        match random.below(7) {
+            0 => Self::Narrow {
+                node,
+                at,
+                mtu: 1500,
+            },
+            1 => Self::Liar {
+                node,
+                lie: random.pick(&Lie::HARMLESS),
+            },
+            2 => Self::Rate {
+                // Of those that are all slowed down at once, some are given up where that was asked for.
+                node: (random.chance(0.5) || scenario.straggler == Straggler::Drop).then_some(node),
+                at,
+                rate: mbit_per_second(random.pick(&[20, 100, 500])),
+            },
+            3 => Self::SlowHost {
+                node,
+                rate: mbit_per_second(random.pick(&[40, 400])),
+                holds_bytes: random.pick(&[256 << 10, 4 << 20]),
+            },
+            4 => Self::SlowPrepare {
+                node,
+                lasting: random.duration(Duration::from_secs(5)),
+            },
+            _ => Self::random(receivers, random),
+        }
+    }
 }
 
 /// A direction between the sender and a receiver.
@@ -453,6 +539,17 @@ pub enum Lie {
     Nonsense,
     /// That it heard packets larger than any.
     HearsAnySize,
+}
+
+impl Lie {
+    /// Those that hurt nobody else, whatever the policy, the links and the number of the others.
+    const HARMLESS: [Self; 5] = [
+        Self::ReceivedNothing,
+        Self::LosesHalf,
+        Self::SawTheFuture,
+        Self::Nonsense,
+        Self::HearsAnySize,
+    ];
 }
 
 /// A rate from the unit in which links are sold.

@@ -138,11 +138,15 @@ impl ReceiverNode {
         }
     }
 
-    /// A process begins, with what the one before has stored.
-    pub(crate) fn live(&mut self, outside: &Outside) {
+    /// Its process is gone, and another one will come: what was stored stays.
+    pub(crate) fn leave_behind(&mut self) {
         if let Some(machine) = self.machine.take() {
             self.journal = machine.have().clone();
         }
+    }
+
+    /// A process begins, with what the one before has stored.
+    pub(crate) fn live(&mut self, outside: &Outside) {
         let torn = std::mem::take(&mut self.torn);
         self.tear(torn, outside);
         self.hears = true;
