@@ -8,7 +8,7 @@ mod common;
 use std::time::Duration;
 
 use common::sound;
-use grappe_proto::session::{LimitedBy, Straggler};
+use grappe_proto::session::{LimitedBy, NodeState, Straggler};
 use grappe_proto::units::Rate;
 use grappe_sim::{Fault, Link, Outcome, Scenario};
 
@@ -132,5 +132,51 @@ fn who_has_half_the_rate_is_not_parted_with_after_a_long_preparation() {
             assert!(outcome.all_complete());
             assert_eq!(parted(&outcome), [0; 0], "seed {seed}, {burst_bytes}");
         }
+    }
+}
+
+/// What was sent until somebody limited it is forgotten by the time that the others are tried: they cannot take
+/// far more than that.
+#[test]
+fn who_is_far_slower_is_found_by_the_first_probe() {
+    for seed in SEEDS {
+        let mut scenario = Scenario {
+            straggler: Straggler::Drop,
+            ..cluster(seed, 96 << 20)
+        };
+        scenario.downlink.jitter = MILLI / 2;
+        let alone = others_end(&sound(&scenario));
+        let shaped = Link {
+            rate: mbit(5),
+            burst_bytes: 64 << 10,
+            queue_bytes: 1 << 20,
+            ..scenario.downlink.clone()
+        };
+        scenario.downlinks.insert(NODE, shaped);
+        let outcome = sound(&scenario);
+        let with = others_end(&outcome);
+        println!("{seed}: {with:.2} s instead of {alone:.2}");
+        assert_eq!(outcome.nodes[NODE].state, Some(NodeState::Failed));
+        assert!(with <= alone + 3.0, "seed {seed}: {with}, {alone} s");
+    }
+}
+
+/// Each probe floods those that are left out of account for a moment.
+#[test]
+fn probes_in_vain_become_rare() {
+    for seed in SEEDS {
+        let mut scenario = cluster(seed, 192 << 20);
+        scenario.downlink.jitter = Duration::from_micros(300);
+        let half = Link {
+            rate: mbit(100),
+            queue_bytes: 512 << 10,
+            ..scenario.downlink.clone()
+        };
+        scenario.downlinks.insert(NODE, half);
+        let outcome = sound(&scenario);
+        let overhead = outcome.overhead();
+        println!("{seed}: overhead {overhead:.3}");
+        assert_eq!(parted(&outcome), [0; 0], "seed {seed}");
+        assert!(overhead <= 1.12, "seed {seed}: overhead {overhead}");
     }
 }
