@@ -11,7 +11,7 @@ use crate::oracle;
 use crate::outcome::{End, NodeResult, Outcome};
 use crate::outside::Outside;
 use crate::random::Random;
-use crate::receiver_node::ReceiverNode;
+use crate::receiver_node::{Host, ReceiverNode};
 use crate::scenario::{Fault, Scenario};
 use crate::sender_node::SenderNode;
 
@@ -94,9 +94,12 @@ impl<'a> Cluster<'a> {
                 | Fault::ReceiverPause { at, .. }
                 | Fault::DiskStall { at, .. }
                 | Fault::Narrow { at, .. }
+                | Fault::Rate { at, .. }
                 | Fault::TornDisk { at, .. }
                 | Fault::ClockJump { at, .. } => *at,
                 Fault::SlowDisk { .. }
+                | Fault::SlowHost { .. }
+                | Fault::SlowPrepare { .. }
                 | Fault::Mismatch { .. }
                 | Fault::Liar { .. }
                 | Fault::LateJoin { .. }
@@ -124,7 +127,9 @@ impl<'a> Cluster<'a> {
                     self.at_receiver(node, event);
                 }
             }
-            Event::Packets { node, .. } | Event::ReceiverWake { node } => {
+            Event::Packets { node, .. }
+            | Event::PacketsRead { node, .. }
+            | Event::ReceiverWake { node } => {
                 self.at_receiver(node, event);
             }
         }
@@ -146,9 +151,18 @@ impl<'a> Cluster<'a> {
             return;
         }
         match event {
-            Event::Packets { train, arrival, .. } => {
-                receiver.packets(now, &train, arrival, outside);
+            Event::Packets { train, arrival, .. } if receiver.host.is_some() => {
+                receiver.take(now, train, arrival, outside);
             }
+            Event::Packets { train, arrival, .. } => {
+                receiver.packets(now, now, &train, arrival, outside);
+            }
+            Event::PacketsRead {
+                train,
+                arrival,
+                arrived,
+                ..
+            } => receiver.packets(now, arrived, &train, arrival, outside),
             Event::Welcome { .. } => receiver.welcome(now, outside),
             Event::ToReceiver { input, .. } => receiver.input(now, input, outside),
             Event::ReceiverJob { job, .. } => receiver.job_done(now, job, outside),
@@ -174,6 +188,7 @@ impl<'a> Cluster<'a> {
             return;
         }
         self.receivers[node].crash(now, false, outside);
+        self.receivers[node].leave_behind();
         outside.lives[node] += 1;
         outside.agenda.plan(now + after, Event::Comes { node });
         self.receivers[node].end = End::Running;
@@ -212,10 +227,26 @@ impl<'a> Cluster<'a> {
                 self.receivers[*node].paused_until = now + *lasting;
             }
             Fault::Narrow { node, mtu, .. } => self.outside.narrow(*node, *mtu),
+            Fault::Rate { node, rate, .. } => match node {
+                Some(node) => self.outside.set_rate(now, *node, *rate),
+                None => {
+                    for node in 0..self.receivers.len() {
+                        self.outside.set_rate(now, node, *rate);
+                    }
+                }
+            },
             Fault::DiskStall { node, lasting, .. } => {
                 self.receivers[*node].disk.stall(now, *lasting);
             }
+            Fault::SlowHost {
+                node,
+                rate,
+                holds_bytes,
+            } => self.receivers[*node].host = Some(Host::new(*rate, *holds_bytes)),
             Fault::SlowDisk { node, rate } => self.receivers[*node].disk.set_rate(*rate),
+            Fault::SlowPrepare { node, lasting } => {
+                self.receivers[*node].prepares_for = *lasting;
+            }
             Fault::Mismatch { node, blocks } => self.receivers[*node].spoils.extend(blocks),
             Fault::Liar { node, lie } => {
                 self.receivers[*node].lie = Some(*lie);
@@ -258,6 +289,8 @@ impl<'a> Cluster<'a> {
                 end: receiver.end.clone(),
                 ended_at: receiver.ended_at.map(since_start),
                 backlog_max: receiver.backlog_max,
+                got: receiver.got.clone(),
+                rival: self.outside.rival_passed(node),
             }
         };
         let nodes: Vec<NodeResult> = self.receivers.iter().enumerate().map(result).collect();
@@ -278,6 +311,7 @@ impl<'a> Cluster<'a> {
             beats: self.sender.beats,
             packets_lost: self.outside.packets_lost,
             reports: self.outside.reports,
+            reports_by_time: self.outside.reports_by_time,
             nodes,
             goodput,
             summary: self.sender.summary.map(|(summary, _)| summary),

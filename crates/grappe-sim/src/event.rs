@@ -25,6 +25,13 @@ pub(crate) enum Event {
         train: Rc<Train>,
         arrival: Arrival,
     },
+    /// A receiver's processor has come to packets of a train that reached it before.
+    PacketsRead {
+        node: usize,
+        train: Rc<Train>,
+        arrival: Arrival,
+        arrived: Time,
+    },
     /// The answer to a greeting reaches a receiver.
     Welcome { node: usize, life: u32 },
     /// An input of a receiver, other than packets.

@@ -22,6 +22,7 @@ mod disk;
 mod event;
 mod gather;
 mod liar;
+mod marks;
 mod network;
 mod oracle;
 mod outcome;
@@ -29,14 +30,16 @@ mod outside;
 mod payload;
 mod random;
 mod receiver_node;
+mod rival;
 mod scenario;
 mod sender_node;
 mod table;
 mod train;
 
 pub use self::gather::{GatherOutcome, GatherScenario, run_gather};
+pub use self::marks::Marks;
 pub use self::outcome::{End, NodeResult, Outcome};
-pub use self::scenario::{BurstLoss, Fault, Lie, Link, Scenario, Way};
+pub use self::scenario::{BurstLoss, Fault, Lie, Link, Rival, Scenario, Way};
 pub use self::table::{Cell, header, row};
 
 /// Plays `scenario` to its end and judges it. The same scenario gives the same outcome.

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use grappe_proto::units::{Rate, Time};
 
+use crate::marks::Marks;
 use crate::random::{Random, Trials};
+use crate::rival::{RivalFlow, SEGMENT_BYTES};
 use crate::scenario::Link;
 use crate::train::{Arrival, Train};
 
@@ -63,7 +65,13 @@ pub(crate) struct Downlink {
     doublings: Trials,
     breakages: Trials,
     bad: bool,
+    /// When what was taken has passed at the link's rate: so far ahead of the present as tokens are spent.
     free_at: Time,
+    /// When the last packet leaves.
+    left_at: Time,
+    /// When the last train arrived.
+    arrived_at: Time,
+    rival: Option<RivalFlow>,
 }
 
 /// Packets of one train that arrive together.
@@ -75,10 +83,13 @@ impl Downlink {
             losses: Trials::new(link.loss, &mut random),
             doublings: Trials::new(link.duplication, &mut random),
             breakages: Trials::new(link.corruption, &mut random),
+            rival: link.rival.as_ref().map(RivalFlow::new),
             link,
             random,
             bad: false,
             free_at: Time::ZERO,
+            left_at: Time::ZERO,
+            arrived_at: Time::ZERO,
         }
     }
 
@@ -93,6 +104,7 @@ impl Downlink {
         let mut at = departure.first;
         for index in 0..train.len() {
             let bit = 1 << index;
+            self.let_rival_send(at);
             let fits = train.ip_bytes() <= self.link.mtu.into();
             if fits && self.queue(at, train.packet_bytes) && !self.lost() {
                 let part = if self.is_late() {
@@ -120,7 +132,12 @@ impl Downlink {
             },
         ] {
             if !part.is_empty() {
-                deliver((self.free_at + self.latency(), part));
+                let mut at = self.left_at + self.latency();
+                if self.link.keeps_order {
+                    at = at.max(self.arrived_at);
+                    self.arrived_at = at;
+                }
+                deliver((at, part));
             }
         }
     }
@@ -140,6 +157,16 @@ impl Downlink {
         self.link.mtu = mtu;
     }
 
+    /// From `now` on, packets leave at `rate`. None of those that wait leaves earlier for that: they would overtake
+    /// those that were handed over.
+    pub(crate) fn set_rate(&mut self, now: Time, rate: Rate) {
+        let before = std::mem::replace(&mut self.link.rate, rate);
+        let waiting = before.bytes_in(self.left_at.since(now));
+        let spent = before.bytes_in(self.free_at.since(self.left_at.max(now)));
+        self.left_at = self.left_at.max(now + rate.time_for(waiting));
+        self.free_at = self.left_at.max(now) + rate.time_for(spent);
+    }
+
     /// One way, without jitter: what a connection that keeps order takes.
     pub(crate) const fn delay(&self) -> Duration {
         self.link.delay
@@ -150,13 +177,36 @@ impl Downlink {
         self.random.chance(self.link.loss)
     }
 
+    /// What else came until `at`.
+    fn let_rival_send(&mut self, at: Time) {
+        let Some(mut rival) = self.rival.take() else {
+            return;
+        };
+        let way = self.link.delay * 2;
+        while let Some(sends_at) = rival.next_until(at) {
+            let has_room = self.queue(sends_at, SEGMENT_BYTES);
+            let turnaround = way + self.left_at.since(sends_at);
+            rival.sent(has_room.then_some(self.left_at), way, turnaround);
+        }
+        self.rival = Some(rival);
+    }
+
+    /// Bytes of the rival that passed the link.
+    pub(crate) fn rival_passed(&self) -> Marks {
+        let rival = self.rival.as_ref();
+        rival.map(|rival| rival.passed.clone()).unwrap_or_default()
+    }
+
     /// Takes one packet into the queue if there is room for it.
     fn queue(&mut self, at: Time, bytes: u64) -> bool {
-        let waiting = self.free_at.since(at);
-        if !waiting.is_zero() && self.link.rate.bytes_in(waiting) + bytes > self.link.queue_bytes {
+        let (rate, link) = (self.link.rate, &self.link);
+        let waiting = self.left_at.since(at);
+        if !waiting.is_zero() && rate.bytes_in(waiting) + bytes > link.queue_bytes {
             return false;
         }
-        self.free_at = self.free_at.max(at) + self.link.rate.time_for(bytes);
+        self.free_at = self.free_at.max(at) + rate.time_for(bytes);
+        let conforms_at = self.free_at - rate.time_for(link.burst_bytes);
+        self.left_at = self.left_at.max(at).max(conforms_at);
         true
     }
 
@@ -174,6 +224,7 @@ impl Downlink {
 
     /// With jitter, some packets of a train come apart from the others.
     fn is_late(&mut self) -> bool {
-        !self.link.jitter.is_zero() && self.random.chance(0.1)
+        let is_steady = self.link.jitter.is_zero() || self.link.keeps_order;
+        !is_steady && self.random.chance(0.1)
     }
 }

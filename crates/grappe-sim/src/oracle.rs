@@ -63,15 +63,14 @@ fn suspects(scenario: &Scenario) -> BTreeSet<usize> {
         } => (*by >= SENDER_SILENCE_MAX - SILENCE_MARGIN).then_some(*node),
         _ => None,
     };
-    // Who is far slower is given up, where that was asked for.
-    let slow = |fault: &Fault| match fault {
-        Fault::SlowDisk { node, .. } if scenario.straggler == Straggler::Drop => Some(*node),
-        _ => None,
-    };
+    // Who is far slower, or stands still, is given up where that was asked for.
     let faults = scenario.faults.iter();
-    faults
-        .filter_map(|fault| suspect(fault).or(slow(fault)))
-        .collect()
+    let mut suspects: BTreeSet<usize> = faults.filter_map(suspect).collect();
+    if scenario.straggler == Straggler::Drop {
+        suspects.extend(scenario.faults.iter().filter_map(Fault::node));
+        suspects.extend(scenario.downlinks.keys());
+    }
+    suspects
 }
 
 /// When the sender crashed, if it did before it was done.

@@ -6,6 +6,8 @@ use grappe_proto::receiver::Failure;
 use grappe_proto::sender::Summary;
 use grappe_proto::session::{LimitedBy, NodeState};
 
+use crate::marks::Marks;
+
 /// The end of one simulated copy.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -24,6 +26,8 @@ pub struct Outcome {
     pub beats: u64,
     /// Reports that reached the sender.
     pub reports: u64,
+    /// The same, by when they reached it.
+    pub reports_by_time: Marks,
     /// Data packets that the receivers' downlinks, sockets and chance kept from them, all together.
     pub packets_lost: u64,
     /// A line for each receiver.
@@ -70,6 +74,10 @@ pub struct NodeResult {
     pub ended_at: Option<Duration>,
     /// The most whole blocks that waited for its disk at a time.
     pub backlog_max: u32,
+    /// Bytes of the symbols that it did not have before, by when they were processed.
+    pub got: Marks,
+    /// Bytes on the wire of its link's rival, by when they passed the link.
+    pub rival: Marks,
 }
 
 /// How a receiver saw its own end.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
 use grappe_proto::receiver;
 use grappe_proto::seal::Suite;
-use grappe_proto::units::{PeerId, Time};
+use grappe_proto::units::{PeerId, Rate, Time};
 use grappe_proto::wire::control::Welcome;
 
 use crate::content::Content;
 use crate::event::{Agenda, Event, Mail, Node};
+use crate::marks::Marks;
 use crate::network::{Departure, Downlink};
 use crate::random::Random;
 use crate::scenario::{Fault, Scenario, Way};
@@ -43,6 +44,7 @@ pub(crate) struct Outside {
     cuts: Vec<Cut>,
     /// Reports that reached the sender.
     pub(crate) reports: u64,
+    pub(crate) reports_by_time: Marks,
 }
 
 /// A time in which nothing gets through in one direction.
@@ -112,6 +114,7 @@ impl Outside {
             downlinks: (0..scenario.receivers).map(downlink).collect(),
             cuts: scenario.faults.iter().filter_map(Cut::of).collect(),
             reports: 0,
+            reports_by_time: Marks::default(),
         }
     }
 
@@ -154,6 +157,7 @@ impl Outside {
         if !downlink.loses_datagram() && !is_cut {
             self.reports += 1;
             let at = now + downlink.latency();
+            self.reports_by_time.note(at, 1);
             self.agenda.plan(at, Event::ToSender(Mail::Report(packet)));
         }
     }
@@ -190,6 +194,16 @@ impl Outside {
     /// From now on, larger IP packets than `mtu` do not reach receiver `node`.
     pub(crate) fn narrow(&mut self, node: usize, mtu: u16) {
         self.downlinks[node].narrow(mtu);
+    }
+
+    /// From now on, packets leave to receiver `node` at `rate`.
+    pub(crate) fn set_rate(&mut self, now: Time, node: usize, rate: Rate) {
+        self.downlinks[node].set_rate(now, rate);
+    }
+
+    /// Bytes of the rival on the way to receiver `node` that passed.
+    pub(crate) fn rival_passed(&self, node: usize) -> Marks {
+        self.downlinks[node].rival_passed()
     }
 
     /// The present life of a receiver.

@@ -69,7 +69,7 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// A small cluster of random size with random links and, in one of two, a random fault.
+    /// A small cluster of random size with random links and policy and, in most, a random fault or two.
     pub fn random(seed: u64) -> Self {
         let mut random = Random::new(seed).fork(0x5ce);
         let receivers = random.pick(&[1, 2, 3, 5, 8, 20]);
@@ -95,6 +95,26 @@ impl Scenario {
         // Drawn by another source, so that the rest of each scenario stays what it was.
         if Random::new(seed).fork(0x9000).chance(0.25) {
             scenario.downlink.mtu = 9000;
+        }
+        let mut random = Random::new(seed).fork(0x57a6);
+        scenario.straggler = random.pick(&[
+            Straggler::Demote,
+            Straggler::Demote,
+            Straggler::Wait,
+            Straggler::Drop,
+        ]);
+        let mut random = Random::new(seed).fork(0x2fa);
+        if random.chance(0.4) {
+            let fault = Fault::random_other(&scenario, &mut random);
+            scenario.faults.push(fault);
+        }
+        let mut random = Random::new(seed).fork(0x70c);
+        if random.chance(0.3) {
+            scenario.downlink.burst_bytes = random.pick(&[16 << 10, 128 << 10, 1 << 20]);
+        }
+        let mut random = Random::new(seed).fork(0x417);
+        if random.chance(0.2) {
+            scenario.downlink.rival = Some(Rival::random(&mut random));
         }
         scenario
     }
@@ -127,10 +147,16 @@ pub struct Link {
     pub rate: Rate,
     /// Bytes that wait at most; what comes on top is dropped.
     pub queue_bytes: u64,
+    /// Bytes that pass at once after a while in which less came than `rate`: the bucket of a shaper by tokens (RFC
+    /// 2697, section 3), which is full at first.
+    pub burst_bytes: u64,
     /// One way.
     pub delay: Duration,
     /// Most that a packet takes longer than another; beyond a packet's own time this reorders.
     pub jitter: Duration,
+    /// Whether a packet that takes longer holds up those behind it, as a thread that is late does, and none is
+    /// overtaken.
+    pub keeps_order: bool,
     /// Share of packets lost independently, both ways.
     pub loss: f64,
     /// Losses that come together.
@@ -142,6 +168,8 @@ pub struct Link {
     /// Bytes of the largest IP packet that passes. That of [`Scenario::downlink`] is the sender's interface's
     /// as well.
     pub mtu: u16,
+    /// Who else uses it.
+    pub rival: Option<Rival>,
 }
 
 impl Default for Link {
@@ -150,13 +178,16 @@ impl Default for Link {
         Self {
             rate: mbit_per_second(1_000),
             queue_bytes: 256 << 10,
+            burst_bytes: 0,
             delay: Duration::from_micros(100),
             jitter: Duration::ZERO,
+            keeps_order: false,
             loss: 0.0,
             burst_loss: None,
             duplication: 0.0,
             corruption: 0.0,
             mtu: 1500,
+            rival: None,
         }
     }
 }
@@ -178,6 +209,26 @@ impl Link {
             duplication: random.pick(&[0.0, 0.0, 0.01]),
             corruption: random.pick(&[0.0, 0.0, 0.001]),
             ..Self::default()
+        }
+    }
+}
+
+/// A TCP connection with CUBIC (RFC 9438) that fills the same queue as the copy. Times count from the beginning of the
+/// session.
+#[derive(Clone, Copy, Debug)]
+pub struct Rival {
+    /// When it begins.
+    pub from: Duration,
+    /// When it has sent all.
+    pub until: Duration,
+}
+
+impl Rival {
+    fn random(random: &mut Random) -> Self {
+        let from = random.duration(Duration::from_secs(1));
+        Self {
+            from,
+            until: from + random.duration(Duration::from_secs(20)),
         }
     }
 }
@@ -253,6 +304,15 @@ pub enum Fault {
         /// Bytes of the largest IP packet from then on.
         mtu: u16,
     },
+    /// The way to a receiver becomes faster or slower. What waits before it then leaves as if nothing were, or later.
+    Rate {
+        /// Which receiver, or all of them.
+        node: Option<usize>,
+        /// When.
+        at: Duration,
+        /// The rate from then on.
+        rate: Rate,
+    },
     /// A receiver's disk stands still.
     DiskStall {
         /// Which receiver.
@@ -295,12 +355,29 @@ pub enum Fault {
         /// How long.
         lasting: Duration,
     },
+    /// A receiver takes a while to prepare for the files.
+    SlowPrepare {
+        /// Which receiver.
+        node: usize,
+        /// How long.
+        lasting: Duration,
+    },
     /// A receiver's disk is slower than the others'.
     SlowDisk {
         /// Which receiver.
         node: usize,
         /// Its rate.
         rate: Rate,
+    },
+    /// A receiver's processor is slower than what comes.
+    SlowHost {
+        /// Which receiver.
+        node: usize,
+        /// The rate at which it processes packets.
+        rate: Rate,
+        /// Bytes that its socket and ring really hold; what comes on top is dropped. It told of
+        /// [`Scenario::buffer_bytes`], as one does whose kernel counts more for a packet than its length.
+        holds_bytes: u64,
     },
     /// A receiver's disk stores these content blocks wrongly, the first time.
     Mismatch {
@@ -319,6 +396,28 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Which receiver it strikes, if it is one.
+    pub(crate) const fn node(&self) -> Option<usize> {
+        match self {
+            Self::ReceiverCrash { node, .. }
+            | Self::ReceiverRestart { node, .. }
+            | Self::LateJoin { node, .. }
+            | Self::Resume { node, .. }
+            | Self::ReceiverPause { node, .. }
+            | Self::Narrow { node, .. }
+            | Self::DiskStall { node, .. }
+            | Self::TornDisk { node, .. }
+            | Self::Partition { node, .. }
+            | Self::SlowPrepare { node, .. }
+            | Self::SlowDisk { node, .. }
+            | Self::SlowHost { node, .. }
+            | Self::Mismatch { node, .. }
+            | Self::Liar { node, .. } => Some(*node),
+            Self::ClockJump { node, .. } | Self::Rate { node, .. } => *node,
+            Self::SenderCrash { .. } => None,
+        }
+    }
+
     fn random(receivers: usize, random: &mut Random) -> Self {
         let node = random.below(receivers as u64) as usize;
         let at = random.duration(Duration::from_millis(800));
@@ -376,6 +475,40 @@ impl Fault {
             },
         }
     }
+
+    /// One of those that may come on top of another.
+    fn random_other(scenario: &Scenario, random: &mut Random) -> Self {
+        let receivers = scenario.receivers;
+        let node = random.below(receivers as u64) as usize;
+        let at = random.duration(Duration::from_millis(800));
+        match random.below(7) {
+            0 => Self::Narrow {
+                node,
+                at,
+                mtu: 1500,
+            },
+            1 => Self::Liar {
+                node,
+                lie: random.pick(&Lie::HARMLESS),
+            },
+            2 => Self::Rate {
+                // Of those that are all slowed down at once, some are given up where that was asked for.
+                node: (random.chance(0.5) || scenario.straggler == Straggler::Drop).then_some(node),
+                at,
+                rate: mbit_per_second(random.pick(&[20, 100, 500])),
+            },
+            3 => Self::SlowHost {
+                node,
+                rate: mbit_per_second(random.pick(&[40, 400])),
+                holds_bytes: random.pick(&[256 << 10, 4 << 20]),
+            },
+            4 => Self::SlowPrepare {
+                node,
+                lasting: random.duration(Duration::from_secs(5)),
+            },
+            _ => Self::random(receivers, random),
+        }
+    }
 }
 
 /// A direction between the sender and a receiver.
@@ -406,6 +539,17 @@ pub enum Lie {
     Nonsense,
     /// That it heard packets larger than any.
     HearsAnySize,
+}
+
+impl Lie {
+    /// Those that hurt nobody else, whatever the policy, the links and the number of the others.
+    const HARMLESS: [Self; 5] = [
+        Self::ReceivedNothing,
+        Self::LosesHalf,
+        Self::SawTheFuture,
+        Self::Nonsense,
+        Self::HearsAnySize,
+    ];
 }
 
 /// A rate from the unit in which links are sold.

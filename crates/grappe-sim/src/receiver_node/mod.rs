@@ -3,6 +3,7 @@
 //!
 //! Packets are polled for once a train, not once a packet: so does the real driver.
 
+mod host;
 mod jobs;
 mod packets;
 
@@ -15,9 +16,12 @@ use grappe_proto::seal::SealKey;
 use grappe_proto::units::{BlockIndex, Time};
 use grappe_proto::wire::control::{Done, ToSender};
 
+pub(crate) use self::host::Host;
+use self::jobs::JOB_TIME;
 use crate::disk::Disk;
 use crate::event::{Event, Mail};
 use crate::liar::twist;
+use crate::marks::Marks;
 use crate::outcome::End;
 use crate::outside::{Outside, SUITE};
 use crate::payload::Store;
@@ -41,6 +45,8 @@ pub(crate) struct ReceiverNode {
     /// Whole blocks that its disk has before it, and the most that it had.
     backlog: u32,
     pub(crate) backlog_max: u32,
+    /// Bytes of the symbols that it did not have before.
+    pub(crate) got: Marks,
     store: Option<Store>,
     buffer_bytes: u64,
     /// Bytes that wait in the socket while the process stands still.
@@ -50,9 +56,14 @@ pub(crate) struct ReceiverNode {
     wake_at: Time,
     /// How far its clock is ahead of the world's.
     ahead: Duration,
+    /// Its processor, where that is slow.
+    pub(crate) host: Option<Host>,
+    told_permille: u16,
     /// Until then the process stands still.
     pub(crate) paused_until: Time,
     pub(crate) lie: Option<Lie>,
+    /// How long it takes to prepare.
+    pub(crate) prepares_for: Duration,
     /// Content blocks that the disk will spoil once.
     pub(crate) spoils: BTreeSet<u32>,
     /// How many of the last blocks of the journal will turn out to be rubbish.
@@ -75,6 +86,7 @@ impl ReceiverNode {
             disk: Disk::new(scenario.store_rate),
             backlog: 0,
             backlog_max: 0,
+            got: Marks::default(),
             store: scenario.payload.then(Store::default),
             buffer_bytes: scenario.buffer_bytes,
             waiting_bytes: 0,
@@ -82,8 +94,11 @@ impl ReceiverNode {
             told_dropped: 0,
             wake_at: Time::NEVER,
             ahead: Duration::ZERO,
+            host: None,
+            told_permille: 0,
             paused_until: Time::ZERO,
             lie: None,
+            prepares_for: JOB_TIME,
             spoils: BTreeSet::new(),
             torn: 0,
             spoilt: BTreeSet::new(),
@@ -123,11 +138,15 @@ impl ReceiverNode {
         }
     }
 
-    /// A process begins, with what the one before has stored.
-    pub(crate) fn live(&mut self, outside: &Outside) {
+    /// Its process is gone, and another one will come: what was stored stays.
+    pub(crate) fn leave_behind(&mut self) {
         if let Some(machine) = self.machine.take() {
             self.journal = machine.have().clone();
         }
+    }
+
+    /// A process begins, with what the one before has stored.
+    pub(crate) fn live(&mut self, outside: &Outside) {
         let torn = std::mem::take(&mut self.torn);
         self.tear(torn, outside);
         self.hears = true;

@@ -22,10 +22,11 @@ impl ReceiverNode {
         true
     }
 
-    /// Packets reach the process.
+    /// Packets, which arrived before or just now, reach the process.
     pub(crate) fn packets(
         &mut self,
         now: Time,
+        arrived: Time,
         train: &Train,
         arrival: Arrival,
         outside: &mut Outside,
@@ -34,12 +35,13 @@ impl ReceiverNode {
         if !self.hears {
             return;
         }
-        if self.dropped != self.told_dropped {
-            self.told_dropped = self.dropped;
+        let ring_permille = self.ring_permille(now);
+        if (self.dropped, ring_permille) != (self.told_dropped, self.told_permille) {
+            (self.told_dropped, self.told_permille) = (self.dropped, ring_permille);
             self.input(
                 now,
                 Input::Facts {
-                    ring_permille: 0,
+                    ring_permille,
                     dropped: self.dropped,
                 },
                 outside,
@@ -50,15 +52,22 @@ impl ReceiverNode {
                 self.broken_packet(now, train, index, outside);
             }
             if arrival.whole >> index & 1 == 1 {
-                self.packet(now, train, index, outside);
+                self.packet(now, arrived, train, index, outside);
             }
         }
         self.run(now, outside);
     }
 
-    fn packet(&mut self, now: Time, train: &Train, index: usize, outside: &mut Outside) {
+    fn packet(
+        &mut self,
+        now: Time,
+        arrived: Time,
+        train: &Train,
+        index: usize,
+        outside: &mut Outside,
+    ) {
         let header = train.header(index);
-        let mine = now + self.ahead;
+        let (mine, arrived) = (now + self.ahead, arrived + self.ahead);
         let Some(machine) = &mut self.machine else {
             return;
         };
@@ -78,11 +87,11 @@ impl ReceiverNode {
             }
             (Admission::Beat, None) => {
                 if let Some(beat) = train.beat() {
-                    machine.accept_beat(&header, beat, mine, mine);
+                    machine.accept_beat(&header, beat, arrived, mine);
                 }
             }
             (Admission::Beat, Some(packet)) => {
-                if machine.open_beat(&header, packet, mine, mine).is_err() {
+                if machine.open_beat(&header, packet, arrived, mine).is_err() {
                     outside.violation(now, || {
                         format!("receiver {} cannot open a whole beat", self.node)
                     });
@@ -90,7 +99,9 @@ impl ReceiverNode {
             }
             (Admission::Place(..) | Admission::Surplus, None) => {
                 for symbol in 0..train.symbols(index) {
-                    machine.accept(&header.of_symbol(symbol), mine);
+                    if machine.accept(&header.of_symbol(symbol), mine) {
+                        self.got.note(now, SYMBOL_SIZE.into());
+                    }
                 }
             }
             (Admission::Place(..) | Admission::Surplus, Some(packet)) => {
@@ -103,10 +114,11 @@ impl ReceiverNode {
                 }
                 for (symbol, number) in body.as_chunks().0.iter().zip(0..) {
                     let header = header.of_symbol(number);
-                    if machine.accept(&header, mine)
-                        && let Some(store) = &mut self.store
-                    {
-                        store.insert(header.block, header.symbol, symbol);
+                    if machine.accept(&header, mine) {
+                        self.got.note(now, SYMBOL_SIZE.into());
+                        if let Some(store) = &mut self.store {
+                            store.insert(header.block, header.symbol, symbol);
+                        }
                     }
                 }
             }
