@@ -298,10 +298,15 @@ impl RateControl {
         self.limited_by
     }
 
-    /// Takes note that `bytes` left at `now`; the next packet will carry `next`.
-    pub fn sent(&mut self, now: Time, bytes: u64, next: Sequence) {
+    /// Takes note that `bytes` left at `now` in a packet without content, as a beat; the next will carry `next`.
+    pub fn sent_beside(&mut self, now: Time, bytes: u64, next: Sequence) {
         self.sent.note(now, bytes, next);
         self.window_bytes += bytes;
+    }
+
+    /// Takes note that `bytes` of content left at `now`; the next packet will carry `next`.
+    pub fn sent(&mut self, now: Time, bytes: u64, next: Sequence) {
+        self.sent_beside(now, bytes, next);
         let elapsed = now.since(self.window_start);
         if elapsed < RAISE_INTERVAL {
             return;
@@ -529,10 +534,12 @@ impl RateControl {
             }
             _ => arriving,
         };
-        // What waits there by now: the beat that tells of it has waited as well (Smith, 1957).
-        let since = self.sent.growth(standing.sent_at, now, knee);
-        let wait = standing.wait.as_secs_f64() + since;
-        let excess = wait - QUEUE_AIM.as_secs_f64();
+        // What waits there by now: the beat that tells of it has waited as well (Smith, 1957). What the way loses of
+        // itself waits nowhere.
+        let own_loss = self.peers.get(&id).map_or(0.0, |peer| peer.own_loss);
+        let taken = knee.scaled(1.0 / (1.0 - own_loss).max(0.1));
+        let growth = self.sent.growth(standing.sent_at, now, taken);
+        let excess = standing.wait.as_secs_f64() + growth - QUEUE_AIM.as_secs_f64();
         let factor = (1.0 - excess / QUEUE_DRAIN.as_secs_f64()).clamp(EASE_MOST, PRESS_MOST);
         self.eased(now, id);
         self.knee = Some(knee);
@@ -567,11 +574,7 @@ impl RateControl {
     /// Raises the rate, as no queue stands: at once to where the last one did not grow, then little by
     /// little, then fast.
     fn press(&mut self, now: Time) {
-        // What a queue that showed since has told, no trial has to.
-        let tries = self
-            .trial
-            .is_some_and(|trial| self.eased_at.is_none_or(|eased| eased < trial.since));
-        let Some(knee) = self.knee.filter(|_| !self.starting && !tries) else {
+        let Some(knee) = self.knee.filter(|_| !self.starting && self.trial.is_none()) else {
             return;
         };
         let is_used = self
@@ -605,6 +608,8 @@ impl RateControl {
         self.eased_at = Some(now);
         self.raised_at = now;
         self.starting = false;
+        // What was tried is answered: there is a queue.
+        self.trial = None;
     }
 
     /// Takes note of a queue; says whether it is the longest.

@@ -31,9 +31,9 @@ const LONG: Duration = Duration::from_millis(5);
 /// Only while packets wait do arrivals tell what the way takes: a beat that waited for less was in no queue.
 const WAITING: Duration = Duration::from_micros(300);
 
-/// A beat before which fewer packets left than this in so long was in no queue of this sender's: its receiver's
-/// thread was late.
-const OWN_PACKETS: u64 = 4;
+/// A beat before which less left than this in so long, other beats included, was in no queue of this sender's: what
+/// arrives behind it is not what the way takes.
+const OWN_BYTES: u64 = 4_000;
 const OWN_TIME: Duration = Duration::from_millis(50);
 
 /// A queue grows by no more than the time that passes, give or take what the scheduling of threads adds:
@@ -178,7 +178,7 @@ impl QueueWatch {
     fn arriving(&self, last: Echo, base: i64, time: Duration, sent: &Sent) -> Option<Rate> {
         let waited = |(beat, time): &&(Echo, i64)| {
             time.saturating_sub(base) > i64::try_from(WAITING.as_nanos()).unwrap_or(i64::MAX)
-                && sent.between(beat.sent_at - OWN_TIME, beat.sent_at).packets >= OWN_PACKETS
+                && sent.between(beat.sent_at - OWN_TIME, beat.sent_at).bytes >= OWN_BYTES
         };
         let (from, _) = self.beats.iter().rev().take_while(waited).last()?;
         let stretch = last.arrived.since(from.arrived);

@@ -214,7 +214,7 @@ impl Rivalry {
         };
         let surplus = sending.bytes_per_second() as f64 / arriving.bytes_per_second().max(1) as f64;
         suspicion.growth += (surplus - 1.0) * passed.as_secs_f64();
-        if now.since(suspicion.since) < LAG + PATIENCE || suspicion.growth > -TELLING {
+        if now.since(suspicion.since) < LAG + before + PATIENCE || suspicion.growth > -TELLING {
             return;
         }
         let has_shrunk = before.as_secs_f64() - wait.as_secs_f64();

@@ -1,4 +1,4 @@
-//! What was sent when: bytes and packets since the beginning, for the last seconds.
+//! What was sent when: bytes and packets since the beginning, for the last second or two.
 //!
 //! Receivers count packets, and what a way takes are bytes: between packets full of content go beats, that are
 //! small and many where the rate is low. And what waits in a queue by now is what a beat found there, and
@@ -12,7 +12,7 @@ use crate::units::{Rate, Sequence, Time};
 /// Between two marks; a burst takes less.
 const STEP: Duration = Duration::from_millis(2);
 
-/// With [`STEP`], longer than any queue by which a rate is set.
+/// With [`STEP`], a second at least. Of a longer queue it is enough to know that it is long.
 const MARKS_MAX: usize = 1_024;
 
 /// What had been sent at some moment.
@@ -65,11 +65,12 @@ impl Sent {
         }
     }
 
-    /// The time by which packets wait longer at `until` than at `from` where what is sent goes into a queue that is left
-    /// at rate `taken`, in seconds; negative where it shrinks.
+    /// The time by which packets wait longer at `until` than at `from`, in seconds, where what is sent goes into a
+    /// queue that is left at the rate `taken`; negative where they wait for less.
     pub(super) fn growth(&self, from: Time, until: Time, taken: Rate) -> f64 {
-        let bytes = self.between(from, until).bytes as f64;
-        bytes / taken.bytes_per_second().max(1) as f64 - until.since(from).as_secs_f64()
+        let (from, last) = (self.at(from), self.at(until));
+        let bytes = last.bytes.saturating_sub(from.bytes) as f64;
+        bytes / taken.bytes_per_second().max(1) as f64 - until.since(from.at).as_secs_f64()
     }
 
     /// The last mark at `time` or before; the first of all for what is forgotten.
@@ -94,9 +95,10 @@ mod tests {
         for number in 1..=10_000 {
             sent.note(at(number * 500), 100, Sequence(number * 3));
         }
-        for (from, until) in [(4_000_000, 4_500_000), (4_000_000, 4_001_000)] {
+        for (from, until) in [(4_000_000, 4_500_000), (4_000_000, 4_008_000)] {
             let amount = sent.between(at(from), at(until));
             let expected = (until - from) / 500;
+            assert!(amount.packets > 0, "{amount:?}");
             assert!(amount.packets.abs_diff(expected * 3) <= 12, "{amount:?}");
             assert_eq!(amount.bytes * 3, amount.packets * 100);
         }
@@ -104,6 +106,31 @@ mod tests {
             sent.between(at(4_999_000), at(9_000_000)).packets,
             sent.between(at(4_999_000), at(5_000_000)).packets,
             "nothing left since"
+        );
+    }
+
+    #[test]
+    fn a_queue_grows_by_what_is_sent_faster_than_it_is_taken() {
+        let mut sent = Sent::default();
+        // 200,000 bytes a second.
+        for number in 1..=2_000 {
+            sent.note(at(number * 500), 100, Sequence(number));
+        }
+        let growth = |taken| {
+            let taken = Rate::from_bytes_per_second(taken);
+            sent.growth(at(900_300), at(1_000_000), taken)
+        };
+        // In a tenth of a second, give or take one mark.
+        for (taken, expected) in [(100_000, 0.1), (200_000, 0.0), (400_000, -0.05)] {
+            let error = (growth(taken) - expected).abs();
+            assert!(error < 0.003, "{taken}: {}", growth(taken));
+        }
+        assert!(growth(200_000).abs() < 0.000_6, "{}", growth(200_000));
+        let taken = Rate::from_bytes_per_second(100_000);
+        let (from, until) = (at(5_000_000), at(1_000_000));
+        assert!(
+            sent.growth(from, until, taken).abs() < 0.001,
+            "an invented time"
         );
     }
 

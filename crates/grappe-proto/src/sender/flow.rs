@@ -447,7 +447,7 @@ impl Sender {
             beat,
         });
         let bytes = super::packet_bytes(BEAT_BODY_LEN as u16);
-        self.rate.sent(now, bytes, Sequence(self.sequence));
+        self.rate.sent_beside(now, bytes, Sequence(self.sequence));
         let every = match active {
             true if self.shares_links() => BEAT_SHARED,
             true => BEAT_ACTIVE,

@@ -182,6 +182,8 @@ impl Sender {
         for bytes in sizes {
             let sequence = Sequence(self.sequence);
             self.sequence += 1;
+            self.rate
+                .sent_beside(now, bytes.into(), Sequence(self.sequence));
             self.outputs.push_back(Output::Sounding {
                 sequence,
                 block: self.cursor.0,

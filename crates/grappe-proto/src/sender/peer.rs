@@ -188,10 +188,10 @@ impl Peer {
         let (since, before) = self.delivered_from;
         let elapsed = now.since(since);
         if elapsed >= DELIVERY_TIME {
-            let bytes = (received - before).saturating_mul(packet_bytes) as f64;
+            let bytes = (self.carried - before).saturating_mul(packet_bytes) as f64;
             let rate = bytes / elapsed.as_secs_f64();
             self.delivered = Some(Rate::from_bytes_per_second(rate as u64));
-            self.delivered_from = (now, received);
+            self.delivered_from = (now, self.carried);
         }
     }
 

@@ -195,7 +195,7 @@ impl Sender {
         let wanted = probe.taken.scaled(FAR_SLOWER);
         let leaving = self.rate.leaving();
         if leaving >= wanted && probe.fast.is_none() {
-            let all = self.live().map(|peer| (peer.id, peer.received));
+            let all = self.live().map(|peer| (peer.id, peer.carried));
             probe.fast = Some((now, all.collect()));
             let reports = (self.report_interval() * REPORTS).min(PROVEN_MOST);
             probe.until = now + PROVEN.max(reports);
@@ -264,6 +264,6 @@ impl Sender {
         let span = now.since(*since).saturating_sub(self.report_interval());
         let packets = wanted.bytes_in(span.max(PROVEN)) as f64 * RECEIVED
             / super::packet_bytes(self.setup.symbol_size) as f64;
-        Some(peer.received.saturating_sub(*before) as f64 >= packets)
+        Some(peer.carried.saturating_sub(*before) as f64 >= packets)
     }
 }

@@ -109,8 +109,9 @@ pub enum ControlError {
 /// In words for users: TLS explains an end without a farewell by an address of its manual.
 fn how_it_ended(source: &io::Error) -> String {
     match source.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            "it ended without a farewell; the program there was killed or crashed".to_owned()
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+            "it ended without a farewell; most likely the program there was killed or crashed"
+                .to_owned()
         }
         _ => source.to_string(),
     }

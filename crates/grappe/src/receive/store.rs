@@ -657,9 +657,10 @@ impl Prepared {
             let differs = |number: u32| {
                 let mine = pieces.get(number as usize);
                 // What is believed by its time, and did not come, has no hash.
-                let is_believed =
-                    self.incoming.is_believed(number as usize) && mine == Some(&Digest::default());
-                !is_believed && mine != told.piece(number).as_ref()
+                let is_believed = || {
+                    mine == Some(&Digest::default()) && self.incoming.is_believed(number as usize)
+                };
+                mine != told.piece(number).as_ref() && !is_believed()
             };
             let is_wrong = |block: &u32| {
                 let mut pieces = self.layout.pieces(*block);

@@ -109,7 +109,7 @@ fn whatever_is_killed_when_the_same_command_ends_the_copy() {
                     .any(|state| node["state"] == *state);
                 assert!(is_lost && node["reason"].is_string(), "not clear: {report}");
             }
-            Some(3) => assert!(ended.errors.contains("joined"), "{}", ended.errors),
+            Some(3) => assert!(ended.errors.contains("nobody joined"), "{}", ended.errors),
             Some(other) => panic!("exit code {other}:\n{}", ended.errors),
             None => {}
         }
