@@ -198,6 +198,9 @@ pub struct NodeReport {
     /// What kept it from being faster, where known.
     #[serde(default)]
     pub limited_by: Option<String>,
+    /// Whether it held all others back.
+    #[serde(default)]
+    pub holds_all: bool,
     /// Whether some of it was sent apart from the others.
     #[serde(default)]
     pub apart: bool,

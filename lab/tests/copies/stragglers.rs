@@ -108,6 +108,8 @@ fn a_slow_link_costs_the_others_little_and_ends_as_its_user_says() {
         assert!(!node.apart, "{} goes along", node.name);
         // A tenth of that by itself.
         assert!(node.seconds > own * 0.5, "{} waits", node.name);
+        let is_slow = node.name == "n5";
+        assert_eq!(node.holds_all, is_slow, "{}", waiting.messages());
     }
     for node in 2..=5 {
         trial.assert_whole(node, &file);

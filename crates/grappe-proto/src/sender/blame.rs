@@ -37,6 +37,20 @@ impl Blame {
         (self.since, self.current) = (now, cause);
     }
 
+    /// Who held everybody back longest, and for a good share of the pauses.
+    pub(super) fn holder(&self) -> Option<PeerId> {
+        let total: Duration = self.spent.values().sum();
+        let mut by_peer: BTreeMap<PeerId, Duration> = BTreeMap::new();
+        for ((who, _), spent) in &self.spent {
+            if let Some(peer) = who {
+                *by_peer.entry(*peer).or_default() += *spent;
+            }
+        }
+        let longest = by_peer.into_iter().max_by_key(|(_, spent)| *spent);
+        let (peer, _) = longest.filter(|(_, spent)| *spent * OWN_SHARE >= total)?;
+        Some(peer)
+    }
+
     /// What limited `peer`: its own cause if it held everybody back for a good share of the pauses,
     /// else what held the whole copy back most.
     pub(super) fn verdict(&self, peer: PeerId) -> LimitedBy {
@@ -71,5 +85,9 @@ mod tests {
         blame.charge(at(80), None);
         assert_eq!(blame.verdict(PeerId(3)), LimitedBy::Disk);
         assert_eq!(blame.verdict(PeerId(4)), LimitedBy::Network);
+        assert_eq!(blame.holder(), Some(PeerId(3)));
+        blame.charge(at(80), Some((None, LimitedBy::Network)));
+        blame.charge(at(300), None);
+        assert_eq!(blame.holder(), None, "most of the time nobody did");
     }
 }

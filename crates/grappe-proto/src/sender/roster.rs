@@ -433,6 +433,8 @@ impl Sender {
                 peer.apart_for()
                     .unwrap_or_else(|| self.blame.verdict(peer.id))
             },
+            holds_all: self.peers.iter().filter(|it| it.has_joined).count() > 1
+                && self.blame.holder() == Some(peer.id),
             apart: peer.apart.is_some(),
             way: peer.way.clone(),
         })
@@ -464,6 +466,7 @@ fn never_came(name: &str, reason: Option<&String>) -> NodeOutcome {
         elapsed: Duration::ZERO,
         repaired: 0,
         limited_by: LimitedBy::Network,
+        holds_all: false,
         apart: false,
         way: Way::default(),
     }

@@ -157,6 +157,9 @@ pub struct NodeOutcome {
     pub repaired: u64,
     /// What held this node, or with it the copy, back.
     pub limited_by: LimitedBy,
+    /// Whether this node held all others of the group back: for a quarter of the pauses at least, and longer than any
+    /// other did.
+    pub holds_all: bool,
     /// Whether some of it was sent to this node apart from the others.
     pub apart: bool,
     /// How it got here.

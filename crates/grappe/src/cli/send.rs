@@ -40,7 +40,7 @@ Exit code: 0 every expected receiver is complete and verified; 1 some are not, o
 sent whole, or the copy was broken off; 2 usage or configuration; 3 nobody joined.
 
 The object of --json: session, bytes, files, seconds, blake3, nodes (each with name, state, bytes, \
-seconds, rate, repaired, limited_by, transport, and where it is so transport_reason, mtu, apart, \
+seconds, rate, repaired, limited_by, transport, and where it is so transport_reason, mtu, holds_all, apart, \
 spared (entries that stay by its --no-delete) and reason), skipped, missing, cancelled (null, \
 or why the copy was broken off), packets (how many left), cipher. It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
 

@@ -56,6 +56,9 @@ struct Node<'a> {
     /// Bytes that came by repair.
     repaired: u64,
     limited_by: &'static str,
+    /// Whether it held all others back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    holds_all: bool,
     transport: &'static str,
     /// Why the pipeline.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,7 @@ pub(crate) fn json(report: &SendReport) -> String {
         rate: round(rate(node.bytes, node.elapsed), 1.0),
         repaired: repaired_bytes(report, node),
         limited_by: node.limited_by.as_str(),
+        holds_all: node.holds_all,
         transport: node.way.as_str(),
         transport_reason: node.way.why.as_deref(),
         mtu: node.way.heard_bytes,
@@ -176,8 +180,9 @@ fn row(report: &SendReport, node: &NodeOutcome) -> Vec<String> {
 }
 
 fn limited_by(node: &NodeOutcome) -> String {
+    let holds_all = if node.holds_all { ", holds all" } else { "" };
     let apart = if node.apart { ", apart" } else { "" };
-    format!("{}{apart}", node.limited_by.as_str())
+    format!("{}{holds_all}{apart}", node.limited_by.as_str())
 }
 
 /// Rows in columns; those in `numbers` stand to the right, others to the left.

@@ -16,6 +16,7 @@ fn lost(name: &str, joined: bool, reason: &str) -> NodeOutcome {
         elapsed: Duration::ZERO,
         repaired: 0,
         limited_by: LimitedBy::Network,
+        holds_all: false,
         apart: false,
         way: Way::default(),
     }
