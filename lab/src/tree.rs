@@ -635,8 +635,10 @@ fn million(stage: &Stage, settings: &Settings) -> Result<Row> {
             copied.seconds,
             copied.peak_mb
         ),
-        goal: "completes, memory stated",
-        is_met: found.trim().len() as u64 == count && copied.report.nodes.len() == 1,
+        goal: "completes, <= 300 MB of memory at the receiver",
+        is_met: found.trim().len() as u64 == count
+            && copied.report.nodes.len() == 1
+            && receiver_mb <= 300,
     })
 }
 

@@ -120,6 +120,11 @@ impl Incoming {
         }
     }
 
+    /// Lets go of what an earlier attempt left, once all of it was taken account of: of much content it is much.
+    pub fn forget_earlier(&mut self) {
+        self.earlier = BTreeMap::new();
+    }
+
     /// The blocks that an earlier attempt left, each with the numbers and hashes of its pieces.
     pub fn earlier(&self) -> impl Iterator<Item = (u32, Vec<(u32, Digest)>)> {
         self.earlier.iter().map(|(block, digests)| {

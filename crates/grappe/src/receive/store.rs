@@ -282,7 +282,7 @@ impl Store {
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
         stream: Stream,
-        incoming: Incoming,
+        mut incoming: Incoming,
         is_selected: bool,
     ) -> Result<receiver::Prepared, String> {
         let mut pieces = vec![Digest::default(); layout.piece_count() as usize];
@@ -298,6 +298,7 @@ impl Store {
                 have.insert(block);
             }
         }
+        incoming.forget_earlier();
         let prepared = Prepared {
             manifest,
             layout,
