@@ -1,10 +1,11 @@
 //! Copies that go on after something died: what is there already does not travel again, counted on the
 //! wire.
 
+use lab::grappe::Report;
 use lab::net::Plan;
 use lab::process::Process;
 
-use crate::trial::{Trial, finish_with_losses};
+use crate::trial::{COPY_MAX, Trial, finish_with_losses};
 
 const FILE_BYTES: u64 = 96 << 20;
 
@@ -79,5 +80,40 @@ fn a_complete_node_is_the_sender_for_the_rest() {
     assert!(
         second <= allowed(first).saturating_sub(on_the_wire(FILE_BYTES / 2)),
         "{second} bytes came to n3, which had half of {FILE_BYTES}"
+    );
+}
+
+#[test]
+fn what_late_receivers_missed_is_sent_to_all_of_them_at_once() {
+    let Some(trial) = Trial::new(&plan()) else {
+        return;
+    };
+    let file = trial.file("content", FILE_BYTES);
+    let _first = trial.receivers(&[2]);
+    // Nothing snoops here: what is sent to anybody reaches node 2.
+    let before = trial.received(2);
+    let mut sender = trial.sender(1, &file, 1);
+    trial.wait_for_bytes(2, FILE_BYTES / 4);
+    let late = [3, 4].map(|node| trial.receiver(node, &trial.disk_of(node)));
+    for receiver in &late {
+        trial.wait_for_words(receiver, "joining");
+    }
+    let missed = trial.received(2) - before;
+    assert!(
+        missed < on_the_wire(FILE_BYTES) * 3 / 4,
+        "they came too late"
+    );
+    sender.finish(COPY_MAX).unwrap();
+    let report = Report::parse(&sender.output()).unwrap();
+    for node in [2, 3, 4] {
+        assert_eq!(report.state_of(&format!("n{node}")), "complete");
+        trial.assert_whole(node, &file);
+    }
+    let sent = trial.received(2) - before;
+    // Until they take part some more goes by.
+    let most = on_the_wire(FILE_BYTES) + missed * 3 / 2;
+    assert!(
+        sent <= most,
+        "{sent} bytes were sent of {FILE_BYTES}, of which two receivers missed {missed}"
     );
 }
