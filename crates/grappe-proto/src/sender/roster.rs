@@ -191,10 +191,18 @@ impl Sender {
     pub(super) fn finish(&mut self, now: Time) {
         self.phase = Phase::Over;
         self.part_with_all();
+        // Where there is one alone, it holds nobody.
+        let is_group = self
+            .peers
+            .iter()
+            .filter(|it| it.has_joined)
+            .nth(1)
+            .is_some();
+        let holder = self.blame.holder().filter(|_| is_group);
         let mut nodes: Vec<NodeOutcome> = self
             .peers
             .iter()
-            .filter_map(|peer| self.outcome(peer))
+            .filter_map(|peer| self.outcome(peer, holder))
             .collect();
         let mut missing = 0;
         match &self.setup.expectation {
@@ -403,7 +411,8 @@ impl Sender {
         self.refresh_floor();
     }
 
-    fn outcome(&self, peer: &Peer) -> Option<NodeOutcome> {
+    /// The line of a receiver that has ended, where `holder` held all others back.
+    fn outcome(&self, peer: &Peer, holder: Option<PeerId>) -> Option<NodeOutcome> {
         let Stage::Ended {
             state,
             reason,
@@ -433,8 +442,7 @@ impl Sender {
                 peer.apart_for()
                     .unwrap_or_else(|| self.blame.verdict(peer.id))
             },
-            holds_all: self.peers.iter().filter(|it| it.has_joined).count() > 1
-                && self.blame.holder() == Some(peer.id),
+            holds_all: holder == Some(peer.id),
             apart: peer.apart.is_some(),
             way: peer.way.clone(),
         })
