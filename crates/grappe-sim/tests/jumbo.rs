@@ -75,7 +75,7 @@ fn losses_of_packets_with_six_symbols_are_repaired() {
 
 #[test]
 fn what_travels_is_what_arrives() {
-    for seed in 0..4 {
+    for seed in 0..8 {
         let scenario = Scenario {
             bytes: 3_000_001,
             payload: true,
