@@ -5,10 +5,12 @@
 //! answered with less rate. What a receiver cannot take for want of processor or disk shows as an
 //! unmoving window (`sender`), not here; here only packets that wait on the way or vanished count.
 
+mod steering;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::queue::{Echo, Pace, QueueWatch, Standing};
+use super::queue::{Echo, Pace, QueueWatch};
 use super::rival::Rivalry;
 use super::sent::Sent;
 use crate::units::{PeerId, Rate, Sequence, Time};
@@ -71,49 +73,11 @@ const HEADROOM: f64 = 1.3;
 /// Less than the rate over this leaves only when something else limits.
 const SLACK: f64 = 1.15;
 
-/// A queue up to here is none: the links are never idle for want of packets, nor do others wait for them.
-const QUEUE_SHORT: Duration = Duration::from_millis(1);
-
-/// The queue that is aimed at once there is one: it rides over moments in which the sender is not scheduled.
-const QUEUE_AIM: Duration = Duration::from_millis(2);
-
-/// The rate is changed so that the difference to the aim would be gone after so long. Shorter than twice
-/// what a report takes to tell of a change, it would swing.
-const QUEUE_DRAIN: Duration = Duration::from_millis(100);
-
-/// Bounds of that change, as a share of what the slowest way takes.
-const EASE_MOST: f64 = 0.5;
-const PRESS_MOST: f64 = 1.02;
-
-/// Raise per interval while no queue shows, just above what the way took last, and further off.
-const PRESS_NEAR: f64 = 1.004;
-const PRESS_FAR: f64 = 1.04;
-const PRESSED_FAR: f64 = 1.04;
-
-/// Weight of a new measurement of what the way takes against the ones before, and how far off it may be to
-/// count as one of the same thing.
-const KNEE_WEIGHT: f64 = 0.25;
-const KNEE_SAME: f64 = 0.15;
-
-/// A wait up to here may be no queue at all, but processors that are busy with others: what arrives is then
-/// what was sent, and to take it for the knee would lead down and down. Such a wait hardly lowers the knee.
-const QUEUE_SURE: Duration = Duration::from_millis(6);
-const KNEE_KEPT: f64 = 0.9998;
-
-/// After so long with a queue it is drained once, to see how short the way is without.
-const DRAIN_EVERY: Duration = Duration::from_secs(5);
-const DRAIN_MOST: Duration = Duration::from_millis(800);
-const DRAIN_RATE: f64 = 0.9;
-const EMPTY: Duration = Duration::from_micros(300);
-
 /// A queue that is longer explains losses.
 const QUEUE_FULL_MIN: Duration = Duration::from_millis(3);
 
 /// A longest queue of which nothing was heard for so long is so no more.
 const WORST_AGE: Duration = Duration::from_millis(60);
-
-/// Receivers whose queues differ by less stand behind the same one, if there is one at both.
-const SAME_QUEUE: Duration = Duration::from_micros(1_500);
 
 /// Bounds that the user or the driver sets.
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +154,10 @@ pub struct RateControl {
     eased_at: Option<Time>,
     drained_at: Time,
     rivalry: Rivalry,
+    /// The knee before it was asked whose queue stands.
+    knee_asked: Option<Rate>,
+    /// As it was before the look at what lies above.
+    rivalry_before: Option<Rivalry>,
 }
 
 /// The queue on the way to a receiver, as it was last told.
@@ -259,6 +227,8 @@ impl RateControl {
             eased_at: None,
             drained_at: now,
             rivalry: Rivalry::default(),
+            knee_asked: None,
+            rivalry_before: None,
         }
     }
 
@@ -267,7 +237,11 @@ impl RateControl {
     pub fn set_together(&mut self, together: u8) {
         let together = u64::from(together).max(1);
         if together != self.together {
-            self.rivalry.rescale(self.together as f64 / together as f64);
+            let by = self.together as f64 / together as f64;
+            self.rivalry.rescale(by);
+            if let Some(before) = &mut self.rivalry_before {
+                before.rescale(by);
+            }
         }
         self.together = together;
     }
@@ -415,9 +389,10 @@ impl RateControl {
     pub fn forget(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
         self.trial.take_if(|trial| trial.peer == peer);
-        self.worst.take_if(|queue| queue.peer == peer);
         self.best.take_if(|queue| queue.peer == peer);
-        self.rivalry.forget();
+        if self.worst.take_if(|queue| queue.peer == peer).is_some() {
+            (self.rivalry, self.knee_asked) = (Rivalry::default(), None);
+        }
         if self
             .limited_by
             .is_some_and(|(limiting, _)| limiting == peer)
@@ -447,11 +422,19 @@ impl RateControl {
         }
     }
 
+    /// Looks at what lies above, until [`go_back_to`](Self::go_back_to) is called, or
+    /// [`look_again`](Self::look_again).
+    pub fn look_above(&mut self) {
+        let rivalry = std::mem::take(&mut self.rivalry);
+        self.look_again();
+        self.rivalry_before = Some(rivalry);
+    }
+
     /// Looks for the knee anew, as at the beginning.
     pub fn look_again(&mut self) {
         (self.worst, self.best) = (None, None);
-        self.rivalry.forget();
-        self.knee = None;
+        (self.rivalry, self.rivalry_before) = (Rivalry::default(), None);
+        (self.knee, self.knee_asked) = (None, None);
         self.trial = None;
         self.limited_by = None;
         self.starting = true;
@@ -478,161 +461,11 @@ impl RateControl {
         self.trial = None;
         self.limited_by = None;
         self.starting = false;
-        self.knee = Some(rate);
+        (self.knee, self.knee_asked) = (Some(rate), None);
+        if let Some(rivalry) = self.rivalry_before.take() {
+            self.rivalry = rivalry;
+        }
         self.set_rate(rate, next);
-    }
-
-    /// Sets the rate for the longest queue: so that little waits in it, and it never runs empty.
-    fn steer(
-        &mut self,
-        now: Time,
-        id: PeerId,
-        standing: Standing,
-        lost: Option<Sequence>,
-        next: Sequence,
-    ) {
-        if !self.is_worst(now, id, standing.wait) {
-            return;
-        }
-        let sending = self.leaving().min(self.rate);
-        let rivals = self.rivalry.note(
-            now,
-            &standing,
-            sending,
-            lost,
-            next,
-            self.packet_bytes * self.together,
-        );
-        if let Some(rate) = rivals {
-            self.eased(now, id);
-            self.knee = standing.arriving.or(Some(rate));
-            // So slow a change tells as much of the loss as none.
-            return self.set_rate(rate, self.epoch);
-        }
-        if self.drains(now, &standing) {
-            return;
-        }
-        if standing.wait <= QUEUE_SHORT {
-            return self.press(now);
-        }
-        let Some(arriving) = standing.arriving else {
-            // There is a queue, nobody knows yet of how much: not more of it, at least.
-            self.raised_at = now;
-            self.confirmed = false;
-            return;
-        };
-        let knee = match self.knee {
-            Some(knee) if !self.starting && is_near(knee, arriving) => {
-                let (knee, arriving) = (knee.bytes_per_second(), arriving.bytes_per_second());
-                let mean = knee as f64 * (1.0 - KNEE_WEIGHT) + arriving as f64 * KNEE_WEIGHT;
-                let least = if standing.wait > QUEUE_SURE {
-                    0.0
-                } else {
-                    knee as f64 * KNEE_KEPT
-                };
-                Rate::from_bytes_per_second(mean.max(least) as u64)
-            }
-            _ => arriving,
-        };
-        // What waits there by now: the beat that tells of it has waited as well (Smith, 1957). What the way loses of
-        // itself waits nowhere.
-        let own_loss = self.peers.get(&id).map_or(0.0, |peer| peer.own_loss);
-        let taken = knee.scaled(1.0 / (1.0 - own_loss).max(0.1));
-        let growth = self.sent.growth(standing.sent_at, now, taken);
-        let excess = standing.wait.as_secs_f64() + growth - QUEUE_AIM.as_secs_f64();
-        let factor = (1.0 - excess / QUEUE_DRAIN.as_secs_f64()).clamp(EASE_MOST, PRESS_MOST);
-        self.eased(now, id);
-        self.knee = Some(knee);
-        let rate = knee.scaled(factor);
-        let epoch = if is_near(rate, self.rate) {
-            self.epoch
-        } else {
-            next
-        };
-        self.set_rate(rate, epoch);
-    }
-
-    /// Lets the queue run empty now and then; says whether that is going on.
-    fn drains(&mut self, now: Time, standing: &Standing) -> bool {
-        let with_queue = now.since(self.drained_at);
-        let is_empty = standing.wait < EMPTY && !standing.is_shortest;
-        let Some(knee) = self.knee.filter(|_| !self.starting) else {
-            return false;
-        };
-        if is_empty || with_queue > DRAIN_EVERY + DRAIN_MOST {
-            self.drained_at = now;
-            return false;
-        }
-        if with_queue < DRAIN_EVERY || self.eased_at.is_none() {
-            return false;
-        }
-        self.raised_at = now;
-        self.set_rate(knee.scaled(DRAIN_RATE), self.epoch);
-        true
-    }
-
-    /// Raises the rate, as no queue stands: at once to where the last one did not grow, then little by
-    /// little, then fast.
-    fn press(&mut self, now: Time) {
-        let Some(knee) = self.knee.filter(|_| !self.starting && self.trial.is_none()) else {
-            return;
-        };
-        let is_used = self
-            .leaving
-            .is_some_and(|leaving| leaving.scaled(HEADROOM) >= self.rate);
-        if self.eased_at.is_none() || !is_used || now.since(self.raised_at) < RAISE_INTERVAL {
-            return;
-        }
-        self.raised_at = now;
-        let full = knee.scaled(PRESS_MOST);
-        let rate = if self.rate < full {
-            full
-        } else if self.rate < knee.scaled(PRESSED_FAR) {
-            self.rate.scaled(PRESS_NEAR)
-        } else {
-            self.rate.scaled(PRESS_FAR)
-        };
-        self.set_rate(rate, self.epoch);
-    }
-
-    /// Takes note that a queue sets the rate.
-    fn eased(&mut self, now: Time, id: PeerId) {
-        let behind_one = match (self.worst, self.best) {
-            (Some(worst), Some(best)) => {
-                let differ = worst.wait.saturating_sub(best.wait);
-                worst.peer != best.peer && differ < SAME_QUEUE && best.wait > EMPTY
-            }
-            _ => false,
-        };
-        self.limited_by = (!behind_one).then_some((id, false));
-        self.eased_at = Some(now);
-        self.raised_at = now;
-        self.starting = false;
-        // What was tried is answered: there is a queue.
-        self.trial = None;
-    }
-
-    /// Takes note of a queue; says whether it is the longest.
-    fn is_worst(&mut self, now: Time, peer: PeerId, wait: Duration) -> bool {
-        let told = Queue {
-            peer,
-            wait,
-            at: now,
-        };
-        let is_old = |queue: &Queue| queue.peer == peer || now.since(queue.at) > WORST_AGE;
-        if self
-            .best
-            .is_none_or(|best| is_old(&best) || wait <= best.wait)
-        {
-            self.best = Some(told);
-        }
-        let is_worst = self
-            .worst
-            .is_none_or(|worst| is_old(&worst) || wait >= worst.wait);
-        if is_worst {
-            self.worst = Some(told);
-        }
-        is_worst
     }
 
     fn judge(&mut self, now: Time, sample: Sample, next: Sequence) {
@@ -753,11 +586,6 @@ impl RateControl {
             self.confirmed = false;
         }
     }
-}
-
-fn is_near(one: Rate, other: Rate) -> bool {
-    let (one, other) = (one.bytes_per_second(), other.bytes_per_second());
-    (one.abs_diff(other) as f64) < one.max(other) as f64 * KNEE_SAME
 }
 
 impl Peer {

@@ -8,6 +8,7 @@ mod pacer;
 mod queue;
 mod rival;
 mod sent;
+mod whose;
 
 pub use self::control::{Observation, RateControl, RateLimits};
 pub use self::pacer::{BURST, BURST_SHARED, Pacer};

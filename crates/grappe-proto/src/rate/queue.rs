@@ -24,7 +24,7 @@ const BASE_TIME: Duration = Duration::from_secs(8);
 
 /// Arrivals are counted over at least so long, so that trains of packets even out; over less where the
 /// queue grows fast.
-const RATE_TIME: Duration = Duration::from_millis(45);
+pub(super) const RATE_TIME: Duration = Duration::from_millis(45);
 const RATE_TIME_HURRIED: Duration = Duration::from_millis(15);
 const LONG: Duration = Duration::from_millis(5);
 

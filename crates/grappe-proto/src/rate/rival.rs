@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::queue::Standing;
+use super::whose::{Answer, Question};
 use crate::units::{Rate, Sequence, Time};
 
 /// Growth of the window, in packets per second cubed, and what a cut leaves of it (RFC 9438, 4.6).
@@ -33,22 +34,13 @@ const WINDOW_MIN: f64 = 4.0;
 /// Time on the way without any queue, of which beats cannot tell.
 const WAY: Duration = Duration::from_micros(500);
 
-/// A queue of one's own shrinks by what is sent less than arrives. One that is longer than this, and after
-/// so long has shrunk by less than this share of what it had to, is filled by somebody else.
-const SUSPICIOUS: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_millis(200);
-const SHRINKS: f64 = 0.4;
-
-/// What it has to shrink by, in seconds, for the answer to tell anything.
-const TELLING: f64 = 0.006;
-
-/// The easing shows in the queue after so long only, and to a beat that has waited in it.
-const LAG: Duration = Duration::from_millis(100);
-
 /// He is gone once the queue has been short, or nearly all of the most that arrived lately does, for so long.
 const SHORT: Duration = Duration::from_millis(3);
 const ALL: f64 = 0.9;
 const GONE: Duration = Duration::from_millis(400);
+
+/// Who was there for less was a false alarm.
+const FALSE: Duration = Duration::from_secs(1);
 
 /// How fast the most that arrived is forgotten: links change.
 const FORGETTING: Duration = Duration::from_secs(30);
@@ -56,8 +48,10 @@ const FORGETTING: Duration = Duration::from_secs(30);
 /// Whether there is a rival, and what is left to us.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rivalry {
-    suspicion: Option<Suspicion>,
+    question: Question,
     window: Option<Window>,
+    /// When a rival was found last.
+    began_at: Option<Time>,
     /// The most that ever arrived, and lately.
     most: Option<Rate>,
     lately: Option<Rate>,
@@ -66,16 +60,6 @@ pub(super) struct Rivalry {
     look: Option<Look>,
     /// Since when he seems to be gone.
     alone: Option<Time>,
-}
-
-/// A queue that may not be one's own.
-#[derive(Clone, Copy, Debug)]
-struct Suspicion {
-    since: Time,
-    /// How long it was when the easing began to show.
-    wait: Option<Duration>,
-    /// What it should have grown by since, in seconds; negative where it should have shrunk.
-    growth: f64,
 }
 
 /// A look at what the link takes without the bound.
@@ -97,6 +81,17 @@ struct Window {
     cut_next: Sequence,
 }
 
+/// What a queue calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing but to keep it short: nobody else is known to be there.
+    Alone,
+    /// To send at this rate for a moment, to learn whose it is.
+    Asking(Rate),
+    /// To send at this rate beside somebody else.
+    Beside(Rate),
+}
+
 impl Rivalry {
     /// Whether somebody else fills the queue.
     pub(super) const fn is_on(&self) -> bool {
@@ -104,8 +99,7 @@ impl Rivalry {
     }
 
     /// Takes note of a queue while packets leave at `sending`; `lost` says from which packet on some were
-    /// lost since the last time, and the next to leave is `next`. Answers the rate to send at while there is
-    /// a rival.
+    /// lost since the last time, and the next to leave is `next`.
     pub(super) fn note(
         &mut self,
         now: Time,
@@ -114,15 +108,13 @@ impl Rivalry {
         lost: Option<Sequence>,
         next: Sequence,
         packet_bytes: u64,
-    ) -> Option<Rate> {
+    ) -> Verdict {
         let passed = now.since(self.noted_at.replace(now).unwrap_or(now));
-        if standing.wait < SUSPICIOUS {
-            self.suspicion = None;
-        }
+        self.question.shorter(standing.wait);
         let arriving = match (standing.arriving, self.most) {
             (Some(arriving), _) => arriving,
             (None, Some(most)) if self.is_on() && standing.wait < SHORT => most,
-            _ => return None,
+            _ => return Verdict::Alone,
         };
         let kept = 1.0 - passed.min(FORGETTING).as_secs_f64() / FORGETTING.as_secs_f64();
         let most = self.most.map_or(arriving, |most| most.max(arriving));
@@ -133,8 +125,20 @@ impl Rivalry {
         let turnaround = standing.wait + WAY;
         let Some(window) = &mut self.window else {
             let queue = (standing.wait, arriving);
-            self.suspect(now, passed, queue, sending, next, packet_bytes);
-            return None;
+            let answer = (self.question).note(now, passed, queue, sending, most, packet_bytes);
+            return match answer {
+                Answer::Own => Verdict::Alone,
+                Answer::Asking(rate) => Verdict::Asking(rate),
+                Answer::Another(arrived) => {
+                    // Half of the queue is a fair share, of which nothing is left by now. But what was asked about may
+                    // also be processors that are busy: the first look at who is there begins where we are.
+                    let half = most.bytes_in(standing.wait) as f64 / 2.0;
+                    let bytes =
+                        arrived.map_or(half, |rate| rate.bytes_in(turnaround) as f64 / WEIGHT);
+                    self.begin(now, bytes / packet_bytes as f64, next);
+                    arrived.map_or(Verdict::Alone, Verdict::Beside)
+                }
+            };
         };
         // What left before a cut is no reason for another.
         if lost.is_some_and(|from| from >= window.cut_next) {
@@ -145,8 +149,14 @@ impl Rivalry {
             self.alone = None;
         } else if now.since(*self.alone.get_or_insert(now)) >= GONE {
             self.window = None;
-            self.suspicion = None;
-            return (standing.wait <= SHORT).then_some(most);
+            if self.began_at.is_some_and(|began| now.since(began) >= FALSE) {
+                self.question.was_right();
+            }
+            return if standing.wait <= SHORT {
+                Verdict::Beside(most)
+            } else {
+                Verdict::Alone
+            };
         }
         // Half of the way to the rate of that window, as the queue is known late.
         let of_window = WEIGHT * window.packets * packet_bytes as f64 / turnaround.as_secs_f64();
@@ -155,7 +165,7 @@ impl Rivalry {
         if !self.looks(now, standing.wait) {
             rate = rate.min(SHARE_MAX * most.bytes_per_second() as f64);
         }
-        Some(Rate::from_bytes_per_second(rate as u64))
+        Verdict::Beside(Rate::from_bytes_per_second(rate as u64))
     }
 
     /// Whether the bound is left aside for a look at who else is there. If it makes the queue grow, somebody is,
@@ -183,57 +193,17 @@ impl Rivalry {
         }
     }
 
-    /// Forgets all of it, as the way may be another now.
-    pub(super) fn forget(&mut self) {
-        *self = Self::default();
-    }
-
-    fn suspect(
-        &mut self,
-        now: Time,
-        passed: Duration,
-        (wait, arriving): (Duration, Rate),
-        sending: Rate,
-        next: Sequence,
-        packet_bytes: u64,
-    ) {
-        if wait < SUSPICIOUS {
-            return;
-        }
-        let suspicion = self.suspicion.get_or_insert(Suspicion {
-            since: now,
-            wait: None,
-            growth: 0.0,
-        });
-        if now.since(suspicion.since) < LAG + wait {
-            return;
-        }
-        let Some(before) = suspicion.wait else {
-            suspicion.wait = Some(wait);
-            return;
-        };
-        let surplus = sending.bytes_per_second() as f64 / arriving.bytes_per_second().max(1) as f64;
-        suspicion.growth += (surplus - 1.0) * passed.as_secs_f64();
-        if now.since(suspicion.since) < LAG + before + PATIENCE || suspicion.growth > -TELLING {
-            return;
-        }
-        let has_shrunk = before.as_secs_f64() - wait.as_secs_f64();
-        let is_own = has_shrunk >= -suspicion.growth * SHRINKS;
-        self.suspicion = None;
-        if is_own {
-            return;
-        }
-        // Half of the queue is a fair share, of which nothing is left by now.
-        let half = self.most.unwrap_or(arriving).bytes_in(wait) as f64 / 2.0;
-        let packets = (half / packet_bytes as f64).max(WINDOW_MIN);
+    /// From now on there is a rival, beside whom the window begins with so many packets.
+    fn begin(&mut self, now: Time, packets: f64, next: Sequence) {
+        let packets = packets.max(WINDOW_MIN);
         self.window = Some(Window {
             packets,
             packets_before: packets,
             cut_at: now,
             cut_next: next,
         });
-        self.alone = None;
-        self.look = None;
+        self.began_at = Some(now);
+        (self.alone, self.look) = (None, None);
     }
 }
 

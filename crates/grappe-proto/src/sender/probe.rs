@@ -181,7 +181,7 @@ impl Sender {
             return;
         }
         let rate_before = rate;
-        self.rate.look_again();
+        self.rate.look_above();
         self.probing.running = Some(Probe {
             excused,
             rate_before,

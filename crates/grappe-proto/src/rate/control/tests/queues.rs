@@ -16,7 +16,7 @@ struct Model {
     bucket: f64,
     tokens: f64,
     own_loss: f64,
-    tcp: Option<Tcp>,
+    tcp: Option<Rival>,
     /// Bytes of ours and of TCP's in the queue.
     queue: [f64; 2],
     steps: u64,
@@ -34,8 +34,153 @@ struct Model {
     noise: u64,
 }
 
+/// A TCP that shares the link.
+enum Rival {
+    Cubic(Cubic),
+    Bbr(Bbr),
+}
+
+impl Rival {
+    /// Bytes that leave in a step, of which `waiting` are in the queue.
+    fn sends(&self, waiting: f64, turnaround: f64) -> f64 {
+        match self {
+            Self::Cubic(cubic) => cubic.window / turnaround * STEP,
+            Self::Bbr(bbr) => bbr.sends(waiting),
+        }
+    }
+
+    fn loses(&mut self, now: f64) {
+        if let Self::Cubic(cubic) = self {
+            cubic.lost_at.get_or_insert(now);
+        }
+    }
+
+    /// A step in which `passed` bytes went through the link and `waiting` remained in the queue.
+    fn step(&mut self, now: f64, turnaround: f64, passed: f64, waiting: f64) {
+        match self {
+            Self::Cubic(cubic) => cubic.step(now, turnaround),
+            Self::Bbr(bbr) => bbr.step(now, turnaround, passed, waiting),
+        }
+    }
+}
+
+/// BBR as a fluid, as it is in Linux (Cardwell et al., BBR: Congestion-Based Congestion Control, 2016): it paces
+/// at the most that was delivered in a round trip of late, and keeps twice of what is on the way without a
+/// queue, and some trains of packets.
+struct Bbr {
+    trains: f64,
+    phase: Phase,
+    phase_at: f64,
+    /// Bytes per second in each of the latest round trips.
+    delivered: std::collections::VecDeque<f64>,
+    round_at: f64,
+    round_bytes: f64,
+    /// The shortest round trip, and when it was so short.
+    shortest: (f64, f64),
+    /// The most delivered when that last grew by a quarter, and rounds since then.
+    plateau: (f64, u32),
+    passing: f64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Startup,
+    Drain,
+    /// Which of the eight parts of the cycle.
+    Cycle(usize),
+    /// Little is sent for a moment, to see the way without a queue.
+    ProbeRtt,
+}
+
+impl Bbr {
+    const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+
+    fn new(now: f64, trains: f64) -> Self {
+        Self {
+            trains,
+            phase: Phase::Startup,
+            phase_at: now,
+            delivered: std::collections::VecDeque::from([10.0 * PACKET / 0.002]),
+            round_at: now,
+            round_bytes: 0.0,
+            shortest: (f64::MAX, now),
+            plateau: (0.0, 0),
+            passing: 0.0,
+        }
+    }
+
+    fn bandwidth(&self) -> f64 {
+        self.delivered.iter().copied().fold(0.0, f64::max)
+    }
+
+    fn in_flight(&self, waiting: f64) -> f64 {
+        waiting + self.passing * WAY * 2.0
+    }
+
+    fn gain(&self) -> f64 {
+        match self.phase {
+            Phase::Startup => 2.885,
+            Phase::Drain => 1.0 / 2.885,
+            Phase::Cycle(part) => Self::CYCLE[part],
+            Phase::ProbeRtt => 1.0,
+        }
+    }
+
+    fn sends(&self, waiting: f64) -> f64 {
+        let rate = self.bandwidth();
+        let train = (rate * 0.001).clamp(2.0 * PACKET, 65_536.0);
+        let window = match self.phase {
+            Phase::ProbeRtt => 4.0 * PACKET,
+            Phase::Startup => 2.885 * rate * self.shortest.0.min(0.01) + self.trains * train,
+            _ => 2.0 * rate * self.shortest.0 + self.trains * train,
+        };
+        let room = (window - self.in_flight(waiting)).max(0.0);
+        (self.gain() * rate * STEP).min(room)
+    }
+
+    fn step(&mut self, now: f64, turnaround: f64, passed: f64, waiting: f64) {
+        self.passing = passed / STEP;
+        self.round_bytes += passed;
+        let is_stale = now - self.shortest.1 > 10.0;
+        if turnaround <= self.shortest.0 || is_stale && self.phase == Phase::ProbeRtt {
+            self.shortest = (turnaround, now);
+        }
+        let length = now - self.round_at;
+        if length >= turnaround.max(STEP) {
+            self.delivered.push_back(self.round_bytes / length);
+            if self.delivered.len() > 10 {
+                self.delivered.pop_front();
+            }
+            (self.round_at, self.round_bytes) = (now, 0.0);
+            if self.bandwidth() >= self.plateau.0 * 1.25 {
+                self.plateau = (self.bandwidth(), 0);
+            } else {
+                self.plateau.1 += 1;
+            }
+        }
+        let in_phase = now - self.phase_at;
+        let on_the_way = self.bandwidth() * self.shortest.0;
+        let in_flight = self.in_flight(waiting);
+        let next = match self.phase {
+            _ if is_stale && self.phase != Phase::ProbeRtt => Phase::ProbeRtt,
+            Phase::Startup if self.plateau.1 >= 3 => Phase::Drain,
+            Phase::Drain if in_flight <= on_the_way => Phase::Cycle(2),
+            Phase::ProbeRtt if in_phase >= 0.2 => Phase::Cycle(2),
+            Phase::Cycle(0) if in_phase < self.shortest.0 || in_flight < 1.25 * on_the_way => {
+                return;
+            }
+            Phase::Cycle(1) if in_phase < self.shortest.0 && in_flight > on_the_way => return,
+            Phase::Cycle(part) if part < 2 || in_phase >= self.shortest.0 => {
+                Phase::Cycle((part + 1) % 8)
+            }
+            _ => return,
+        };
+        (self.phase, self.phase_at) = (next, now);
+    }
+}
+
 /// CUBIC (RFC 9438) as a fluid.
-struct Tcp {
+struct Cubic {
     /// Bytes of a segment.
     mss: f64,
     window: f64,
@@ -44,7 +189,7 @@ struct Tcp {
     lost_at: Option<f64>,
 }
 
-impl Tcp {
+impl Cubic {
     fn new(now: f64, mss: f64) -> Self {
         Self {
             mss,
@@ -171,14 +316,14 @@ impl Model {
         let his = self
             .tcp
             .as_ref()
-            .map_or(0.0, |tcp| tcp.window / turnaround * STEP);
+            .map_or(0.0, |tcp| tcp.sends(self.queue[1], turnaround));
         self.sent += mine;
         let room = (self.queue_max + self.link * STEP - waiting).max(0.0);
         let taken = (room / (mine + his).max(1.0)).min(1.0);
         if taken < 1.0
             && let Some(tcp) = &mut self.tcp
         {
-            tcp.lost_at.get_or_insert(now);
+            tcp.loses(now);
         }
         self.queue[0] += mine * taken;
         self.vanished += mine * (1.0 - taken);
@@ -200,7 +345,7 @@ impl Model {
         self.received += passed.0 * (1.0 - self.own_loss);
         self.vanished += passed.0 * self.own_loss;
         if let Some(tcp) = &mut self.tcp {
-            tcp.step(now, turnaround);
+            tcp.step(now, turnaround, passed.1, self.queue[1]);
         }
         self.control.sent(time, mine as u64, self.next());
         self.report(time, now);
@@ -334,7 +479,7 @@ fn a_link_that_halves_or_doubles_is_followed_within_a_second() {
 #[test]
 fn processors_that_are_busy_with_others_cost_less_than_half() {
     // From five milliseconds on it looks like a rival who keeps a queue.
-    for (busy, least) in [(0.001, 0.9), (0.003, 0.9), (0.005, 0.58)] {
+    for (busy, least) in [(0.001, 0.9), (0.003, 0.9), (0.005, 0.6)] {
         for seed in SEEDS {
             let mut model = Model::new(125e6, 125e6 * 0.1, seed);
             model.play(2.0);
@@ -363,7 +508,8 @@ fn shared(link: f64, queue_ms: f64, together: u8, seed: u64) -> Model {
     let mut model = Model::new(link, link * queue_ms / 1_000.0, seed);
     model.control.set_together(together);
     model.play(2.0);
-    model.tcp = Some(Tcp::new(model.now(), f64::from(together) * PACKET));
+    let cubic = Cubic::new(model.now(), f64::from(together) * PACKET);
+    model.tcp = Some(Rival::Cubic(cubic));
     model.play(8.0);
     let shared = model.play(20.0);
     let share = shared.ours / (shared.ours + shared.tcp);
@@ -372,6 +518,24 @@ fn shared(link: f64, queue_ms: f64, together: u8, seed: u64) -> Model {
         "{link} {queue_ms} {together} {seed}: {shared:?}"
     );
     model
+}
+
+#[test]
+fn a_link_is_shared_with_a_tcp_that_keeps_a_short_queue() {
+    for link in [6.25e6, 12.5e6, 25e6, 62.5e6] {
+        for (seed, trains) in SEEDS.flat_map(|seed| [2.5, 3.0, 4.0].map(|trains| (seed, trains))) {
+            let mut model = Model::new(link, link * 0.1, seed);
+            model.play(2.0);
+            model.tcp = Some(Rival::Bbr(Bbr::new(model.now(), trains)));
+            model.play(2.0);
+            let shared = model.play(4.0);
+            let share = shared.ours / (shared.ours + shared.tcp);
+            assert!(
+                (0.334..0.666).contains(&share),
+                "{link} {trains} {seed}: {shared:?}"
+            );
+        }
+    }
 }
 
 #[test]
