@@ -119,7 +119,7 @@ pub(crate) fn copy_of(manifest: &Manifest, layout: &Layout, pieces: &[Digest]) -
         let numbers = layout.piece_numbers_of(entry);
         let pieces = &pieces[numbers.start as usize..numbers.end as usize];
         let path = &manifest.entries[entry as usize].path[..];
-        (path, file_digest(size, pieces))
+        (path, file_digest(size, pieces.iter().copied()))
     };
     copy_digest(manifest.files().map(file))
 }

@@ -7,11 +7,12 @@ use grappe_proto::units::Digest;
 
 /// The hash over all files that were read whole: a single file's own BLAKE3 hash, otherwise that of
 /// the lines that `b3sum` prints for them. Files that were left out of `layout` since nobody lacked them
-/// are left out here. There is one of `pieces` for each of the layout, and one of `states` for each entry.
+/// are left out here. `piece` gives the hash of the piece with that number, and is asked in their order; there is one of
+/// `states` for each entry.
 pub(crate) fn copy_hash(
     manifest: &Manifest,
     layout: &Layout,
-    pieces: &[Digest],
+    mut piece: impl FnMut(u32) -> Digest,
     states: &[FileState],
 ) -> Digest {
     copy_digest(manifest.files().filter_map(|(number, size)| {
@@ -22,13 +23,11 @@ pub(crate) fn copy_hash(
         if !is_whole || !is_there {
             return None;
         }
-        let pieces = &pieces[numbers.start as usize..numbers.end as usize];
         let hash = if entry.extents().is_none() {
-            file_digest(size, pieces)
+            file_digest(size, numbers.map(&mut piece))
         } else {
             let indices = layout.pieces_of(number).map(|piece| piece.index());
-            let pieces: Vec<(u64, Digest)> = indices.zip(pieces.iter().copied()).collect();
-            sparse_file_digest(size, &pieces)
+            sparse_file_digest(size, indices.zip(numbers.map(&mut piece)))
         };
         Some((&entry.path[..], hash))
     }))

@@ -382,6 +382,21 @@ impl Directory {
         Ok(self.own_metadata()?.device)
     }
 
+    /// Makes a file here that has no name and goes with its last descriptor, open for reading and writing; none where
+    /// the file system has no such files (`O_TMPFILE` of `open(2)`).
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn nameless_file(&self) -> Result<Option<File>, FileError> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match openat(&self.descriptor, ".", flags, Mode::RUSR | Mode::WUSR) {
+            Ok(descriptor) => Ok(Some(File::from(descriptor))),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(errno) => Err(FileError::kernel("create a file without a name")(errno)),
+        }
+    }
+
     /// Whether a file could be made here now, found by making one that never has a name.
     ///
     /// Where the file system has no nameless files (`O_TMPFILE` of `open(2)`), by asking for the

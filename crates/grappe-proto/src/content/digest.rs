@@ -5,6 +5,8 @@
 
 mod together;
 
+use std::iter::Peekable;
+
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use thiserror::Error;
 
@@ -219,18 +221,16 @@ pub fn piece_digests(pieces: &[PieceBytes<'_>]) -> Vec<Digest> {
 /// their bytes: what `b3sum` prints.
 ///
 /// Another number of digests than the file has pieces gives a hash that belongs to no file.
-pub fn file_digest(file_len: u64, pieces: &[Digest]) -> Digest {
-    debug_assert_eq!(
-        pieces.len() as u64,
-        file_len.div_ceil(u64::from(BLOCK_SIZE)),
-        "one a piece"
-    );
-    match pieces {
-        [] => Digest(*blake3::hash(b"").as_bytes()),
-        [whole] => *whole,
-        _ => {
-            let (left, right) = pieces.split_at(left_len(pieces.len()));
-            Digest(*merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).as_bytes())
+pub fn file_digest(file_len: u64, pieces: impl IntoIterator<Item = Digest>) -> Digest {
+    let mut pieces = pieces.into_iter();
+    match file_len.div_ceil(u64::from(BLOCK_SIZE)) {
+        0 => Digest(*blake3::hash(b"").as_bytes()),
+        1 => pieces.next().unwrap_or_default(),
+        count => {
+            let left = left_len(count);
+            let left_value = subtree(left, &mut pieces);
+            let right_value = subtree(count - left, &mut pieces);
+            Digest(*merge_subtrees_root(&left_value, &right_value, Mode::Hash).as_bytes())
         }
     }
 }
@@ -238,39 +238,42 @@ pub fn file_digest(file_len: u64, pieces: &[Digest]) -> Digest {
 /// The BLAKE3 hash of a file with holes of `file_len` bytes from those of its pieces that have data: pairs
 /// of index and digest, ascending. What is all hole enters as a digest of zeros, so that a hole of any
 /// size costs nothing: then this is not what `b3sum` prints.
-pub fn sparse_file_digest(file_len: u64, pieces: &[(u64, Digest)]) -> Digest {
-    let count = file_len.div_ceil(u64::from(BLOCK_SIZE));
-    match (count, pieces) {
-        (0, _) => Digest(*blake3::hash(b"").as_bytes()),
-        (1, [(0, whole)]) => *whole,
-        (1, _) => Digest::default(),
-        _ => {
-            let (left, right) = halves(0, count, pieces);
-            Digest(*merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
+pub fn sparse_file_digest(
+    file_len: u64,
+    pieces: impl IntoIterator<Item = (u64, Digest)>,
+) -> Digest {
+    let mut pieces = pieces.into_iter().peekable();
+    match file_len.div_ceil(u64::from(BLOCK_SIZE)) {
+        0 => Digest(*blake3::hash(b"").as_bytes()),
+        1 => Digest(sparse_subtree(0, 1, &mut pieces)),
+        count => {
+            let left = left_len(count);
+            let left_value = sparse_subtree(0, left, &mut pieces);
+            let right_value = sparse_subtree(left, count - left, &mut pieces);
+            Digest(*merge_subtrees_root(&left_value, &right_value, Mode::Hash).as_bytes())
         }
     }
 }
 
-/// The chaining values of the two halves of `count` pieces from `first` on.
-fn halves(first: u64, count: u64, pieces: &[(u64, Digest)]) -> ([u8; 32], [u8; 32]) {
-    let left = 1_u64 << (count - 1).ilog2();
-    let (before, after) =
-        pieces.split_at(pieces.partition_point(|(index, _)| *index < first + left));
-    (
-        sparse_subtree(first, left, before),
-        sparse_subtree(first + left, count - left, after),
-    )
-}
-
-fn sparse_subtree(first: u64, count: u64, pieces: &[(u64, Digest)]) -> [u8; DIGEST_BYTES] {
-    match pieces {
-        [] => [0; DIGEST_BYTES],
-        [(_, Digest(piece)), ..] if count == 1 => *piece,
-        _ => {
-            let (left, right) = halves(first, count, pieces);
-            merge_subtrees_non_root(&left, &right, Mode::Hash)
-        }
+/// The chaining value of `count` pieces from `first` on, of which those with data come next from `pieces`.
+fn sparse_subtree(
+    first: u64,
+    count: u64,
+    pieces: &mut Peekable<impl Iterator<Item = (u64, Digest)>>,
+) -> [u8; DIGEST_BYTES] {
+    let is_here = |(index, _): &(u64, Digest)| *index < first + count;
+    if !pieces.peek().is_some_and(is_here) {
+        return [0; DIGEST_BYTES];
     }
+    if count == 1 {
+        return pieces
+            .next()
+            .map_or([0; DIGEST_BYTES], |(_, piece)| piece.0);
+    }
+    let left = left_len(count);
+    let left_value = sparse_subtree(first, left, pieces);
+    let right_value = sparse_subtree(first + left, count - left, pieces);
+    merge_subtrees_non_root(&left_value, &right_value, Mode::Hash)
 }
 
 /// The digest of a whole copy, from the paths and the digests of its regular files in manifest order.
@@ -299,17 +302,19 @@ pub fn copy_digest<'a>(files: impl IntoIterator<Item = (&'a [u8], Digest)>) -> D
 
 /// How many of `count` pieces belong to the left subtree: the largest power of two below `count`,
 /// because BLAKE3 trees are full on the left. There are at least two pieces.
-const fn left_len(count: usize) -> usize {
+const fn left_len(count: u64) -> u64 {
     1 << (count - 1).ilog2()
 }
 
-/// The chaining value over at least one piece. Recursion is no deeper than the count has bits.
-fn subtree(pieces: &[Digest]) -> [u8; DIGEST_BYTES] {
-    if let [Digest(piece)] = pieces {
-        return *piece;
+/// The chaining value over the next `count` of `pieces`, at least one. Recursion is no deeper than the count has bits.
+fn subtree(count: u64, pieces: &mut impl Iterator<Item = Digest>) -> [u8; DIGEST_BYTES] {
+    if count == 1 {
+        return pieces.next().unwrap_or_default().0;
     }
-    let (left, right) = pieces.split_at(left_len(pieces.len()));
-    merge_subtrees_non_root(&subtree(left), &subtree(right), Mode::Hash)
+    let left = left_len(count);
+    let left_value = subtree(left, pieces);
+    let right_value = subtree(count - left, pieces);
+    merge_subtrees_non_root(&left_value, &right_value, Mode::Hash)
 }
 
 /// Appends the line that `b3sum` prints for a file: a backslash before it tells that backslashes and

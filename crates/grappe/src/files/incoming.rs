@@ -5,7 +5,7 @@
 //! handed to the caller, who knows what they must be.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -13,12 +13,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use grappe_os::file::{Access, Directory};
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::digest::FileState;
 use grappe_proto::content::layout::{Layout, Piece};
 use grappe_proto::content::manifest::{Entry, Manifest};
 use grappe_proto::content::survey::Selection;
 use grappe_proto::limits::BLOCK_SIZE;
-use grappe_proto::units::Digest;
+use grappe_proto::units::{BlockIndex, Digest};
 
 use super::error::is_full;
 use super::journal::Journal;
@@ -29,6 +30,7 @@ use super::open_files::OpenFiles;
 use super::place::{self, Placed};
 use super::resume::Earlier;
 use super::root::Stamp;
+use super::spill::{PieceHashes, Spill};
 use super::staging::Staging;
 use super::survey::Keep;
 use super::{SinkError, hashes, holes, metadata};
@@ -58,8 +60,9 @@ pub struct Incoming {
     /// The large files that exist in the staging folder.
     created: Mutex<HashSet<u32>>,
     journal: Journal,
-    /// What an earlier attempt left: blocks, and the hashes of their pieces.
-    earlier: BTreeMap<u32, Vec<Digest>>,
+    /// The blocks that an earlier attempt left, or that were found elsewhere.
+    earlier: BlockSet,
+    hashes: PieceHashes,
     /// What becomes of each entry; empty in a copy that keeps nothing.
     keeps: Vec<Keep>,
     /// The files that stay for their content, as they were when it was compared.
@@ -76,6 +79,8 @@ pub(super) struct Begun {
     pub(super) dress: Dress,
     pub(super) journal: Journal,
     pub(super) earlier: Earlier,
+    /// Those of the pieces that are there.
+    pub(super) hashes: PieceHashes,
     /// What becomes of each entry; empty in a copy that keeps nothing.
     pub(super) keeps: Vec<Keep>,
     /// Whether what is not in the tree goes.
@@ -96,6 +101,7 @@ impl Incoming {
             dress,
             journal,
             earlier,
+            hashes,
             keeps,
             is_cleared,
             nests,
@@ -113,6 +119,7 @@ impl Incoming {
             created,
             journal,
             earlier: earlier.blocks,
+            hashes,
             keeps,
             compared: HashMap::new(),
             is_cleared,
@@ -120,17 +127,29 @@ impl Incoming {
         }
     }
 
-    /// Lets go of what an earlier attempt left, once all of it was taken account of: of much content it is much.
-    pub fn forget_earlier(&mut self) {
-        self.earlier = BTreeMap::new();
+    /// The blocks that need not come: an earlier attempt left them, or [`compare`](Self::compare) found them.
+    pub const fn earlier(&self) -> &BlockSet {
+        &self.earlier
     }
 
-    /// The blocks that an earlier attempt left, each with the numbers and hashes of its pieces.
-    pub fn earlier(&self) -> impl Iterator<Item = (u32, Vec<(u32, Digest)>)> {
-        self.earlier.iter().map(|(block, digests)| {
-            let numbers = self.layout.pieces(*block).map(|piece| piece.number);
-            (*block, numbers.zip(digests.iter().copied()).collect())
-        })
+    #[cfg(test)]
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The hashes of the pieces that are there.
+    pub const fn hashes(&self) -> &PieceHashes {
+        &self.hashes
+    }
+
+    /// Room for so many bytes more that belong to this copy, zeros at first.
+    ///
+    /// # Errors
+    ///
+    /// When the file system refuses.
+    pub fn spill(&self, len: u64) -> Result<Spill, SinkError> {
+        Spill::new(self.staging.directory(), len)
+            .map_err(|error| SinkError::io("create a file in", &self.path, error))
     }
 
     /// Compares the other versions that are there with the hashes of `selection`, and takes over what is
@@ -152,7 +171,8 @@ impl Incoming {
             );
             return Err(SinkError::Mismatch { reason });
         }
-        let mut equal: HashMap<u32, Digest> = HashMap::new();
+        // By number.
+        let mut equal = BlockSet::new();
         let mut digests = selection.digests.as_chunks::<32>().0.iter();
         for entry in selection.hashed.iter() {
             let layout = Arc::clone(&self.layout);
@@ -167,15 +187,13 @@ impl Incoming {
             }
         }
         for block in 0..self.layout.block_count() {
-            let known = |piece: Piece| {
-                let is_kept = self.keep_of(piece.entry) == Keep::ByTime;
-                // A piece that is believed by its file's time has no hash here.
-                let unknown = is_kept.then(Digest::default);
-                equal.get(&piece.number).copied().or(unknown)
+            // A piece that is believed by its file's time has no hash here.
+            let is_there = |piece: Piece| {
+                equal.contains(BlockIndex(piece.number))
+                    || self.keep_of(piece.entry) == Keep::ByTime
             };
-            let digests: Option<Vec<Digest>> = self.layout.pieces(block).map(known).collect();
-            if let Some(digests) = digests {
-                self.earlier.entry(block).or_insert(digests);
+            if self.layout.pieces(block).all(is_there) {
+                self.earlier.insert(BlockIndex(block));
             }
         }
         Ok(())
@@ -186,7 +204,7 @@ impl Incoming {
         &mut self,
         number: u32,
         wanted: &[(Piece, Digest)],
-        equal: &mut HashMap<u32, Digest>,
+        equal: &mut BlockSet,
     ) -> Result<(), (Piece, io::Error)> {
         let manifest = Arc::clone(&self.manifest);
         let Some(entry) = manifest.entries.get(number as usize) else {
@@ -218,7 +236,9 @@ impl Incoming {
         {
             self.keeps[number as usize] = Keep::ByHash;
             self.compared.insert(number, Compared::new(&stat));
-            equal.extend(same.iter().map(|(piece, digest)| (piece.number, *digest)));
+            for (piece, wanted) in same {
+                self.note_equal(piece, *wanted, equal)?;
+            }
             return Ok(());
         }
         self.keeps[number as usize] = Keep::No;
@@ -231,10 +251,22 @@ impl Incoming {
                     .map_err(|error| (*piece, error))?;
                 self.write_piece(piece, &buffer, &mut None)
                     .map_err(|error| (*piece, error))?;
-                equal.insert(piece.number, *wanted);
+                self.note_equal(piece, *wanted, equal)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes note that `piece` is there with this `hash`.
+    fn note_equal(
+        &self,
+        piece: &Piece,
+        hash: Digest,
+        equal: &mut BlockSet,
+    ) -> Result<(), (Piece, io::Error)> {
+        equal.insert(BlockIndex(piece.number));
+        let noted = self.hashes.set([(piece.number, hash)]);
+        noted.map_err(|error| (*piece, error))
     }
 
     /// Opens what stands where `entry` is to be.
@@ -335,6 +367,8 @@ impl Incoming {
         if is_written {
             self.journal.add(block, &digests).map_err(journal_error)?;
         }
+        let noted = self.hashes.set(digests.iter().copied());
+        noted.map_err(journal_error)?;
         Ok(digests)
     }
 

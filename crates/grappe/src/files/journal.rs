@@ -12,9 +12,8 @@
 //! BLAKE3 hash of all before in the record. A record without hashes takes back those before it of its
 //! block, which is about to be written again.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +21,8 @@ use grappe_os::file::{Access, Directory};
 use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::layout::Layout;
 use grappe_proto::units::{BlockIndex, Digest};
+
+use super::spill::PieceHashes;
 
 pub(super) const NAME: &[u8] = b"journal";
 
@@ -33,13 +34,20 @@ const BOOT_LEN: usize = 36;
 const HEAD_LEN: usize = MAGIC.len() + 32 + BOOT_LEN;
 const CHECK_LEN: usize = 4;
 
-/// What a journal says: for each stored block the hashes of its pieces, in their order in the block.
+/// The block and the number of pieces.
+const RECORD_HEAD_LEN: usize = 4 + 2;
+
+/// What a journal says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
-    pub(super) blocks: BTreeMap<u32, Vec<Digest>>,
+    /// The blocks that are stored. The hashes of their pieces are where those are kept.
+    pub(super) blocks: BlockSet,
     /// Whether the machine has run since they were written.
     pub(super) same_boot: bool,
 }
+
+/// A block, and the hashes of its pieces.
+type Record<'a> = (u32, &'a [[u8; 32]]);
 
 /// A journal that is being written.
 #[derive(Debug)]
@@ -57,32 +65,35 @@ struct Written {
 }
 
 impl Journal {
-    /// Begins a journal with `blocks`, in place of the one that is there.
+    /// Begins a journal with `blocks`, whose pieces have these `hashes`, in place of the one that is there.
     pub(super) fn begin(
         staging: &Directory,
         manifest_hash: Digest,
-        blocks: &BTreeMap<u32, Vec<Digest>>,
+        layout: &Layout,
+        blocks: BlockSet,
+        hashes: &PieceHashes,
     ) -> io::Result<Self> {
-        let mut bytes = head(manifest_hash, boot());
-        for (block, digests) in blocks {
-            bytes.extend(record(*block, digests));
-        }
         match staging.remove_file(NEW_NAME) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let file = staging.create_exclusive(NEW_NAME, 0o600)?;
-        file.write_all_at(&bytes, 0)?;
-        staging.rename_into(NEW_NAME, staging, NAME)?;
-        let mut recorded = BlockSet::new();
-        for block in blocks.keys() {
-            recorded.insert(BlockIndex(*block));
+        let mut file = BufWriter::new(staging.create_exclusive(NEW_NAME, 0o600)?);
+        file.write_all(&head(manifest_hash, boot()))?;
+        let mut reader = hashes.reader();
+        for block in blocks.runs().flat_map(|run| run.start.0..run.end.0) {
+            let numbers = layout.pieces(block).map(|piece| piece.number);
+            let digests: Vec<Digest> = numbers.map(|number| reader.get(number)).collect();
+            file.write_all(&record(block, &digests))?;
         }
+        reader.done()?;
+        let mut file = file.into_inner()?;
+        let end = file.stream_position()?;
+        staging.rename_into(NEW_NAME, staging, NAME)?;
         Ok(Self {
             written: Mutex::new(Written {
                 file: Some(file),
-                end: bytes.len() as u64,
-                blocks: recorded,
+                end,
+                blocks,
             }),
         })
     }
@@ -129,71 +140,91 @@ impl Written {
     }
 }
 
-/// Reads the journal of `staging`, if it is of a copy of that manifest.
+/// Reads the journal of `staging`, if it is of a copy of that manifest; the hashes it tells go to `hashes`.
 pub(super) fn read(
     staging: &Directory,
     manifest_hash: Digest,
     layout: &Layout,
+    hashes: &PieceHashes,
 ) -> io::Result<Option<Records>> {
-    let mut bytes = Vec::new();
     match staging.open_file(NAME, Access::Read) {
-        Ok(mut file) => file.read_to_end(&mut bytes)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    Ok(parse(&bytes, manifest_hash, layout, boot()))
+        Ok(file) => parse(BufReader::new(file), manifest_hash, layout, boot(), hashes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads records up to the first that is torn or does not fit the copy.
 fn parse(
-    bytes: &[u8],
+    mut journal: impl Read,
     manifest_hash: Digest,
     layout: &Layout,
     boot: [u8; BOOT_LEN],
-) -> Option<Records> {
-    let (head_found, mut rest) = bytes.split_at_checked(HEAD_LEN)?;
-    let (copy_found, boot_found) = head_found.split_at(HEAD_LEN - BOOT_LEN);
+    hashes: &PieceHashes,
+) -> io::Result<Option<Records>> {
+    let mut found = [0; HEAD_LEN];
     let head_wanted = head(manifest_hash, boot);
-    if !head_wanted.starts_with(copy_found) {
-        return None;
+    let (copy_wanted, _) = head_wanted.split_at(HEAD_LEN - BOOT_LEN);
+    if !is_filled(&mut journal, &mut found)? || !found.starts_with(copy_wanted) {
+        return Ok(None);
     }
     let mut records = Records {
-        blocks: BTreeMap::new(),
-        same_boot: boot_found == boot && boot != [0; BOOT_LEN],
+        blocks: BlockSet::new(),
+        same_boot: found.ends_with(&boot) && boot != [0; BOOT_LEN],
     };
-    while let Some((block, digests, after)) = read_record(rest) {
-        rest = after;
+    let mut bytes = Vec::new();
+    while let Some((block, digests)) = read_record(&mut journal, &mut bytes)? {
         if digests.is_empty() {
-            records.blocks.remove(&block);
+            records.blocks.remove(BlockIndex(block));
             continue;
         }
+        let pieces = layout.pieces(block);
         if digests.len() != layout.pieces(block).count() {
             break;
         }
         // A block that was stored again counts as it was last.
-        records.blocks.insert(block, digests);
+        let digests = digests.iter().map(|digest| Digest(*digest));
+        hashes.set(pieces.map(|piece| piece.number).zip(digests))?;
+        records.blocks.insert(BlockIndex(block));
     }
-    Some(records)
+    Ok(Some(records))
 }
 
-fn read_record(bytes: &[u8]) -> Option<(u32, Vec<Digest>, &[u8])> {
-    let (block, rest) = bytes.split_first_chunk::<4>()?;
-    let (count, rest) = rest.split_first_chunk::<2>()?;
-    let count = usize::from(u16::from_le_bytes(*count));
-    let (digests, rest) = rest.split_at_checked(32 * count)?;
-    let (check, rest) = rest.split_first_chunk::<CHECK_LEN>()?;
-    let body = bytes.get(..4 + 2 + 32 * count)?;
-    if check_of(body) != *check {
-        return None;
+/// The next record, whose bytes fill `bytes`; none at the end, or where it is torn.
+fn read_record<'a>(
+    journal: &mut impl Read,
+    bytes: &'a mut Vec<u8>,
+) -> io::Result<Option<Record<'a>>> {
+    bytes.resize(RECORD_HEAD_LEN, 0);
+    if !is_filled(journal, bytes)? {
+        return Ok(None);
     }
-    let digests = digests.as_chunks::<32>().0.iter();
-    let digests = digests.map(|digest| Digest(*digest)).collect();
-    Some((u32::from_le_bytes(*block), digests, rest))
+    let count = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
+    let body_len = RECORD_HEAD_LEN + 32 * count;
+    bytes.resize(body_len + CHECK_LEN, 0);
+    if !is_filled(journal, &mut bytes[RECORD_HEAD_LEN..])? {
+        return Ok(None);
+    }
+    let (body, check) = bytes.split_at(body_len);
+    if check_of(body) != check {
+        return Ok(None);
+    }
+    let (block, digests) = (&body[..4], &body[RECORD_HEAD_LEN..]);
+    let block = u32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+    Ok(Some((block, digests.as_chunks().0)))
+}
+
+/// Fills `buffer`; says whether there was enough.
+fn is_filled(journal: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match journal.read_exact(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        filled => filled.map(|()| true),
+    }
 }
 
 fn record(block: u32, digests: &[Digest]) -> Vec<u8> {
     let count = u16::try_from(digests.len()).unwrap_or(u16::MAX);
-    let mut bytes = Vec::with_capacity(4 + 2 + 32 * digests.len() + CHECK_LEN);
+    let mut bytes = Vec::with_capacity(RECORD_HEAD_LEN + 32 * digests.len() + CHECK_LEN);
     bytes.extend(block.to_le_bytes());
     bytes.extend(count.to_le_bytes());
     for digest in digests.iter().take(count.into()) {
@@ -250,40 +281,71 @@ mod tests {
         head(HASH, BOOT).into_iter().chain(records).collect()
     }
 
-    fn blocks(records: &Records) -> Vec<u32> {
-        records.blocks.keys().copied().collect()
+    /// What is read from `bytes`: the blocks with their hashes, and whether the machine has run since.
+    fn read_by(hash: Digest, boot: [u8; BOOT_LEN], bytes: &[u8]) -> Option<(Vec<(u32, u8)>, bool)> {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        let (layout, hashes) = (layout(), PieceHashes::new(&directory, 5).unwrap());
+        let records = parse(bytes, hash, &layout, boot, &hashes).unwrap()?;
+        let mut reader = hashes.reader();
+        let blocks = records.blocks.runs().flat_map(|run| run.start.0..run.end.0);
+        let read = blocks.map(|block| {
+            let Digest(hash) = reader.get(block);
+            assert_eq!(hash, [hash[0]; 32]);
+            (block, hash[0])
+        });
+        Some((read.collect(), records.same_boot))
+    }
+
+    fn read(bytes: &[u8]) -> Vec<(u32, u8)> {
+        read_by(HASH, BOOT, bytes).unwrap().0
     }
 
     #[test]
     fn what_was_written_is_read_and_another_copy_is_not() {
         let bytes = written(&[4, 0, 2]);
-        let records = parse(&bytes, HASH, &layout(), BOOT).unwrap();
-        assert_eq!(blocks(&records), [0, 2, 4]);
-        assert_eq!(records.blocks[&4], [Digest([4; 32])]);
-        assert!(records.same_boot);
-        let other_boot = parse(&bytes, HASH, &layout(), [b'b'; BOOT_LEN]).unwrap();
-        assert!(!other_boot.same_boot);
-        assert_eq!(parse(&bytes, Digest([4; 32]), &layout(), BOOT), None);
+        let all = vec![(0, 0), (2, 2), (4, 4)];
+        assert_eq!(read_by(HASH, BOOT, &bytes), Some((all.clone(), true)));
+        let other_boot = [b'b'; BOOT_LEN];
+        assert_eq!(read_by(HASH, other_boot, &bytes), Some((all, false)));
+        assert_eq!(read_by(Digest([4; 32]), BOOT, &bytes), None);
         let unknown = head(HASH, [0; BOOT_LEN]);
-        let unknown = parse(&unknown, HASH, &layout(), [0; BOOT_LEN]).unwrap();
-        assert!(!unknown.same_boot);
+        assert_eq!(
+            read_by(HASH, [0; BOOT_LEN], &unknown),
+            Some((Vec::new(), false))
+        );
     }
 
     #[test]
     fn what_was_taken_back_is_not_there_until_it_is_written_again() {
         let mut bytes = written(&[1, 2]);
         bytes.extend(record(1, &[]));
-        let records = parse(&bytes, HASH, &layout(), BOOT).unwrap();
-        assert_eq!(blocks(&records), [2]);
+        assert_eq!(read(&bytes), [(2, 2)]);
         bytes.extend(record(1, &[Digest([9; 32])]));
-        let records = parse(&bytes, HASH, &layout(), BOOT).unwrap();
-        assert_eq!(records.blocks[&1], [Digest([9; 32])]);
+        assert_eq!(read(&bytes), [(1, 9), (2, 2)]);
     }
 
     #[test]
     fn a_block_beyond_the_copy_ends_the_reading() {
-        let records = parse(&written(&[1, 5, 2]), HASH, &layout(), BOOT).unwrap();
-        assert_eq!(blocks(&records), [1]);
+        assert_eq!(read(&written(&[1, 5, 2])), [(1, 1)]);
+    }
+
+    #[test]
+    fn a_journal_that_is_begun_anew_says_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let staging = Directory::open(folder.path()).unwrap();
+        let (layout, hashes) = (layout(), PieceHashes::new(&staging, 5).unwrap());
+        std::fs::write(folder.path().join("journal"), written(&[3, 1, 4])).unwrap();
+        let again = |hashes: &PieceHashes| super::read(&staging, HASH, &layout, hashes).unwrap();
+        let blocks = again(&hashes).unwrap().blocks;
+        let journal = Journal::begin(&staging, HASH, &layout, blocks, &hashes).unwrap();
+        journal.take_back(4).unwrap();
+        journal.add(2, &[(2, Digest([7; 32]))]).unwrap();
+        let bytes = std::fs::read(folder.path().join("journal")).unwrap();
+        assert_eq!(
+            read_by(HASH, boot(), &bytes),
+            Some((vec![(1, 1), (2, 7), (3, 3)], boot() != [0; BOOT_LEN]))
+        );
     }
 
     proptest! {
@@ -295,12 +357,9 @@ mod tests {
             if let Some(byte) = bytes.get_mut(at) {
                 *byte ^= flip;
             }
-            if let Some(records) = parse(&bytes, HASH, &layout(), BOOT) {
-                let read = blocks(&records);
-                prop_assert!(read.iter().copied().eq(0..read.len() as u32));
-                for (block, digests) in &records.blocks {
-                    prop_assert_eq!(&digests[..], &[Digest([*block as u8; 32])]);
-                }
+            if let Some((read, _)) = read_by(HASH, BOOT, &bytes) {
+                let expected = (0..read.len() as u32).map(|block| (block, block as u8));
+                prop_assert!(read.iter().copied().eq(expected));
             }
         }
     }

@@ -24,6 +24,7 @@ mod root;
 mod sink;
 mod source;
 mod spelling;
+mod spill;
 mod staging;
 mod survey;
 mod walk;
@@ -38,6 +39,7 @@ pub use own::OwnPart;
 pub use place::Placed;
 pub use sink::{Allowed, Sink};
 pub use source::{BlockRead, Source};
+pub use spill::{PieceHashes, Reader, Spill};
 pub use survey::Here;
 pub use walk::{SourceOptions, WalkWatch};
 

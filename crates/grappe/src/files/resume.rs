@@ -2,41 +2,45 @@
 //!
 //! What is not sure to be there counts as missing, and is sent again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 
 use grappe_os::file::{Access, Directory};
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::layout::{Layout, Piece};
 use grappe_proto::content::manifest::Manifest;
-use grappe_proto::units::Digest;
+use grappe_proto::units::{BlockIndex, Digest};
 
 use super::incoming::{file_size, staged, staged_name};
 use super::journal::{self, Records};
 use super::nests::{self, Nests};
+use super::spill::PieceHashes;
 use super::staging::Staging;
 use super::{hashes, holes, metadata};
 
 /// What an earlier attempt left.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
-    /// The blocks that are there, with the hashes of their pieces.
-    pub(super) blocks: BTreeMap<u32, Vec<Digest>>,
+    /// The blocks that are there.
+    pub(super) blocks: BlockSet,
     /// The entries that have a file in the staging folder.
     pub(super) entries: HashSet<u32>,
 }
 
-/// Finds out what is there of the copy, and removes everything else from its staging folder.
+/// Finds out what is there of the copy, whose pieces then have their `hashes`, and removes everything else from its
+/// staging folder.
 pub(super) fn find(
     staging: &Staging,
     nests: &Nests,
     manifest_hash: Digest,
     manifest: &Manifest,
     layout: &Layout,
+    hashes: &PieceHashes,
 ) -> io::Result<Earlier> {
     let staging = staging.directory();
     let mut earlier = Earlier::default();
-    if let Some(records) = journal::read(staging, manifest_hash, layout)? {
+    if let Some(records) = journal::read(staging, manifest_hash, layout, hashes)? {
         let mut search = Search {
             staging,
             nests,
@@ -45,7 +49,7 @@ pub(super) fn find(
             files: HashMap::new(),
             buffer: Vec::new(),
         };
-        earlier = search.run(records, layout);
+        earlier = search.run(&records, layout, hashes)?;
     }
     // Names in the folder, and in the nests there.
     let mut wanted: HashSet<Vec<u8>> = HashSet::new();
@@ -91,26 +95,31 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn run(&mut self, records: Records, layout: &Layout) -> Earlier {
+    fn run(
+        &mut self,
+        records: &Records,
+        layout: &Layout,
+        hashes: &PieceHashes,
+    ) -> io::Result<Earlier> {
         let mut earlier = Earlier::default();
-        let mut open = None;
-        for (block, digests) in records.blocks {
-            let pieces: Vec<Piece> = layout.pieces(block).collect();
-            let are_there = pieces
-                .iter()
-                .zip(&digests)
-                .all(|(piece, digest)| self.is_there(piece, digest, &mut open));
+        let (mut open, mut reader) = (None, hashes.reader());
+        for block in records.blocks.runs().flat_map(|run| run.start.0..run.end.0) {
+            let are_there = layout
+                .pieces(block)
+                .all(|piece| self.is_there(&piece, reader.get(piece.number), &mut open));
+            let pieces = layout.pieces(block);
             if are_there {
-                earlier
-                    .entries
-                    .extend(pieces.iter().map(|piece| piece.entry));
-                earlier.blocks.insert(block, digests);
+                earlier.entries.extend(pieces.map(|piece| piece.entry));
+                earlier.blocks.insert(BlockIndex(block));
+            } else {
+                hashes.set(pieces.map(|piece| (piece.number, Digest::default())))?;
             }
         }
-        earlier
+        reader.done()?;
+        Ok(earlier)
     }
 
-    fn is_there(&mut self, piece: &Piece, wanted: &Digest, open: &mut Option<(u32, File)>) -> bool {
+    fn is_there(&mut self, piece: &Piece, wanted: Digest, open: &mut Option<(u32, File)>) -> bool {
         let Some(entry) = self.manifest.entries.get(piece.entry as usize) else {
             return false;
         };
@@ -135,6 +144,6 @@ impl Search<'_> {
         let Some((_, file)) = open else { return false };
         self.buffer.resize(piece.len as usize, 0);
         holes::read(file, entry, piece, &mut self.buffer).is_ok()
-            && hashes::of_piece(entry, piece, &self.buffer) == *wanted
+            && hashes::of_piece(entry, piece, &self.buffer) == wanted
     }
 }

@@ -19,6 +19,7 @@ use super::metadata::{CAPABILITY, Dress, MODE_POWERS};
 use super::nests::Nests;
 use super::parents::Parents;
 use super::place::LEFT_OUT;
+use super::spill::PieceHashes;
 use super::staging::{self, Staging};
 use super::survey::{Here, Keep};
 use super::{SinkError, metadata, resume};
@@ -146,13 +147,14 @@ impl Sink {
             true => Nests::plan(&manifest, &self.directory, staging.directory()).map_err(failed)?,
             false => Nests::default(),
         };
-        let earlier =
-            resume::find(&staging, &nests, manifest_hash, &manifest, &layout).map_err(failed)?;
+        let hashes = PieceHashes::new(staging.directory(), layout.piece_count()).map_err(failed)?;
+        let earlier = resume::find(&staging, &nests, manifest_hash, &manifest, &layout, &hashes)
+            .map_err(failed)?;
         let needed = space_needed(&manifest, &here);
-        let there = earlier
-            .blocks
-            .keys()
-            .map(|block| u64::from(layout.block_len(*block)));
+        let there = earlier.blocks.runs();
+        let there = there
+            .flat_map(|run| run.start.0..run.end.0)
+            .map(|block| u64::from(layout.block_len(block)));
         let missing = needed.saturating_sub(there.sum());
         match self.check_space(missing, needed) {
             // Earlier copies have made way by now. What is compared may turn out to need no space.
@@ -166,14 +168,16 @@ impl Sink {
             }
             Ok(()) => {}
         }
-        let journal =
-            Journal::begin(staging.directory(), manifest_hash, &earlier.blocks).map_err(failed)?;
+        let (folder, blocks) = (staging.directory(), earlier.blocks.clone());
+        let journal = Journal::begin(folder, manifest_hash, &layout, blocks, &hashes);
+        let journal = journal.map_err(failed)?;
         let into = (Arc::clone(&self.directory), path);
         let begun = Begun {
             needed,
             dress: Dress::new(&manifest, self.allowed.powers),
             journal,
             earlier,
+            hashes,
             keeps: here.keeps,
             is_cleared,
             nests,

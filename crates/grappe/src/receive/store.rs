@@ -25,7 +25,7 @@ use super::destination::Destination;
 use super::notes::SessionNotes;
 use super::stream::{self, Outlet};
 use crate::copy_hash::copy_hash;
-use crate::files::{Here, Incoming, Sink, SinkError, Skipped};
+use crate::files::{Here, Incoming, Reader, Sink, SinkError, Skipped, Spill};
 use crate::gf_kernel::MachineKernel;
 
 /// How long an earlier attempt at the same copy is waited for: it ends within the silence that proves its
@@ -53,7 +53,7 @@ pub(super) struct Store {
     manifest_hash: Digest,
     content_bytes: u64,
     symbol_size: u16,
-    /// The blocks of the manifest and of the digests, which stay in memory.
+    /// The blocks of the manifest, and of the digests of a stream, which stay in memory.
     objects: Mutex<Objects>,
     prepared: OnceLock<Prepared>,
     /// What comes from a pipe, in place of that.
@@ -95,8 +95,8 @@ struct Prepared {
     layout: Arc<Layout>,
     stream: Stream,
     incoming: Incoming,
-    /// Hash of each piece stored.
-    pieces: Mutex<Vec<Digest>>,
+    /// What the sender says its digests are. They stay for other nodes.
+    told: Spill,
     /// The content blocks stored, counted from the first of the content.
     stored: Mutex<BlockSet>,
 }
@@ -146,6 +146,10 @@ impl Store {
                 Some(Place::Content { block, len }) => {
                     prepared.write(block, beginning(&buffer.data, len as usize)?)
                 }
+                Some(Place::Digests { offset, len }) => {
+                    let bytes = beginning(&buffer.data, len as usize)?;
+                    prepared.told.write_at(offset, bytes).map_err(hashes_error)
+                }
                 _ => self.keep(&prepared.stream, block, &buffer.data),
             },
         }
@@ -160,14 +164,8 @@ impl Store {
                 .read_back(block, buffer)
                 .map_err(|error| error.to_string()),
             Some(Place::Digests { offset, len }) => {
-                let objects = self.objects();
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                let bytes = objects
-                    .digests
-                    .get(start..start.saturating_add(len as usize));
-                buffer.clear();
-                buffer.extend_from_slice(bytes.ok_or("the digests are not kept any more")?);
-                Ok(())
+                buffer.resize(len as usize, 0);
+                prepared.told.read_at(offset, buffer).map_err(hashes_error)
             }
             _ => Err(format!("block {block} is not kept")),
         }
@@ -282,29 +280,24 @@ impl Store {
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
         stream: Stream,
-        mut incoming: Incoming,
+        incoming: Incoming,
         is_selected: bool,
     ) -> Result<receiver::Prepared, String> {
-        let mut pieces = vec![Digest::default(); layout.piece_count() as usize];
-        let (mut stored, mut have) = (BlockSet::new(), BlockSet::new());
-        for (block, digests) in incoming.earlier() {
-            for (number, digest) in digests {
-                if let Some(piece) = pieces.get_mut(number as usize) {
-                    *piece = digest;
-                }
-            }
-            stored.insert(BlockIndex(block));
-            if let Some(block) = stream.content_block(block) {
-                have.insert(block);
-            }
+        let stored = incoming.earlier().clone();
+        let mut have = BlockSet::new();
+        let blocks = stored.runs().flat_map(|run| run.start.0..run.end.0);
+        for block in blocks.filter_map(|block| stream.content_block(block)) {
+            have.insert(block);
         }
-        incoming.forget_earlier();
+        let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
+        let told = Digests::encoded_len(layout.piece_count(), entries);
+        let told = incoming.spill(told).map_err(|error| error.to_string())?;
         let prepared = Prepared {
             manifest,
             layout,
             stream: stream.clone(),
             incoming,
-            pieces: Mutex::new(pieces),
+            told,
             stored: Mutex::new(stored),
         };
         let there = prepared.bytes(
@@ -459,7 +452,7 @@ impl Store {
             files: 1,
             repaired: 0,
             dropped: 0,
-            digest: file_digest(bytes, &piped.incoming.pieces()).0,
+            digest: file_digest(bytes, piped.incoming.pieces()).0,
         })
     }
 
@@ -501,18 +494,18 @@ impl Store {
             return self.verify_piped(piped, digests_hash);
         }
         let prepared = self.prepared()?;
-        let entries = u32::try_from(prepared.manifest.entries.len()).unwrap_or(u32::MAX);
-        // They stay for other nodes, and are not copied: of many small files there are many.
-        let objects = self.objects();
-        let bytes = &objects.digests;
-        if *blake3::hash(bytes).as_bytes() != digests_hash.0 {
+        let mut hasher = blake3::Hasher::new();
+        let hashed = prepared.told.read_all(|bytes| {
+            hasher.update(bytes);
+            Ok(())
+        });
+        hashed.map_err(hashes_error)?;
+        if *hasher.finalize().as_bytes() != digests_hash.0 {
             let blocks = prepared.stream.digests_blocks();
             return Ok((blocks.start.0..blocks.end.0).map(BlockIndex).collect());
         }
-        let told = EncodedDigests::new(bytes, prepared.layout.piece_count(), entries)
-            .map_err(|error| error.to_string())?;
-        let states = told.states().map_err(|error| error.to_string())?;
-        let wrong = prepared.settle(&told);
+        let states = prepared.states()?;
+        let wrong = prepared.settle().map_err(hashes_error)?;
         if wrong.is_empty() {
             self.verified.set(states).map_err(|_| "verified twice")?;
         }
@@ -567,15 +560,20 @@ impl Store {
                 .map(|entry| entry.path.clone())
                 .collect(),
         );
-        let pieces = prepared.pieces();
-        let digest = copy_hash(&prepared.manifest, &prepared.layout, &pieces, states).0;
-        drop(pieces);
+        let mut hashes = prepared.incoming.hashes().reader();
+        let digest = copy_hash(
+            &prepared.manifest,
+            &prepared.layout,
+            |piece| hashes.get(piece),
+            states,
+        );
+        hashes.done().map_err(hashes_error)?;
         Ok(Done {
             bytes: placed.bytes,
             files: placed.files,
             repaired: 0,
             dropped: 0,
-            digest,
+            digest: digest.0,
         })
     }
 
@@ -627,17 +625,9 @@ impl Store {
 
 impl Prepared {
     fn write(&self, block: u32, data: &[u8]) -> Result<(), String> {
-        let digests = self
-            .incoming
+        self.incoming
             .hash_and_write(block, data)
             .map_err(|error| error.to_string())?;
-        let mut pieces = self.pieces();
-        for (number, digest) in digests {
-            *pieces
-                .get_mut(number as usize)
-                .ok_or_else(|| format!("the manifest has no piece {number}"))? = digest;
-        }
-        drop(pieces);
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         stored.insert(BlockIndex(block));
         Ok(())
@@ -650,39 +640,54 @@ impl Prepared {
             .sum()
     }
 
-    /// The blocks whose pieces are not what the sender `told`; when there are none, its digests are taken over for
-    /// what is believed without any.
-    fn settle(&self, told: &EncodedDigests) -> Vec<BlockIndex> {
-        let mut pieces = self.pieces();
-        if !told.pieces().eq(pieces.iter().copied()) {
-            let differs = |number: u32| {
-                let mine = pieces.get(number as usize);
-                // What is believed by its time, and did not come, has no hash.
-                let is_believed = || {
-                    mine == Some(&Digest::default()) && self.incoming.is_believed(number as usize)
-                };
-                mine != told.piece(number).as_ref() && !is_believed()
-            };
-            let is_wrong = |block: &u32| {
-                let mut pieces = self.layout.pieces(*block);
-                pieces.any(|piece| differs(piece.number))
-            };
-            let wrong: Vec<BlockIndex> = (0..self.layout.block_count())
-                .filter(is_wrong)
-                .filter_map(|block| self.stream.content_block(block))
-                .collect();
-            if !wrong.is_empty() {
-                return wrong;
-            }
-            for (mine, told) in pieces.iter_mut().zip(told.pieces()) {
-                *mine = told;
-            }
-        }
-        Vec::new()
+    /// What became of each entry at the sender, as it told.
+    fn states(&self) -> Result<Vec<FileState>, String> {
+        let entries = u32::try_from(self.manifest.entries.len()).unwrap_or(u32::MAX);
+        let mut bytes = vec![0; self.manifest.entries.len()];
+        let offset = self.told_hashes_len();
+        self.told
+            .read_at(offset, &mut bytes)
+            .map_err(hashes_error)?;
+        let told = EncodedDigests::new(&bytes, 0, entries);
+        told.and_then(|told| told.states())
+            .map_err(|error| error.to_string())
     }
 
-    fn pieces(&self) -> MutexGuard<'_, Vec<Digest>> {
-        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Bytes of what the sender told that are the hashes of pieces; the others are about entries.
+    fn told_hashes_len(&self) -> u64 {
+        Digests::encoded_len(self.layout.piece_count(), 0)
+    }
+
+    /// The blocks whose pieces are not what the sender told; when there are none, its hashes are taken over for
+    /// what is believed without any.
+    fn settle(&self) -> io::Result<Vec<BlockIndex>> {
+        let mut mine = self.incoming.hashes().reader();
+        let mut told = Reader::new(&self.told, self.told_hashes_len());
+        let mut differing = BlockSet::new();
+        for number in 0..self.layout.piece_count() {
+            if mine.get(number) != told.get(number) {
+                differing.insert(BlockIndex(number));
+            }
+        }
+        let (mut wrong, mut believed) = (BlockSet::new(), Vec::new());
+        for number in differing.runs().flat_map(|run| run.start.0..run.end.0) {
+            // What is believed by its time, and did not come, has no hash.
+            let is_unknown = mine.get(number) == Digest::default();
+            if is_unknown && self.incoming.is_believed(number as usize) {
+                believed.push((number, told.get(number)));
+            } else if let Some(piece) = self.layout.piece(number) {
+                wrong.insert(BlockIndex(piece.block));
+            }
+        }
+        mine.done()?;
+        told.done()?;
+        if wrong.is_empty() {
+            self.incoming.hashes().set(believed)?;
+        }
+        let wrong = wrong.runs().flat_map(|run| run.start.0..run.end.0);
+        Ok(wrong
+            .filter_map(|block| self.stream.content_block(block))
+            .collect())
     }
 }
 
@@ -713,6 +718,10 @@ fn rebuild(symbol_size: u16, present: &SymbolSet, buffer: &mut BlockBuffer) -> R
 fn beginning(data: &[u8], len: usize) -> Result<&[u8], String> {
     data.get(..len)
         .ok_or_else(|| format!("a block of {len} bytes has only {}", data.len()))
+}
+
+fn hashes_error(error: io::Error) -> String {
+    format!("cannot keep the hashes of the copy beside it: {error}")
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

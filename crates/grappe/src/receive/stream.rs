@@ -192,7 +192,7 @@ mod tests {
             incoming.end(len as u64).unwrap();
             incoming.finish().unwrap();
             prop_assert_eq!(std::fs::read(path).unwrap(), bytes.clone());
-            let hash = file_digest(len as u64, &incoming.pieces());
+            let hash = file_digest(len as u64, incoming.pieces());
             prop_assert_eq!(hash.0, *blake3::hash(&bytes).as_bytes());
         }
     }

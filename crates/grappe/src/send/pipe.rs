@@ -149,7 +149,7 @@ mod tests {
             came.truncate(len);
             assert_eq!(came, bytes);
             assert_eq!(told.load(Ordering::Relaxed), len as u64);
-            let hash = grappe_proto::content::digest::file_digest(len as u64, &digests);
+            let hash = grappe_proto::content::digest::file_digest(len as u64, digests);
             assert_eq!(hash.0, *blake3::hash(&bytes).as_bytes(), "{len}");
         }
     }

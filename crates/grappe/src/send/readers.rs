@@ -271,11 +271,11 @@ impl Content {
         let bytes = hashes.digests.encode();
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
         let copy = match self.pipe.as_ref().and_then(Pipe::end) {
-            Some(bytes) => file_digest(bytes, &hashes.digests.pieces),
+            Some(bytes) => file_digest(bytes, hashes.digests.pieces.iter().copied()),
             None => {
                 let (manifest, layout) = (self.source.manifest(), &self.laid().layout);
                 let Digests { pieces, states } = &hashes.digests;
-                copy_hash(manifest, layout, pieces, states)
+                copy_hash(manifest, layout, |piece| pieces[piece as usize], states)
             }
         };
         *self

@@ -44,7 +44,7 @@ fn by_pieces(content: &[u8]) -> Digest {
             )
         })
         .collect();
-    file_digest(len, &pieces)
+    file_digest(len, pieces)
 }
 
 fn hash(content: &[u8]) -> Digest {

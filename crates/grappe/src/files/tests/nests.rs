@@ -240,7 +240,7 @@ fn the_same_copy_goes_on_with_nests_whose_directory_is_there_by_then() {
     set_mode(&stage.copied(), 0o2775);
     let incoming = stage.begin(&source).unwrap();
     let layout = Layout::new(source.manifest());
-    assert_eq!(incoming.earlier().count(), layout.block_count() as usize);
+    assert_eq!(incoming.earlier().count(), u64::from(layout.block_count()));
     finalize_all(&source, &incoming);
     let below = fs::metadata(stage.copied().join("below")).unwrap();
     assert_eq!(below.mode() & 0o2000, 0o2000, "it was made, not moved");
@@ -303,7 +303,7 @@ fn the_same_copy_goes_on_with_files_that_were_staged_alone_though_their_director
     fs::remove_dir(stage.copied()).unwrap();
     let incoming = stage.begin(&source).unwrap();
     let layout = Layout::new(source.manifest());
-    assert_eq!(incoming.earlier().count(), layout.block_count() as usize);
+    assert_eq!(incoming.earlier().count(), u64::from(layout.block_count()));
     finalize_all(&source, &incoming);
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     stage.assert_no_staging();

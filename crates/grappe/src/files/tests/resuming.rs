@@ -37,7 +37,16 @@ fn carry_some(stage: &Stage, source: &Source, blocks: &[u32]) {
 }
 
 fn earlier(incoming: &Incoming) -> BTreeMap<u32, Vec<(u32, Digest)>> {
-    incoming.earlier().collect()
+    let layout = incoming.layout();
+    let mut hashes = incoming.hashes().reader();
+    let blocks = incoming.earlier().runs();
+    let blocks = blocks.flat_map(|run| run.start.0..run.end.0);
+    let of_block = |block| {
+        let numbers = layout.pieces(block).map(|piece| piece.number);
+        let hashes = numbers.map(|number| (number, hashes.get(number)));
+        (block, hashes.collect())
+    };
+    blocks.map(of_block).collect()
 }
 
 #[test]

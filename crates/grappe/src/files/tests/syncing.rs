@@ -14,6 +14,7 @@ use grappe_proto::content::digest::FileState;
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Filter, Sync, Terms};
 use grappe_proto::content::survey::{EntrySet, Selection, Survey};
+use grappe_proto::units::BlockIndex;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, renameat_with};
@@ -119,9 +120,9 @@ pub(super) fn sync_among(
     let manifest = Arc::clone(source.manifest());
     let mut incoming = sink.begin_beside(COPY, manifest, Arc::clone(&layout), here)?;
     incoming.compare(&selection)?;
-    let there: Vec<u32> = incoming.earlier().map(|(block, _)| block).collect();
+    let there = incoming.earlier().clone();
     let (mut buffer, mut travelled) = (Vec::new(), 0);
-    for block in (0..layout.block_count()).filter(|block| !there.contains(block)) {
+    for block in (0..layout.block_count()).filter(|block| !there.contains(BlockIndex(*block))) {
         let read = source.read_block(&layout, block, &mut buffer);
         assert_eq!(incoming.hash_and_write(block, &buffer)?, read.digests);
         travelled += 1;
