@@ -1,5 +1,7 @@
 //! Reports that do not tell the truth, sealed as properly as any.
 
+use std::time::Duration;
+
 use grappe_proto::fec::SymbolSet;
 use grappe_proto::limits::SYMBOLS_PER_BLOCK_MAX;
 use grappe_proto::seal::SealKey;
@@ -9,6 +11,10 @@ use grappe_proto::wire::report::{LACKS_MAX, Lack, REPORT_LEN_MAX, Report, Report
 
 use crate::random::Random;
 use crate::scenario::Lie;
+
+/// The queue that is claimed, and from which packet on: it shows only against a time without one.
+const QUEUE: Duration = Duration::from_millis(40);
+const QUEUED_FROM: Sequence = Sequence(2_000);
 
 /// The report that says `lie` in the place of the honest `packet`.
 pub(crate) fn twist(lie: Lie, packet: &[u8], key: &SealKey, random: &mut Random) -> Vec<u8> {
@@ -51,6 +57,13 @@ fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
         Lie::SawTheFuture => report.highest = Sequence(u64::MAX),
         // Not in its reports.
         Lie::HearsAnySize => {}
+        Lie::WaitsInQueue | Lie::HalfArrives if report.highest < QUEUED_FROM => {}
+        Lie::WaitsInQueue => report.echo_at = report.echo_at + QUEUE,
+        Lie::HalfArrives => {
+            report.echo_at = report.echo_at + QUEUE;
+            report.echo_received -=
+                (report.echo_received - QUEUED_FROM.0.min(report.echo_received)) / 2;
+        }
         Lie::Nonsense => {
             report.highest = Sequence(random.below(report.highest.0 + 1));
             report.received = random.next();

@@ -539,6 +539,10 @@ pub enum Lie {
     Nonsense,
     /// That it heard packets larger than any.
     HearsAnySize,
+    /// That all packets wait in a queue, after a while in which none did.
+    WaitsInQueue,
+    /// The same, and that half of them arrive behind it.
+    HalfArrives,
 }
 
 impl Lie {

@@ -141,6 +141,32 @@ fn a_liar_slows_itself_down_and_nobody_else() {
 }
 
 #[test]
+fn who_invents_a_queue_costs_what_a_shared_link_would_or_is_parted_with() {
+    for receivers in [2, 4, 24] {
+        let scenario = |faults| Scenario {
+            receivers,
+            ..cluster(faults)
+        };
+        let alone = others_end(&sound(&scenario(Vec::new())));
+        let with = |lie| {
+            let liar = Fault::Liar { node: NODE, lie };
+            let with = others_end(&run(&scenario(vec![liar])));
+            println!("{receivers} {lie:?}: {with:.2} s instead of {alone:.2}");
+            with
+        };
+        // As a node whose link somebody else uses: it gets half.
+        let half = with(Lie::WaitsInQueue);
+        assert!(
+            half <= 2.2 * alone,
+            "{receivers}: {half} instead of {alone} s"
+        );
+        // Once, however long the copy.
+        let parted = with(Lie::HalfArrives);
+        assert!(parted <= alone + 5.0, "{receivers}: {parted} for {alone} s");
+    }
+}
+
+#[test]
 fn who_pretends_to_be_slow_is_waited_for_alone() {
     let alone = others_end(&sound(&cluster(Vec::new())));
     let lie = Lie::IsSlow;

@@ -422,12 +422,13 @@ impl RateControl {
         }
     }
 
-    /// Looks at what lies above, until [`go_back_to`](Self::go_back_to) is called, or
-    /// [`look_again`](Self::look_again).
-    pub fn look_above(&mut self) {
+    /// Looks at what lies above, at `first` to begin with, until [`go_back_to`](Self::go_back_to) is called, or
+    /// [`look_again`](Self::look_again). Packets from `next` on tell of it.
+    pub fn look_above(&mut self, first: Rate, next: Sequence) {
         let rivalry = std::mem::take(&mut self.rivalry);
         self.look_again();
         self.rivalry_before = Some(rivalry);
+        self.set_rate(first, next);
     }
 
     /// Looks for the knee anew, as at the beginning.

@@ -37,6 +37,8 @@ pub(super) struct Peer {
     pub(super) have: BlockSet,
     /// Sent apart from the others at least once.
     pub(super) apart: Option<Apart>,
+    /// When it was tried last whether it limits the others, and it did not.
+    pub(super) kept_up_at: Option<Time>,
     pub(super) report_key: SealKey,
     /// Number of its latest report; older ones are stale or replayed.
     pub(super) report_last: Option<Sequence>,
@@ -146,6 +148,7 @@ impl Peer {
             from: BlockIndex(0),
             have: BlockSet::new(),
             apart: None,
+            kept_up_at: None,
             report_key,
             report_last: None,
             heard_at: now,

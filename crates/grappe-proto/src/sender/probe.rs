@@ -37,8 +37,9 @@ const LOWERED: f64 = 0.93;
 const PAUSE: Duration = Duration::from_secs(2);
 const PAUSE_MOST: Duration = Duration::from_secs(60);
 
-/// Enough for the rate to rise to [`FAR_SLOWER`].
+/// Enough for the rate to rise to [`FAR_SLOWER`], unless so many packets take longer: then it is there at once.
 const LASTING: Duration = Duration::from_millis(400);
+const RISING: u64 = 300;
 
 /// Once it has, the others must receive at that rate for so long: what leaves may only fill a queue.
 const PROVEN: Duration = Duration::from_millis(80);
@@ -54,6 +55,10 @@ const RECEIVED: f64 = 0.7;
 /// The sender must have reached this many times what the slow ones take. Served apart, the slow ones end
 /// later by the others' time: with this by two fifths of their own at most.
 const FAR_SLOWER: f64 = 2.5;
+
+/// Who was named, took as much as the others as soon as it was tried, and is named again so soon, is parted with all the
+/// same: what it says of its way is not true.
+const NAMED_AGAIN: Duration = Duration::from_secs(10);
 
 const NONE: Rate = Rate::from_bytes_per_second(0);
 
@@ -181,11 +186,18 @@ impl Sender {
             return;
         }
         let rate_before = rate;
-        self.rate.look_above();
+        let taken = swung.max(rate);
+        let packets = RISING * super::packet_bytes(self.setup.symbol_size);
+        let first = if rate.time_for(packets) > LASTING {
+            taken.scaled(FAR_SLOWER)
+        } else {
+            rate
+        };
+        self.rate.look_above(first, Sequence(self.sequence));
         self.probing.running = Some(Probe {
             excused,
             rate_before,
-            taken: swung.max(rate),
+            taken,
             until: now + LASTING,
             fast: None,
         });
@@ -203,11 +215,20 @@ impl Sender {
         }
         if now >= probe.until && self.do_others_receive(&probe, wanted, now) {
             // Who was named for a moment only takes as much as the others.
-            let slow = |(id, _): &(PeerId, bool)| {
+            let keeps_up = |id: PeerId| {
                 let peer = self.peers.get(id.as_usize());
-                peer.is_some_and(|peer| self.keeps_up(peer, &probe, wanted, now) != Some(true))
+                let kept_up = peer.map(|peer| self.keeps_up(peer, &probe, wanted, now));
+                let before = peer.and_then(|peer| peer.kept_up_at);
+                kept_up == Some(Some(true))
+                    && before.is_none_or(|before| now.since(before) >= NAMED_AGAIN)
             };
-            let slow: Vec<(PeerId, bool)> = probe.excused.iter().copied().filter(slow).collect();
+            let (fast, slow): (Vec<_>, Vec<_>) =
+                (probe.excused.iter().copied()).partition(|(id, _)| keeps_up(*id));
+            for (id, _) in fast {
+                if let Some(peer) = self.peers.get_mut(id.as_usize()) {
+                    peer.kept_up_at = Some(now);
+                }
+            }
             for (id, at_host) in slow {
                 let cause = if at_host {
                     LimitedBy::Host
