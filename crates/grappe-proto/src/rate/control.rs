@@ -154,10 +154,11 @@ pub struct RateControl {
     eased_at: Option<Time>,
     drained_at: Time,
     rivalry: Rivalry,
-    /// The knee before it was asked whose queue stands.
+    /// It is asked whose queue stands: losses and clean samples do not count meanwhile. The knee before that.
+    is_asking: bool,
     knee_asked: Option<Rate>,
-    /// As it was before the look at what lies above.
-    rivalry_before: Option<Rivalry>,
+    /// The rivalry before the look at what lies above, and the knee if it was asked then.
+    rivalry_before: Option<(Rivalry, Option<Rate>)>,
 }
 
 /// The queue on the way to a receiver, as it was last told.
@@ -227,6 +228,7 @@ impl RateControl {
             eased_at: None,
             drained_at: now,
             rivalry: Rivalry::default(),
+            is_asking: false,
             knee_asked: None,
             rivalry_before: None,
         }
@@ -239,7 +241,7 @@ impl RateControl {
         if together != self.together {
             let by = self.together as f64 / together as f64;
             self.rivalry.rescale(by);
-            if let Some(before) = &mut self.rivalry_before {
+            if let Some((before, _)) = &mut self.rivalry_before {
                 before.rescale(by);
             }
         }
@@ -390,16 +392,22 @@ impl RateControl {
         self.peers.remove(&peer);
         self.trial.take_if(|trial| trial.peer == peer);
         self.best.take_if(|queue| queue.peer == peer);
+        self.rivalry_before = None;
         if self.worst.take_if(|queue| queue.peer == peer).is_some() {
-            (self.rivalry, self.knee_asked) = (Rivalry::default(), None);
+            self.forget_rivalry();
         }
         if self
             .limited_by
             .is_some_and(|(limiting, _)| limiting == peer)
         {
             self.limited_by = None;
-            self.knee = None;
+            (self.knee, self.knee_asked) = (None, None);
         }
+    }
+
+    fn forget_rivalry(&mut self) {
+        (self.rivalry, self.rivalry_before) = (Rivalry::default(), None);
+        (self.is_asking, self.knee_asked) = (false, None);
     }
 
     /// The rate at which packets got lost last, if they did.
@@ -416,6 +424,7 @@ impl RateControl {
         self.limits.cap = Some(cap);
         if !std::mem::replace(&mut self.is_led, true) {
             self.cut_at = None;
+            self.forget_rivalry();
         }
         if follows {
             self.set_rate(cap, next);
@@ -425,17 +434,17 @@ impl RateControl {
     /// Looks at what lies above, at `first` to begin with, until [`go_back_to`](Self::go_back_to) is called, or
     /// [`look_again`](Self::look_again). Packets from `next` on tell of it.
     pub fn look_above(&mut self, first: Rate, next: Sequence) {
-        let rivalry = std::mem::take(&mut self.rivalry);
+        let before = (std::mem::take(&mut self.rivalry), self.knee_asked);
         self.look_again();
-        self.rivalry_before = Some(rivalry);
+        self.rivalry_before = Some(before);
         self.set_rate(first, next);
     }
 
     /// Looks for the knee anew, as at the beginning.
     pub fn look_again(&mut self) {
         (self.worst, self.best) = (None, None);
-        (self.rivalry, self.rivalry_before) = (Rivalry::default(), None);
-        (self.knee, self.knee_asked) = (None, None);
+        self.forget_rivalry();
+        self.knee = None;
         self.trial = None;
         self.limited_by = None;
         self.starting = true;
@@ -462,9 +471,12 @@ impl RateControl {
         self.trial = None;
         self.limited_by = None;
         self.starting = false;
-        (self.knee, self.knee_asked) = (Some(rate), None);
-        if let Some(rivalry) = self.rivalry_before.take() {
+        self.knee = Some(rate);
+        if let Some((mut rivalry, knee)) = self.rivalry_before.take() {
+            rivalry.resume(next);
+            self.forget_rivalry();
             self.rivalry = rivalry;
+            self.knee = knee.or(self.knee);
         }
         self.set_rate(rate, next);
     }
@@ -496,8 +508,8 @@ impl RateControl {
             self.maybe_raise(now, next);
             return;
         }
-        if self.rivalry.is_on() {
-            // Its window is cut for losses.
+        if self.rivalry.is_on() || self.is_asking {
+            // Its window is cut for losses, or it is about to be known whose they are.
             return;
         }
         let queue = self.worst.filter(|worst| {
@@ -550,7 +562,7 @@ impl RateControl {
             self.rate
                 .time_for(SAMPLE_PACKETS * self.sampled_together() * self.packet_bytes),
         );
-        if !self.confirmed || now.since(self.raised_at) < interval {
+        if !self.confirmed || self.is_asking || now.since(self.raised_at) < interval {
             return;
         }
         let Some(leaving) = self.leaving else { return };

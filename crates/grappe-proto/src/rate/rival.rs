@@ -1,7 +1,8 @@
 //! Sharing a link with TCP: while somebody else keeps the queue full, the window that CUBIC would keep.
 //!
 //! Who eases for a queue that another one fills gives way for ever; who does not, starves him. So for as
-//! long as there is a rival the rate is that of a window which grows and is cut as his is (RFC 9438).
+//! long as there is a rival the rate is that of a window which grows and is cut as his is (RFC 9438). Whether there
+//! is one, `whose` finds out.
 
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(8);
 const LOOK_MOST: Duration = Duration::from_millis(600);
 const LOOK_GROWTH: Duration = Duration::from_millis(4);
 
+/// A look behind a shorter queue than this begins at the most that ever arrived: nothing overflows so soon.
+const LOOK_SHORT: Duration = Duration::from_millis(6);
+
 /// The least window, in packets.
 const WINDOW_MIN: f64 = 4.0;
 
@@ -35,15 +39,15 @@ const WINDOW_MIN: f64 = 4.0;
 const WAY: Duration = Duration::from_micros(500);
 
 /// He is gone once the queue has been short, or nearly all of the most that arrived lately does, for so long.
-const SHORT: Duration = Duration::from_millis(3);
+const SHORT: Duration = Duration::from_millis(1);
 const ALL: f64 = 0.9;
 const GONE: Duration = Duration::from_millis(400);
 
 /// Who was there for less was a false alarm.
-const FALSE: Duration = Duration::from_secs(1);
+const FALSE_ALARM: Duration = Duration::from_secs(1);
 
 /// How fast the most that arrived is forgotten: links change.
-const FORGETTING: Duration = Duration::from_secs(30);
+const FORGETTING: Duration = Duration::from_secs(300);
 
 /// Whether there is a rival, and what is left to us.
 #[derive(Clone, Debug, Default)]
@@ -110,7 +114,7 @@ impl Rivalry {
         packet_bytes: u64,
     ) -> Verdict {
         let passed = now.since(self.noted_at.replace(now).unwrap_or(now));
-        self.question.shorter(standing.wait);
+        self.question.note_wait(now, standing.wait);
         let arriving = match (standing.arriving, self.most) {
             (Some(arriving), _) => arriving,
             (None, Some(most)) if self.is_on() && standing.wait < SHORT => most,
@@ -149,7 +153,10 @@ impl Rivalry {
             self.alone = None;
         } else if now.since(*self.alone.get_or_insert(now)) >= GONE {
             self.window = None;
-            if self.began_at.is_some_and(|began| now.since(began) >= FALSE) {
+            if self
+                .began_at
+                .is_some_and(|began| now.since(began) >= FALSE_ALARM)
+            {
                 self.question.was_right();
             }
             return if standing.wait <= SHORT {
@@ -161,10 +168,17 @@ impl Rivalry {
         // Half of the way to the rate of that window, as the queue is known late.
         let of_window = WEIGHT * window.packets * packet_bytes as f64 / turnaround.as_secs_f64();
         let arriving = arriving.bytes_per_second() as f64;
-        let mut rate = ((arriving + of_window) / 2.0).min(arriving * 1.5);
-        if !self.looks(now, standing.wait) {
-            rate = rate.min(SHARE_MAX * most.bytes_per_second() as f64);
-        }
+        let rate = ((arriving + of_window) / 2.0).min(arriving * 1.5);
+        let most = most.bytes_per_second() as f64;
+        let rate = if self.looks(now, standing.wait) {
+            if standing.wait < LOOK_SHORT {
+                rate.max(most)
+            } else {
+                rate
+            }
+        } else {
+            rate.min(SHARE_MAX * most)
+        };
         Verdict::Beside(Rate::from_bytes_per_second(rate as u64))
     }
 
@@ -183,6 +197,15 @@ impl Rivalry {
             look.is_over |= now.since(look.since) >= LOOK_MOST || wait > look.wait + LOOK_GROWTH;
             !look.is_over
         })
+    }
+
+    /// Goes on after a while in which another way was looked at; what left before `next` was lost to that.
+    pub(super) fn resume(&mut self, next: Sequence) {
+        self.question.resume();
+        (self.noted_at, self.alone) = (None, None);
+        if let Some(window) = &mut self.window {
+            window.cut_next = next;
+        }
     }
 
     /// From now on a packet is another thing: of the new ones, `by` as many are in the window.

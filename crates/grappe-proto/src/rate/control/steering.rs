@@ -1,6 +1,7 @@
 //! Sets the rate for the longest queue: so that little waits in it, and it never runs empty.
 //!
-//! How long queues are is told by `queue`, whose they are by `rival`.
+//! How long queues are is told by `queue`, whose they are by `whose`, what to do beside somebody else by `rival`. Losses
+//! are no matter of this file.
 
 use std::time::Duration;
 
@@ -69,7 +70,10 @@ impl RateControl {
             next,
             self.packet_bytes * self.together,
         );
+        self.is_asking = matches!(verdict, Verdict::Asking(_));
         match verdict {
+            // Nothing is known at this moment.
+            Verdict::Alone if self.rivalry.is_on() => {}
             Verdict::Alone => {
                 // Nobody is there: what was known before holds.
                 self.knee = self.knee_asked.take().or(self.knee);
@@ -77,6 +81,7 @@ impl RateControl {
             Verdict::Asking(rate) => {
                 self.knee_asked = self.knee_asked.or(self.knee);
                 self.raised_at = now;
+                self.trial = None;
                 return self.set_rate(rate, self.epoch);
             }
             Verdict::Beside(rate) => {
@@ -90,7 +95,7 @@ impl RateControl {
                 return self.set_rate(rate, self.epoch);
             }
         }
-        if self.drains(now, &standing) {
+        if !self.rivalry.is_on() && self.drains(now, &standing) {
             return;
         }
         if standing.wait <= QUEUE_SHORT {
@@ -102,15 +107,10 @@ impl RateControl {
             self.confirmed = false;
             return;
         };
-        let knee = match self.knee.filter(|_| !self.starting) {
-            Some(knee) => {
-                let weight = if is_near(knee, arriving) {
-                    KNEE_WEIGHT
-                } else {
-                    1.0
-                };
+        let knee = match self.knee {
+            Some(knee) if !self.starting && is_near(knee, arriving) => {
                 let (knee, arriving) = (knee.bytes_per_second(), arriving.bytes_per_second());
-                let mean = knee as f64 * (1.0 - weight) + arriving as f64 * weight;
+                let mean = knee as f64 * (1.0 - KNEE_WEIGHT) + arriving as f64 * KNEE_WEIGHT;
                 let least = if standing.wait > QUEUE_SURE {
                     0.0
                 } else {
@@ -118,7 +118,7 @@ impl RateControl {
                 };
                 Rate::from_bytes_per_second(mean.max(least) as u64)
             }
-            None => arriving,
+            _ => arriving,
         };
         // What waits there by now: the beat that tells of it has waited as well (Smith, 1957). What the way loses of
         // itself waits nowhere.

@@ -31,6 +31,8 @@ struct Model {
     /// Time that every beat takes longer, though no queue is there.
     busy: f64,
     echo: Echo,
+    /// Reports come.
+    is_heard: bool,
     noise: u64,
 }
 
@@ -147,9 +149,12 @@ impl Bbr {
         }
         let length = now - self.round_at;
         if length >= turnaround.max(STEP) {
-            self.delivered.push_back(self.round_bytes / length);
-            if self.delivered.len() > 10 {
-                self.delivered.pop_front();
+            // What is held back on purpose tells nothing of the link.
+            if self.phase != Phase::ProbeRtt {
+                self.delivered.push_back(self.round_bytes / length);
+                if self.delivered.len() > 10 {
+                    self.delivered.pop_front();
+                }
             }
             (self.round_at, self.round_bytes) = (now, 0.0);
             if self.bandwidth() >= self.plateau.0 * 1.25 {
@@ -254,6 +259,7 @@ impl Model {
             beats: std::collections::VecDeque::new(),
             busy: 0.0,
             echo: Echo::default(),
+            is_heard: true,
             noise: seed,
         }
         .after_joining()
@@ -376,7 +382,7 @@ impl Model {
                 received: (self.received / PACKET) as u64 + self.beats_received,
             };
         }
-        if self.steps.is_multiple_of(20) {
+        if self.is_heard && self.steps.is_multiple_of(20) {
             let received = (self.received / PACKET) as u64 + self.beats_received;
             let seen = Observation {
                 highest: Sequence(received + (self.vanished / PACKET) as u64),
@@ -528,13 +534,41 @@ fn a_link_is_shared_with_a_tcp_that_keeps_a_short_queue() {
             model.play(2.0);
             model.tcp = Some(Rival::Bbr(Bbr::new(model.now(), trains)));
             model.play(2.0);
-            let shared = model.play(4.0);
-            let share = shared.ours / (shared.ours + shared.tcp);
-            assert!(
-                (0.334..0.666).contains(&share),
-                "{link} {trains} {seed}: {shared:?}"
-            );
+            // The last of them hears his ways to see the link without a queue.
+            for seconds in [4.0, 8.0, 16.0] {
+                let shared = model.play(seconds);
+                let share = shared.ours / (shared.ours + shared.tcp);
+                assert!(
+                    (0.334..0.666).contains(&share),
+                    "{link} {trains} {seed} {seconds}: {shared:?}"
+                );
+            }
         }
+    }
+}
+
+#[test]
+fn a_look_at_other_ways_does_not_make_a_rival_forgotten() {
+    for (link, seed) in [12.5e6, 62.5e6]
+        .into_iter()
+        .flat_map(|link| SEEDS.map(move |seed| (link, seed)))
+    {
+        let mut model = Model::new(link, link * 0.1, seed);
+        model.play(2.0);
+        model.tcp = Some(Rival::Bbr(Bbr::new(model.now(), 3.0)));
+        model.play(4.0);
+        let rate = model.control.rate();
+        model.control.look_above(rate, model.next());
+        model.is_heard = false;
+        model.play(0.1);
+        model.control.go_back_to(rate, model.next());
+        model.is_heard = true;
+        model.play(0.2);
+        assert!(model.control.rivalry.is_on(), "{link} {seed}");
+        let shared = model.play(2.0);
+        let share = shared.ours / (shared.ours + shared.tcp);
+        let may = 0.4..0.6;
+        assert!(may.contains(&share), "{link} {seed}: {shared:?}");
     }
 }
 
