@@ -2,7 +2,7 @@
 //! there.
 //!
 //! Nothing appears under a final name here (`place` does that), and nobody judges hashes here: they are
-//! handed to the caller, who knows what they must be.
+//! kept for the caller, who knows what they must be.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

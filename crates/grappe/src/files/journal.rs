@@ -40,7 +40,7 @@ const RECORD_HEAD_LEN: usize = 4 + 2;
 /// What a journal says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
-    /// The blocks that are stored. The hashes of their pieces are where those are kept.
+    /// The blocks that are stored.
     pub(super) blocks: BlockSet,
     /// Whether the machine has run since they were written.
     pub(super) same_boot: bool,
@@ -140,12 +140,22 @@ impl Written {
     }
 }
 
+/// The blocks that the journal of `staging` says are stored, if it is of a copy of that manifest.
+pub(super) fn blocks(
+    staging: &Directory,
+    manifest_hash: Digest,
+    layout: &Layout,
+) -> io::Result<BlockSet> {
+    let records = read(staging, manifest_hash, layout, None)?;
+    Ok(records.unwrap_or_default().blocks)
+}
+
 /// Reads the journal of `staging`, if it is of a copy of that manifest; the hashes it tells go to `hashes`.
 pub(super) fn read(
     staging: &Directory,
     manifest_hash: Digest,
     layout: &Layout,
-    hashes: &PieceHashes,
+    hashes: Option<&PieceHashes>,
 ) -> io::Result<Option<Records>> {
     match staging.open_file(NAME, Access::Read) {
         Ok(file) => parse(BufReader::new(file), manifest_hash, layout, boot(), hashes),
@@ -160,7 +170,7 @@ fn parse(
     manifest_hash: Digest,
     layout: &Layout,
     boot: [u8; BOOT_LEN],
-    hashes: &PieceHashes,
+    hashes: Option<&PieceHashes>,
 ) -> io::Result<Option<Records>> {
     let mut found = [0; HEAD_LEN];
     let head_wanted = head(manifest_hash, boot);
@@ -174,18 +184,21 @@ fn parse(
     };
     let mut bytes = Vec::new();
     while let Some((block, digests)) = read_record(&mut journal, &mut bytes)? {
-        if digests.is_empty() {
+        let numbers = layout.pieces(block).map(|piece| piece.number);
+        let is_taken_back = digests.is_empty();
+        if is_taken_back {
             records.blocks.remove(BlockIndex(block));
-            continue;
-        }
-        let pieces = layout.pieces(block);
-        if digests.len() != layout.pieces(block).count() {
+        } else if digests.len() == layout.pieces(block).count() {
+            records.blocks.insert(BlockIndex(block));
+        } else {
             break;
         }
         // A block that was stored again counts as it was last.
-        let digests = digests.iter().map(|digest| Digest(*digest));
-        hashes.set(pieces.map(|piece| piece.number).zip(digests))?;
-        records.blocks.insert(BlockIndex(block));
+        if let Some(hashes) = hashes {
+            let digests = digests.iter().map(|digest| Digest(*digest));
+            let unknown = std::iter::repeat(Digest::default()).take_while(|_| is_taken_back);
+            hashes.set(numbers.zip(digests.chain(unknown)))?;
+        }
     }
     Ok(Some(records))
 }
@@ -286,7 +299,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let directory = Directory::open(folder.path()).unwrap();
         let (layout, hashes) = (layout(), PieceHashes::new(&directory, 5).unwrap());
-        let records = parse(bytes, hash, &layout, boot, &hashes).unwrap()?;
+        let records = parse(bytes, hash, &layout, boot, Some(&hashes)).unwrap()?;
         let mut reader = hashes.reader();
         let blocks = records.blocks.runs().flat_map(|run| run.start.0..run.end.0);
         let read = blocks.map(|block| {
@@ -336,7 +349,8 @@ mod tests {
         let staging = Directory::open(folder.path()).unwrap();
         let (layout, hashes) = (layout(), PieceHashes::new(&staging, 5).unwrap());
         std::fs::write(folder.path().join("journal"), written(&[3, 1, 4])).unwrap();
-        let again = |hashes: &PieceHashes| super::read(&staging, HASH, &layout, hashes).unwrap();
+        let again =
+            |hashes: &PieceHashes| super::read(&staging, HASH, &layout, Some(hashes)).unwrap();
         let blocks = again(&hashes).unwrap().blocks;
         let journal = Journal::begin(&staging, HASH, &layout, blocks, &hashes).unwrap();
         journal.take_back(4).unwrap();

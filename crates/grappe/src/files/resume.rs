@@ -40,7 +40,7 @@ pub(super) fn find(
 ) -> io::Result<Earlier> {
     let staging = staging.directory();
     let mut earlier = Earlier::default();
-    if let Some(records) = journal::read(staging, manifest_hash, layout, hashes)? {
+    if let Some(records) = journal::read(staging, manifest_hash, layout, Some(hashes))? {
         let mut search = Search {
             staging,
             nests,

@@ -8,18 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use grappe_os::file::{self, Directory, FileError};
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest, Sync};
 use grappe_proto::units::Digest;
 
+use super::error::is_full;
 use super::filters::Filters;
 use super::incoming::{Begun, Incoming};
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use super::metadata::{CAPABILITY, Dress, MODE_POWERS};
 use super::nests::Nests;
 use super::parents::Parents;
 use super::place::LEFT_OUT;
-use super::spill::PieceHashes;
+use super::spill::{self, PieceHashes};
 use super::staging::{self, Staging};
 use super::survey::{Here, Keep};
 use super::{SinkError, metadata, resume};
@@ -147,30 +149,43 @@ impl Sink {
             true => Nests::plan(&manifest, &self.directory, staging.directory()).map_err(failed)?,
             false => Nests::default(),
         };
-        let hashes = PieceHashes::new(staging.directory(), layout.piece_count()).map_err(failed)?;
-        let earlier = resume::find(&staging, &nests, manifest_hash, &manifest, &layout, &hashes)
-            .map_err(failed)?;
-        let needed = space_needed(&manifest, &here);
-        let there = earlier.blocks.runs();
-        let there = there
-            .flat_map(|run| run.start.0..run.end.0)
-            .map(|block| u64::from(layout.block_len(block)));
-        let missing = needed.saturating_sub(there.sum());
-        match self.check_space(missing, needed) {
-            // Earlier copies have made way by now. What is compared may turn out to need no space.
-            Err(SinkError::NoSpace { available, .. })
-                if available >= missing.saturating_sub(here.may_stay) => {}
-            Err(error) => {
-                if !earlier.blocks.is_empty() {
-                    staging.keep();
-                }
-                return Err(error);
+        let recorded = journal::blocks(staging.directory(), manifest_hash, &layout);
+        let recorded = recorded.map_err(failed).inspect_err(|_| staging.keep())?;
+        // Whatever goes wrong from here on, what is there stays for another attempt.
+        let kept = |error: SinkError| {
+            if !recorded.is_empty() {
+                staging.keep();
             }
-            Ok(()) => {}
-        }
+            error
+        };
+        let needed = space_needed(&manifest, &here).saturating_add(spill::room(&layout));
+        let refused = |error: io::Error| {
+            kept(if is_full(&error) {
+                let path = path.clone();
+                let available = self.directory.available_bytes().unwrap_or(0);
+                SinkError::NoSpace {
+                    path,
+                    needed,
+                    available,
+                }
+            } else {
+                failed(error)
+            })
+        };
+        let check = |there: &BlockSet| {
+            self.check_rest(there, &layout, needed, here.may_stay)
+                .map_err(kept)
+        };
+        // Before anything is made that is as large as the copy is said to be.
+        check(&recorded)?;
+        let hashes =
+            PieceHashes::new(staging.directory(), layout.piece_count()).map_err(refused)?;
+        let earlier = resume::find(&staging, &nests, manifest_hash, &manifest, &layout, &hashes)
+            .map_err(refused)?;
+        check(&earlier.blocks)?;
         let (folder, blocks) = (staging.directory(), earlier.blocks.clone());
         let journal = Journal::begin(folder, manifest_hash, &layout, blocks, &hashes);
-        let journal = journal.map_err(failed)?;
+        let journal = journal.map_err(refused)?;
         let into = (Arc::clone(&self.directory), path);
         let begun = Begun {
             needed,
@@ -225,6 +240,29 @@ impl Sink {
                 flag,
             })
         })
+    }
+
+    /// Checks that there is room for what is needed but for the blocks that are `there`, and what `may_stay` of what is
+    /// here: what is compared may turn out to need no space.
+    fn check_rest(
+        &self,
+        there: &BlockSet,
+        layout: &Layout,
+        needed: u64,
+        may_stay: u64,
+    ) -> Result<(), SinkError> {
+        let blocks = there.runs().flat_map(|run| run.start.0..run.end.0);
+        let there: u64 = blocks.map(|block| u64::from(layout.block_len(block))).sum();
+        let missing = needed.saturating_sub(there);
+        match self.check_space(missing, needed) {
+            // Earlier copies have made way by now.
+            Err(SinkError::NoSpace { available, .. })
+                if available >= missing.saturating_sub(may_stay) =>
+            {
+                Ok(())
+            }
+            checked => checked,
+        }
     }
 
     /// Checks that there is room for `missing` bytes more, of `needed` in all; broken-off copies make way.

@@ -1,7 +1,8 @@
 //! Bytes that grow with the copy, and the hashes of its pieces by number: in memory, or where they would be too many
 //! for that, in a file without a name beside the content.
 //!
-//! Nothing is hashed or judged here. What is in the file is believed as memory is: nobody else can open it.
+//! Nothing is hashed or judged here. What is in the file is believed as memory is: it has no name, and whoever could open
+//! it through this process could read and write its memory as well.
 
 use std::fs::File;
 use std::io;
@@ -9,16 +10,28 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use grappe_os::file::Directory;
+use grappe_proto::content::layout::Layout;
 use grappe_proto::units::Digest;
 
-/// More bytes than this go to a file: hashes of 128 GiB in large files, or of half a million small ones.
-const IN_MEMORY_MAX: u64 = 16 << 20;
+/// More bytes than this go to a file: hashes of 128 GiB in large files, or of half a million small ones. In tests three
+/// are enough.
+const IN_MEMORY_MAX: u64 = if cfg!(test) { 64 } else { 16 << 20 };
 
-/// Bytes read at a time.
+/// Bytes that are read or written at a time.
 const READ: u64 = 64 << 10;
 
 /// Bytes of a hash.
 const HASH: u64 = 32;
+
+/// Bytes of disk that the hashes of a copy take at most, its journal included: those of few need none to speak of.
+pub(super) fn room(layout: &Layout) -> u64 {
+    let hashes = HASH * u64::from(layout.piece_count());
+    if hashes > IN_MEMORY_MAX {
+        3 * hashes
+    } else {
+        0
+    }
+}
 
 /// A fixed number of bytes, zeros at first. Shared by the threads that write.
 #[derive(Debug)]
@@ -35,7 +48,7 @@ enum Place {
 
 impl Spill {
     /// So many bytes, in memory if they are few, or where the file system of `directory` has no files without
-    /// a name (NFS, FUSE).
+    /// a name (NFS, older FUSE).
     ///
     /// # Errors
     ///
@@ -54,7 +67,12 @@ impl Spill {
                 file.set_len(len)?;
                 Place::File(file)
             }
-            None => Place::Memory(Mutex::new(vec![0; index(len)?])),
+            None => {
+                let (mut bytes, len) = (Vec::new(), index(len)?);
+                bytes.try_reserve_exact(len).map_err(io::Error::other)?;
+                bytes.resize(len, 0);
+                Place::Memory(Mutex::new(bytes))
+            }
         };
         Ok(Self { len, place })
     }
@@ -143,7 +161,7 @@ impl PieceHashes {
         let (mut first, mut run) = (0_u64, Vec::new());
         for (number, hash) in hashes {
             let offset = HASH * u64::from(number);
-            if offset != first + run.len() as u64 {
+            if offset != first + run.len() as u64 || run.len() as u64 >= READ {
                 self.0.write_at(first, &run)?;
                 run.clear();
                 first = offset;
@@ -282,6 +300,14 @@ mod tests {
                 for hashes in &all {
                     hashes.set(numbers.clone().map(|number| (number, hash(number, version)))).unwrap();
                 }
+            }
+            // All at once, with gaps.
+            let some = |(number, hash): &(usize, &Digest)| number % 7 != 3 && **hash != Digest::default();
+            let known: Vec<(u32, Digest)> = model.iter().enumerate().filter(some)
+                .map(|(number, hash)| (number as u32, *hash)).collect();
+            for hashes in &all {
+                hashes.set(known.iter().map(|(number, _)| (*number, Digest([5; 32])))).unwrap();
+                hashes.set(known.iter().copied()).unwrap();
             }
             let bytes: Vec<u8> = model.iter().flat_map(|hash| hash.0).collect();
             for hashes in &all {

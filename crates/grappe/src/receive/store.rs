@@ -95,7 +95,7 @@ struct Prepared {
     layout: Arc<Layout>,
     stream: Stream,
     incoming: Incoming,
-    /// What the sender says its digests are. They stay for other nodes.
+    /// The digests as the sender told them. They stay for other nodes.
     told: Spill,
     /// The content blocks stored, counted from the first of the content.
     stored: Mutex<BlockSet>,
@@ -291,7 +291,12 @@ impl Store {
         }
         let entries = u32::try_from(manifest.entries.len()).unwrap_or(u32::MAX);
         let told = Digests::encoded_len(layout.piece_count(), entries);
-        let told = incoming.spill(told).map_err(|error| error.to_string())?;
+        let told = incoming.spill(told).map_err(|error| {
+            if !stored.is_empty() {
+                incoming.keep();
+            }
+            error.to_string()
+        })?;
         let prepared = Prepared {
             manifest,
             layout,
@@ -519,6 +524,8 @@ impl Store {
         }
         let prepared = self.prepared()?;
         let states = self.verified.get().ok_or("nothing was verified")?;
+        // Before anything has its final name: then nothing may fail any more.
+        let digest = prepared.copy_hash(states).map_err(hashes_error)?;
         let placed = prepared
             .incoming
             .finalize(states)
@@ -560,14 +567,6 @@ impl Store {
                 .map(|entry| entry.path.clone())
                 .collect(),
         );
-        let mut hashes = prepared.incoming.hashes().reader();
-        let digest = copy_hash(
-            &prepared.manifest,
-            &prepared.layout,
-            |piece| hashes.get(piece),
-            states,
-        );
-        hashes.done().map_err(hashes_error)?;
         Ok(Done {
             bytes: placed.bytes,
             files: placed.files,
@@ -640,6 +639,18 @@ impl Prepared {
             .sum()
     }
 
+    /// The hash over all that is whole.
+    fn copy_hash(&self, states: &[FileState]) -> io::Result<Digest> {
+        let mut hashes = self.incoming.hashes().reader();
+        let hash = copy_hash(
+            &self.manifest,
+            &self.layout,
+            |piece| hashes.get(piece),
+            states,
+        );
+        hashes.done().map(|()| hash)
+    }
+
     /// What became of each entry at the sender, as it told.
     fn states(&self) -> Result<Vec<FileState>, String> {
         let entries = u32::try_from(self.manifest.entries.len()).unwrap_or(u32::MAX);
@@ -663,27 +674,29 @@ impl Prepared {
     fn settle(&self) -> io::Result<Vec<BlockIndex>> {
         let mut mine = self.incoming.hashes().reader();
         let mut told = Reader::new(&self.told, self.told_hashes_len());
+        // Sets of blocks serve for numbers of pieces as well.
         let mut differing = BlockSet::new();
         for number in 0..self.layout.piece_count() {
             if mine.get(number) != told.get(number) {
                 differing.insert(BlockIndex(number));
             }
         }
-        let (mut wrong, mut believed) = (BlockSet::new(), Vec::new());
-        for number in differing.runs().flat_map(|run| run.start.0..run.end.0) {
+        let differing = || differing.runs().flat_map(|run| run.start.0..run.end.0);
+        let mut wrong = BlockSet::new();
+        for number in differing() {
             // What is believed by its time, and did not come, has no hash.
             let is_unknown = mine.get(number) == Digest::default();
-            if is_unknown && self.incoming.is_believed(number as usize) {
-                believed.push((number, told.get(number)));
-            } else if let Some(piece) = self.layout.piece(number) {
+            let is_believed = is_unknown && self.incoming.is_believed(number as usize);
+            if !is_believed && let Some(piece) = self.layout.piece(number) {
                 wrong.insert(BlockIndex(piece.block));
             }
         }
         mine.done()?;
-        told.done()?;
         if wrong.is_empty() {
+            let believed = differing().map(|number| (number, told.get(number)));
             self.incoming.hashes().set(believed)?;
         }
+        told.done()?;
         let wrong = wrong.runs().flat_map(|run| run.start.0..run.end.0);
         Ok(wrong
             .filter_map(|block| self.stream.content_block(block))

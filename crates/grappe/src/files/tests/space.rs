@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Sync;
 
 use super::syncing::{options, sync};
@@ -51,7 +52,8 @@ fn a_copy_that_does_not_fit_is_refused_at_the_beginning() {
     else {
         panic!("{error}")
     };
-    assert!(available < needed && needed == 8 * BLOCK as u64);
+    let hashes = 3 * 32 * 8;
+    assert!(available < needed && needed == 8 * BLOCK as u64 + hashes);
     assert_eq!(fs::read_dir(&disk.path).unwrap().count(), 0);
 }
 
@@ -70,6 +72,31 @@ fn a_disk_that_becomes_full_ends_the_copy_and_leaves_nothing() {
     assert!(matches!(error, SinkError::NoSpace { .. }), "{error}");
     drop(incoming);
     assert_eq!(staging_folders(&disk.path), Vec::<String>::new());
+}
+
+#[test]
+fn a_disk_that_is_full_when_a_copy_goes_on_takes_nothing_of_what_is_there() {
+    let stage = Stage::new();
+    let Some(disk) = SmallDisk::new(stage.into.path(), "size=2m") else {
+        return;
+    };
+    fs::write(stage.tree().join("large"), content(6 * BLOCK)).unwrap();
+    let source = stage.source();
+    let incoming = begin(&disk.path, source.manifest()).unwrap();
+    let layout = Layout::new(source.manifest());
+    let mut buffer = Vec::new();
+    for block in 0..5 {
+        source.read_block(&layout, block, &mut buffer);
+        incoming.hash_and_write(block, &buffer).unwrap();
+    }
+    incoming.keep();
+    drop(incoming);
+    let _ = fs::write(disk.path.join("hog"), content(8 * BLOCK));
+    let error = begin(&disk.path, source.manifest()).unwrap_err();
+    assert!(matches!(error, SinkError::NoSpace { .. }), "{error}");
+    fs::remove_file(disk.path.join("hog")).unwrap();
+    let incoming = begin(&disk.path, source.manifest()).unwrap();
+    assert_eq!(incoming.earlier().count(), 5);
 }
 
 #[test]
@@ -136,7 +163,7 @@ fn what_is_compared_and_stays_needs_no_space() {
     // As long, but another one: that is found while it is written.
     fs::write(stage.tree().join("large"), vec![7; 6 * BLOCK]).unwrap();
     let error = sync(&stage, &options(Sync::Checksum)).unwrap_err();
-    let whole = 6 * BLOCK as u64;
+    let whole = (6 * BLOCK + 3 * 32 * 6) as u64;
     assert!(
         matches!(error, SinkError::NoSpace { needed, .. } if needed == whole),
         "{error}"
