@@ -389,11 +389,16 @@ impl Directory {
     ///
     /// What the kernel says.
     pub fn nameless_file(&self) -> Result<Option<File>, FileError> {
+        self.open_nameless()
+            .map_err(FileError::kernel("create a file without a name"))
+    }
+
+    fn open_nameless(&self) -> Result<Option<File>, Errno> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match openat(&self.descriptor, ".", flags, Mode::RUSR | Mode::WUSR) {
             Ok(descriptor) => Ok(Some(File::from(descriptor))),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => Ok(None),
-            Err(errno) => Err(FileError::kernel("create a file without a name")(errno)),
+            Err(errno) => Err(errno),
         }
     }
 
@@ -406,14 +411,12 @@ impl Directory {
     ///
     /// What the kernel says, other than that writing is not allowed: `StorageFull`, for one.
     pub fn is_writable_probe(&self) -> Result<bool, FileError> {
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let tried = openat(&self.descriptor, ".", flags, Mode::RUSR | Mode::WUSR).map(drop);
-        let asked = match tried {
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+        let asked = match self.open_nameless() {
+            Ok(None) => {
                 let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
                 accessat(&self.descriptor, ".", access, AtFlags::EACCESS)
             }
-            tried => tried,
+            made => made.map(drop),
         };
         match asked {
             Ok(()) => Ok(true),

@@ -7,7 +7,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::symlink,
+        unix::fs::{FileExt, symlink},
     },
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -118,6 +118,20 @@ fn somebody_who_swaps_a_directory_for_a_link_never_leads_us_out() {
         }
         assert_eq!(seen, (true, true), "the race was never run");
     });
+}
+
+#[test]
+fn a_file_without_a_name_is_nowhere_to_be_seen() {
+    let (temporary, directory) = temporary();
+    let Some(mut file) = directory.nameless_file().unwrap() else {
+        eprintln!("skipped: this file system has no files without a name");
+        return;
+    };
+    file.write_all(b"content").unwrap();
+    let mut back = [0; 7];
+    file.read_exact_at(&mut back, 0).unwrap();
+    assert_eq!(&back, b"content");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -117,11 +117,6 @@ impl<'a> EncodedDigests<'a> {
         self.pieces.iter().copied().map(Digest)
     }
 
-    /// That of piece `number`.
-    pub fn piece(&self, number: u32) -> Option<Digest> {
-        self.pieces.get(number as usize).copied().map(Digest)
-    }
-
     /// Those of all entries.
     pub fn states(&self) -> Result<Vec<FileState>, DigestsError> {
         let state = |(entry, number): (usize, &u8)| {
