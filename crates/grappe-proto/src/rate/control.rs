@@ -154,8 +154,8 @@ pub struct RateControl {
     eased_at: Option<Time>,
     drained_at: Time,
     rivalry: Rivalry,
-    /// It is asked whose queue stands: losses and clean samples do not count meanwhile. The knee before that.
-    is_asking: bool,
+    /// When it was last asked whose queue stands: losses and clean samples do not count meanwhile. The knee before that.
+    asking_at: Option<Time>,
     knee_asked: Option<Rate>,
     /// The rivalry before the look at what lies above, and the knee if it was asked then.
     rivalry_before: Option<(Rivalry, Option<Rate>)>,
@@ -228,7 +228,7 @@ impl RateControl {
             eased_at: None,
             drained_at: now,
             rivalry: Rivalry::default(),
-            is_asking: false,
+            asking_at: None,
             knee_asked: None,
             rivalry_before: None,
         }
@@ -405,9 +405,15 @@ impl RateControl {
         }
     }
 
+    /// Whether it is asked whose queue stands; where no beats come any more, that is over.
+    fn is_asking(&self, now: Time) -> bool {
+        self.asking_at
+            .is_some_and(|asked| now.since(asked) <= WORST_AGE)
+    }
+
     fn forget_rivalry(&mut self) {
         (self.rivalry, self.rivalry_before) = (Rivalry::default(), None);
-        (self.is_asking, self.knee_asked) = (false, None);
+        (self.asking_at, self.knee_asked) = (None, None);
     }
 
     /// The rate at which packets got lost last, if they did.
@@ -484,6 +490,7 @@ impl RateControl {
     fn judge(&mut self, now: Time, sample: Sample, next: Sequence) {
         self.trial
             .take_if(|trial| now.since(trial.since) > TRIAL_TIME_MAX);
+        let is_asking = self.is_asking(now);
         let Some(peer) = self.peers.get_mut(&sample.peer) else {
             return;
         };
@@ -508,7 +515,7 @@ impl RateControl {
             self.maybe_raise(now, next);
             return;
         }
-        if self.rivalry.is_on() || self.is_asking {
+        if self.rivalry.is_on() || is_asking {
             // Its window is cut for losses, or it is about to be known whose they are.
             return;
         }
@@ -562,7 +569,7 @@ impl RateControl {
             self.rate
                 .time_for(SAMPLE_PACKETS * self.sampled_together() * self.packet_bytes),
         );
-        if !self.confirmed || self.is_asking || now.since(self.raised_at) < interval {
+        if !self.confirmed || self.is_asking(now) || now.since(self.raised_at) < interval {
             return;
         }
         let Some(leaving) = self.leaving else { return };

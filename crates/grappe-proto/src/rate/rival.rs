@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(8);
 const LOOK_MOST: Duration = Duration::from_millis(600);
 const LOOK_GROWTH: Duration = Duration::from_millis(4);
 
-/// A look behind a shorter queue than this begins at the most that ever arrived: nothing overflows so soon.
+/// A look behind a shorter queue than this begins at the most that ever arrived; it ends with the first loss, too.
 const LOOK_SHORT: Duration = Duration::from_millis(6);
 
 /// The least window, in packets.
@@ -147,6 +147,10 @@ impl Rivalry {
         // What left before a cut is no reason for another.
         if lost.is_some_and(|from| from >= window.cut_next) {
             window.cut(now, next);
+            // A short queue may be all that there is room for: it has overflown, and that tells as much.
+            if let Some(look) = &mut self.look {
+                look.is_over = true;
+            }
         }
         window.grow(now, turnaround);
         if arriving < lately.scaled(ALL) && standing.wait > SHORT {

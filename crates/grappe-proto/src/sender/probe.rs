@@ -57,7 +57,7 @@ const RECEIVED: f64 = 0.7;
 const FAR_SLOWER: f64 = 2.5;
 
 /// Who was named, took as much as the others as soon as it was tried, and is named again so soon, is parted with all the
-/// same: what it says of its way is not true.
+/// same: what it says of its way is not true, or its way changes too often to wait for.
 const NAMED_AGAIN: Duration = Duration::from_secs(10);
 
 const NONE: Rate = Rate::from_bytes_per_second(0);

@@ -146,7 +146,9 @@ impl Sink {
         // What is there already may stay or give way: that is settled name by name.
         let is_plain = here.keeps.is_empty() && manifest.terms.sync == Sync::None && !is_cleared;
         let nests = match is_plain {
-            true => Nests::plan(&manifest, &self.directory, staging.directory()).map_err(failed)?,
+            true => Nests::plan(&manifest, &self.directory, staging.directory())
+                .map_err(failed)
+                .inspect_err(|_| staging.keep())?,
             false => Nests::default(),
         };
         let recorded = journal::blocks(staging.directory(), manifest_hash, &layout);

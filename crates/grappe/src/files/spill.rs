@@ -23,7 +23,7 @@ const READ: u64 = 64 << 10;
 /// Bytes of a hash.
 const HASH: u64 = 32;
 
-/// Bytes of disk that the hashes of a copy take at most, its journal included: those of few need none to speak of.
+/// About the bytes of disk that the hashes of a copy take, its journal included: those of few need none to speak of.
 pub(super) fn room(layout: &Layout) -> u64 {
     let hashes = HASH * u64::from(layout.piece_count());
     if hashes > IN_MEMORY_MAX {
@@ -68,10 +68,11 @@ impl Spill {
                 Place::File(file)
             }
             None => {
-                let (mut bytes, len) = (Vec::new(), index(len)?);
-                bytes.try_reserve_exact(len).map_err(io::Error::other)?;
-                bytes.resize(len, 0);
-                Place::Memory(Mutex::new(bytes))
+                // Whether there is so much, first: then pages that are touched only when they are written.
+                let len = index(len)?;
+                let tried = Vec::<u8>::new().try_reserve_exact(len);
+                tried.map_err(io::Error::other)?;
+                Place::Memory(Mutex::new(vec![0; len]))
             }
         };
         Ok(Self { len, place })

@@ -266,9 +266,13 @@ impl Store {
         };
         let mut incoming = self.begin(sink, name, &manifest, &layout, here)?;
         if let Some(selection) = &selection {
-            incoming
-                .compare(selection)
-                .map_err(|error| error.to_string())?;
+            let compared = incoming.compare(selection);
+            compared.map_err(|error| {
+                if !incoming.earlier().is_empty() {
+                    incoming.keep();
+                }
+                error.to_string()
+            })?;
         }
         self.make_ready(manifest, layout, stream, incoming, selection.is_some())
             .map(Preparation::Ready)

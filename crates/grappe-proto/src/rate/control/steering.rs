@@ -70,7 +70,7 @@ impl RateControl {
             next,
             self.packet_bytes * self.together,
         );
-        self.is_asking = matches!(verdict, Verdict::Asking(_));
+        self.asking_at = matches!(verdict, Verdict::Asking(_)).then_some(now);
         match verdict {
             // Nothing is known at this moment.
             Verdict::Alone if self.rivalry.is_on() => {}

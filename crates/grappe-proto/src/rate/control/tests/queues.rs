@@ -548,6 +548,24 @@ fn a_link_is_shared_with_a_tcp_that_keeps_a_short_queue() {
 }
 
 #[test]
+fn where_there_is_room_for_a_short_queue_only_nobody_is_pushed_out() {
+    for (link, seed) in [12.5e6, 62.5e6]
+        .into_iter()
+        .flat_map(|link| SEEDS.map(move |seed| (link, seed)))
+    {
+        let mut model = Model::new(link, link * 0.005, seed);
+        model.play(2.0);
+        model.tcp = Some(Rival::Bbr(Bbr::new(model.now(), 3.0)));
+        model.play(2.0);
+        let shared = model.play(16.0);
+        let share = shared.ours / (shared.ours + shared.tcp);
+        // He minds no losses, and takes more than half from whoever does.
+        let may = 0.25..0.666;
+        assert!(may.contains(&share), "{link} {seed}: {shared:?}");
+    }
+}
+
+#[test]
 fn a_look_at_other_ways_does_not_make_a_rival_forgotten() {
     for (link, seed) in [12.5e6, 62.5e6]
         .into_iter()
