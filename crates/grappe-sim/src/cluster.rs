@@ -291,6 +291,7 @@ impl<'a> Cluster<'a> {
                 backlog_max: receiver.backlog_max,
                 got: receiver.got.clone(),
                 rival: self.outside.rival_passed(node),
+                waits: self.outside.waits(node),
             }
         };
         let nodes: Vec<NodeResult> = self.receivers.iter().enumerate().map(result).collect();

@@ -37,7 +37,7 @@ mod table;
 mod train;
 
 pub use self::gather::{GatherOutcome, GatherScenario, run_gather};
-pub use self::marks::Marks;
+pub use self::marks::{Marks, Waits};
 pub use self::outcome::{End, NodeResult, Outcome};
 pub use self::scenario::{BurstLoss, Fault, Lie, Link, Rival, Scenario, Way};
 pub use self::table::{Cell, header, row};

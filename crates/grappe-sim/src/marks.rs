@@ -1,4 +1,4 @@
-//! What passed when: bytes, or whatever is counted, by tenths of a second of virtual time.
+//! What passed when, by tenths of a second of virtual time: bytes, or whatever is counted, and how long it waited.
 //!
 //! Filled by `receiver_node`, `network` and `outside`; read by tests, which look at a stretch of a copy.
 
@@ -36,6 +36,26 @@ impl Marks {
     }
 }
 
+/// How long packets of the copy waited for others, and for themselves, at a link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    packets: Marks,
+    nanos: Marks,
+}
+
+impl Waits {
+    pub(crate) fn note(&mut self, at: Time, waited: Duration) {
+        self.packets.note(at, 1);
+        self.nanos.note(at, waited.as_nanos() as u64);
+    }
+
+    /// The mean of those that came between two times, in whole tenths of a second.
+    pub fn mean(&self, from: Duration, until: Duration) -> Duration {
+        let packets = self.packets.per_second(from, until).max(f64::MIN_POSITIVE);
+        Duration::from_nanos((self.nanos.per_second(from, until) / packets) as u64)
+    }
+}
+
 const fn tenths(time: Duration) -> usize {
     (time.as_millis() / TENTH.as_millis()) as usize
 }
@@ -55,5 +75,16 @@ mod tests {
         assert_eq!(marks.per_second(at(0), at(2_000)), 20.0);
         assert_eq!(marks.most_in_a_second(), 30);
         assert_eq!(Marks::default().most_in_a_second(), 0);
+    }
+
+    #[test]
+    fn a_wait_is_the_mean_of_those_that_came_then() {
+        let mut waits = Waits::default();
+        let at = Duration::from_millis;
+        for (milli, waited) in [(50, 9), (150, 1), (199, 3)] {
+            waits.note(Time::ZERO + at(milli), at(waited));
+        }
+        assert_eq!(waits.mean(at(100), at(200)), at(2));
+        assert_eq!(waits.mean(at(200), at(900)), Duration::ZERO);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use grappe_proto::units::{Rate, Time};
 
-use crate::marks::Marks;
+use crate::marks::{Marks, Waits};
 use crate::random::{Random, Trials};
 use crate::rival::{RivalFlow, SEGMENT_BYTES};
 use crate::scenario::Link;
@@ -72,6 +72,7 @@ pub(crate) struct Downlink {
     /// When the last train arrived.
     arrived_at: Time,
     rival: Option<RivalFlow>,
+    waits: Waits,
 }
 
 /// Packets of one train that arrive together.
@@ -90,6 +91,7 @@ impl Downlink {
             free_at: Time::ZERO,
             left_at: Time::ZERO,
             arrived_at: Time::ZERO,
+            waits: Waits::default(),
         }
     }
 
@@ -106,7 +108,11 @@ impl Downlink {
             let bit = 1 << index;
             self.let_rival_send(at);
             let fits = train.ip_bytes() <= self.link.mtu.into();
-            if fits && self.queue(at, train.packet_bytes) && !self.lost() {
+            let has_room = fits && self.queue(at, train.packet_bytes);
+            if has_room {
+                self.waits.note(at, self.left_at.since(at));
+            }
+            if has_room && !self.lost() {
                 let part = if self.is_late() {
                     &mut late
                 } else {
@@ -195,6 +201,11 @@ impl Downlink {
     pub(crate) fn rival_passed(&self) -> Marks {
         let rival = self.rival.as_ref();
         rival.map(|rival| rival.passed.clone()).unwrap_or_default()
+    }
+
+    /// How long packets of the copy waited.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// Takes one packet into the queue if there is room for it.

@@ -6,7 +6,7 @@ use grappe_proto::receiver::Failure;
 use grappe_proto::sender::Summary;
 use grappe_proto::session::{LimitedBy, NodeState};
 
-use crate::marks::Marks;
+use crate::marks::{Marks, Waits};
 
 /// The end of one simulated copy.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ pub struct NodeResult {
     pub got: Marks,
     /// Bytes on the wire of its link's rival, by when they passed the link.
     pub rival: Marks,
+    /// How long packets of the copy waited at its link.
+    pub waits: Waits,
 }
 
 /// How a receiver saw its own end.

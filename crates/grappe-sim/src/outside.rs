@@ -12,7 +12,7 @@ use grappe_proto::wire::control::Welcome;
 
 use crate::content::Content;
 use crate::event::{Agenda, Event, Mail, Node};
-use crate::marks::Marks;
+use crate::marks::{Marks, Waits};
 use crate::network::{Departure, Downlink};
 use crate::random::Random;
 use crate::scenario::{Fault, Scenario, Way};
@@ -204,6 +204,11 @@ impl Outside {
     /// Bytes of the rival on the way to receiver `node` that passed.
     pub(crate) fn rival_passed(&self, node: usize) -> Marks {
         self.downlinks[node].rival_passed()
+    }
+
+    /// How long packets of the copy waited on the way to receiver `node`.
+    pub(crate) fn waits(&self, node: usize) -> Waits {
+        self.downlinks[node].waits().clone()
     }
 
     /// The present life of a receiver.

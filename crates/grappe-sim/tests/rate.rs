@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::sound;
 use grappe_proto::units::Rate;
 use grappe_sim::{BurstLoss, Link, Outcome, Scenario};
@@ -45,6 +47,27 @@ fn the_knee_is_found_and_kept() {
             "{megabits} Mbit/s: overshoot costs {:.3}",
             outcome.overhead()
         );
+    }
+}
+
+/// What stands in the queue of a link costs everybody else on it that much time. At 10 Mbit/s four packets take 5 ms
+/// by themselves.
+#[test]
+fn a_rate_that_is_found_leaves_no_queue_that_costs_others() {
+    for (megabits, seconds, most_millis) in [(10, 12, 8), (100, 8, 4), (1_000, 6, 4)] {
+        let outcome = copy(megabits, seconds, 4, 0.0);
+        let until = Duration::from_secs(seconds);
+        for (number, node) in outcome.nodes.iter().enumerate() {
+            let second = |from: u64| {
+                let from = Duration::from_secs(from);
+                node.waits.mean(from, from + Duration::from_secs(1))
+            };
+            let mean = node.waits.mean(Duration::from_secs(2), until);
+            let worst = (2..seconds).map(second).max().unwrap_or_default();
+            println!("{megabits} Mbit/s, {number}: {mean:.2?}, at worst {worst:.2?} in a second");
+            assert!(mean > Duration::ZERO, "nothing was measured");
+            assert!(worst <= Duration::from_millis(most_millis), "{worst:?}");
+        }
     }
 }
 

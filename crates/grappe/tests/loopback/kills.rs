@@ -1,5 +1,5 @@
-//! `kill -9` of either side at random moments, again and again: no half file ever stands under a final
-//! name, and the same command ends the copy.
+//! `kill -9` of the sender or of one of two receivers at random moments, again and again: no half file ever stands
+//! under a final name, who was not killed gets everything, and the same command ends the copy.
 //!
 //! `GRAPPE_KILLS` says how often, `GRAPPE_KILL_SEED` replays one run.
 
@@ -15,6 +15,8 @@ use crate::stage::Stage;
 use crate::tree::{assert_same, noise};
 
 const KILLS: u64 = 50;
+
+const NODES: [&str; 2] = ["n0", "n1"];
 
 /// At this rate the copy takes half a second, so that a kill within it meets any of its phases.
 const RATE: [&str; 2] = ["--rate", "12MB/s"];
@@ -54,8 +56,15 @@ fn write_tree(stage: &Stage, generation: u64) {
 /// Every file under a final name is whole: it is that of this generation, or of the one before.
 #[track_caller]
 fn assert_no_half(stage: &Stage, generation: u64) {
+    for node in NODES {
+        assert_no_half_at(stage, node, generation);
+    }
+}
+
+#[track_caller]
+fn assert_no_half_at(stage: &Stage, node: &str, generation: u64) {
     let check = |name: &str, file: u64, bytes: usize| {
-        let path = stage.path(format!("node/tree/{name}"));
+        let path = stage.path(format!("{node}/tree/{name}"));
         let Ok(found) = fs::read(&path) else { return };
         let is_whole = |generation: u64| found == content(generation, file, bytes);
         assert!(
@@ -81,55 +90,70 @@ fn whatever_is_killed_when_the_same_command_ends_the_copy() {
     let mut generation = 0;
     write_tree(&stage, generation);
     let mut complete = 0;
-    let mut receiver = stage.receiver("node");
+    let mut receivers = Vec::from(NODES.map(|name| stage.receiver(name)));
     for _ in 0..number("GRAPPE_KILLS").unwrap_or(KILLS) {
-        let sender = Running::start(stage.send_to(1, &[&stage.path("from/tree")]).args(RATE));
+        let mut send = stage.send_to(NODES.len(), &[&stage.path("from/tree")]);
+        let sender = Running::start(send.args(RATE));
         thread::sleep(Duration::from_millis(next(&mut state) % KILL_WITHIN_MILLIS));
-        if next(&mut state).is_multiple_of(2) {
-            receiver.signal(Signal::KILL);
-            drop(receiver);
+        let victim = (next(&mut state) % 4) as usize;
+        if victim < NODES.len() {
+            // To drop it is to kill it.
+            drop(receivers.remove(victim));
             assert_no_half(&stage, generation);
             // Back at once: the running session takes it in again, or the next one does.
-            receiver = stage.receiver("node");
+            receivers.insert(victim, stage.receiver(NODES[victim]));
         } else {
             sender.signal(Signal::KILL);
             assert_no_half(&stage, generation);
         }
-        // Killed, complete, or over because it lost its only receiver.
+        // Killed, complete, or over without the receiver that was killed.
         let ended = sender.end();
         assert_no_half(&stage, generation);
-        let is_whole = is_same(&stage.path("from/tree"), &stage.path("node/tree"));
+        let is_whole =
+            NODES.map(|name| is_same(&stage.path("from/tree"), &stage.path(name).join("tree")));
         match ended.code() {
-            Some(0) => assert!(is_whole, "says it is complete:\n{}", ended.errors),
+            Some(0) => assert_eq!(
+                is_whole, [true; 2],
+                "says it is complete:\n{}",
+                ended.errors
+            ),
             Some(1) => {
                 let report = ended.report();
-                let node = node(&report, "node");
-                let is_lost = ["failed", "lost"]
-                    .iter()
-                    .any(|state| node["state"] == *state);
-                assert!(is_lost && node["reason"].is_string(), "not clear: {report}");
+                for (number, name) in NODES.iter().enumerate() {
+                    let node = node(&report, name);
+                    if number == victim {
+                        let is_lost = ["failed", "lost"]
+                            .iter()
+                            .any(|state| node["state"] == *state);
+                        assert!(is_lost && node["reason"].is_string(), "not clear: {report}");
+                    } else {
+                        assert_eq!(node["state"], "complete", "{report}");
+                        assert!(is_whole[number], "says it is complete: {report}");
+                    }
+                }
             }
-            Some(3) => assert!(ended.errors.contains("nobody joined"), "{}", ended.errors),
             Some(other) => panic!("exit code {other}:\n{}", ended.errors),
             None => {}
         }
-        if is_whole {
+        if is_whole == [true; 2] {
             complete += 1;
             generation += 1;
             write_tree(&stage, generation);
         }
     }
     println!("{complete} copies became complete in spite of it");
-    Running::start(&mut stage.send_to(1, &[&stage.path("from/tree")]))
+    Running::start(&mut stage.send_to(NODES.len(), &[&stage.path("from/tree")]))
         .end()
         .with_code(0);
-    assert_same(&stage.path("from/tree"), &stage.path("node/tree"));
-    let left = crate::tree::names(&stage.path("node"));
-    let kept = left.iter().filter(|name| name.starts_with(".grappe-"));
-    assert!(
-        kept.count() <= complete,
-        "nothing is kept of a copy that is complete: {left:?}"
-    );
+    for name in NODES {
+        assert_same(&stage.path("from/tree"), &stage.path(name).join("tree"));
+        let left = crate::tree::names(&stage.path(name));
+        let kept = left.iter().filter(|name| name.starts_with(".grappe-"));
+        assert!(
+            kept.count() <= complete,
+            "nothing is kept of a copy that is complete: {left:?}"
+        );
+    }
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
