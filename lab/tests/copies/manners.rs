@@ -126,7 +126,8 @@ fn a_link_is_shared_with_tcp() {
 
 #[test]
 fn nine_tenths_of_a_link_are_used_after_a_second() {
-    for mbit in [10, 200] {
+    // At a gigabit three processes that were built for tests take most of two processors.
+    for (mbit, least) in [(10, 0.9), (200, 0.9), (1_000, 0.85)] {
         let plan = Plan {
             link_mbit: Some(mbit),
             ..Plan::of(3)
@@ -146,7 +147,7 @@ fn nine_tenths_of_a_link_are_used_after_a_second() {
         let share = bytes as f64 / start.elapsed().as_secs_f64() / link;
         assert!(sender.is_running().unwrap(), "the copy ended too early");
         println!("{mbit} Mbit/s: {share:.3} of the link");
-        assert!(share >= 0.9, "{mbit} Mbit/s: {share:.3} of the link");
+        assert!(share >= least, "{mbit} Mbit/s: {share:.3} of the link");
         sender.finish(COPY_MAX).unwrap();
         trial.assert_whole(2, &file);
         trial.assert_whole(3, &file);
