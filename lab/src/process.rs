@@ -108,6 +108,12 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it without warning, as `kill -9` does, and waits until it is gone.
     pub fn kill(&mut self) {
         // Both fail only for a process that is gone already.

@@ -1,4 +1,5 @@
-//! Nodes that cannot keep up: a link at a tenth of the others' rate under each policy, and a disk that stands still.
+//! Nodes that cannot keep up: a link at a tenth of the others' rate under each policy, a disk that stands still, and a
+//! process that gets little of its processor.
 //!
 //! What the others lose is held against a copy to them alone in the same cluster.
 
@@ -8,7 +9,7 @@
 )]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -30,6 +31,9 @@ const FOUND_OUT: f64 = 2.0;
 
 /// What stands still is let go first: nobody could any more, once it is nowhere.
 const REMOVAL: &str = r#"fsfreeze -u "$1" 2>/dev/null; umount -l "$1""#;
+
+/// What a node that is far too busy gives to a process is given once in so many microseconds.
+const PERIOD_MICROS: u32 = 50_000;
 
 /// How long the disk stands still, in seconds.
 const STILL: u32 = 2;
@@ -134,6 +138,44 @@ impl Disk {
     }
 }
 
+/// A control group whose processes get so little of a processor as a node that is far too busy. Goes with this value, or
+/// with this process, after those in it.
+struct Starved {
+    folder: PathBuf,
+    _watchdog: Watchdog,
+}
+
+impl Starved {
+    /// Makes one that gets `micros` of each [`PERIOD_MICROS`]; none, with the reason, where this machine cannot.
+    fn new(micros: u32) -> Result<Self, String> {
+        let name = format!("grappe-lab-{}", std::process::id());
+        // Versions 1 and 2, see cgroups(7).
+        let first = Path::new("/sys/fs/cgroup/cpu").join(&name);
+        let second = Path::new("/sys/fs/cgroup").join(&name);
+        let is_first = first.parent().is_some_and(Path::exists);
+        let folder = if is_first { first } else { second };
+        let script = r#"for wait in 1 2 3 4 5 6 7 8 9; do rmdir "$1" && break; sleep 0.2; done"#;
+        let _watchdog = Watchdog::new(script, &[&folder.display().to_string()]).unwrap();
+        let write = |file: &str, text: String| {
+            let path = folder.join(file);
+            fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        if is_first {
+            write("cpu.cfs_period_us", PERIOD_MICROS.to_string())?;
+            write("cpu.cfs_quota_us", micros.to_string())?;
+        } else {
+            write("cpu.max", format!("{micros} {PERIOD_MICROS}"))?;
+        }
+        Ok(Self { folder, _watchdog })
+    }
+
+    /// From now on this process gets no more, nor what it starts.
+    fn take(&self, process: &Process) {
+        fs::write(self.folder.join("cgroup.procs"), process.id().to_string()).unwrap();
+    }
+}
+
 fn run(words: &[&str]) -> Result<(), String> {
     let said = Command::new(words[0]).args(&words[1..]).output();
     let said = said.map_err(|error| format!("{}: {error}", words[0]))?;
@@ -188,4 +230,41 @@ fn a_disk_that_stands_still_for_two_seconds_costs_only_its_node() {
     // Nothing holds it any more.
     thread::sleep(Duration::from_millis(100));
     drop(disk);
+}
+
+#[test]
+fn a_process_that_gets_little_of_its_processor_is_named_for_that_and_costs_the_others_little() {
+    let plan = Plan {
+        link_mbit: Some(200),
+        ..Plan::of(5)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let starved = match Starved::new(PERIOD_MICROS / 50) {
+        Ok(starved) => starved,
+        Err(reason) => return skip(&reason),
+    };
+    let mut receivers = trial.receivers(&[2, 3, 4]);
+    let alone = trial.copy(1, &trial.file("alone", 40 << 20), &[2, 3, 4]);
+    let alone = seconds(&alone, "n2");
+    receivers.extend(trial.receivers(&[5]));
+    starved.take(&receivers[3]);
+
+    let file = trial.file("starved", 40 << 20);
+    let report = trial.copy(1, &file, &[2, 3, 4, 5]);
+    let slowest = ["n2", "n3", "n4"].map(|node| seconds(&report, node));
+    let slowest = slowest.into_iter().fold(0.0, f64::max);
+    let last = seconds(&report, "n5");
+    println!("starved: {slowest:.2} s beside {alone:.2} s, {last:.2} s there");
+    let node = report.nodes.iter().find(|it| it.name == "n5").unwrap();
+    assert!(last > alone * 1.3, "it was slow: {last} s");
+    assert_eq!(node.limited_by.as_deref(), Some("host"));
+    for other in report.nodes.iter().filter(|it| it.name != "n5") {
+        assert_ne!(other.limited_by.as_deref(), Some("host"), "{}", other.name);
+    }
+    let most = alone * 1.1 + FOUND_OUT;
+    assert!(slowest < most, "{slowest} s beside {alone} s alone");
+    drop(receivers);
+    drop(starved);
 }

@@ -86,8 +86,9 @@ impl Sender {
             };
             let peer = self.rate.limited_by();
             let charged = match (cause, peer) {
-                (LimitedBy::Network, Some((peer, true))) => (Some(peer), LimitedBy::Host),
-                (LimitedBy::Network, Some((peer, false))) => (Some(peer), LimitedBy::Network),
+                (LimitedBy::Network, Some((peer, at_host))) => {
+                    (Some(peer), self.cause_of_loss(peer, at_host))
+                }
                 _ => (None, cause),
             };
             self.blame.charge(now, Some(charged));
@@ -404,6 +405,17 @@ impl Sender {
         Some((Some(slowest.id), cause))
     }
 
+    /// What it is that makes the rate as low as this receiver takes, by losses or by a queue, where its socket had no room or
+    /// it had.
+    pub(super) fn cause_of_loss(&self, id: PeerId, at_host: bool) -> LimitedBy {
+        let peer = self.peers.get(id.as_usize());
+        if at_host || peer.is_some_and(|peer| peer.lateness.is_late()) {
+            LimitedBy::Host
+        } else {
+            LimitedBy::Network
+        }
+    }
+
     /// Whose store is behind.
     fn slowest_storer(&self) -> Obstacle {
         let slowest = self.live().min_by_key(|peer| peer.stored_below)?;
@@ -411,9 +423,9 @@ impl Sender {
     }
 
     /// What holds this receiver back, as far as its reports tell. Packets are taken in whatever waits for the disk: where
-    /// they wait in the socket, the process does not get to run, and to store no more than that.
+    /// they wait in the ring or the socket, the process does not get to run, and to store no more than that.
     pub(super) fn cause(peer: &Peer) -> LimitedBy {
-        if peer.ring_permille >= RING_BUSY_PERMILLE {
+        if peer.ring_permille >= RING_BUSY_PERMILLE || peer.lateness.is_late() {
             LimitedBy::Host
         } else if peer.store_backlog >= BACKLOG_BUSY {
             LimitedBy::Disk

@@ -7,6 +7,7 @@ mod blame;
 mod chain;
 mod flow;
 mod hearing;
+mod lateness;
 mod packets;
 mod peer;
 mod pipeline;

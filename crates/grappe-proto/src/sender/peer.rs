@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::lateness::Lateness;
 use crate::content::block_set::BlockSet;
 use crate::limits::{PEER_SILENCE_MAX, RING_FILLING_PERMILLE};
 use crate::seal::SealKey;
@@ -62,6 +63,7 @@ pub(super) struct Peer {
     pub(super) credit: u64,
     pub(super) store_backlog: u16,
     pub(super) ring_permille: u16,
+    pub(super) lateness: Lateness,
     /// How content gets to it, and what is known of that.
     pub(super) way: Way,
     /// What it had received when packets became large, or a while ago.
@@ -165,6 +167,7 @@ impl Peer {
             credit: 0,
             store_backlog: 0,
             ring_permille: 0,
+            lateness: Lateness::default(),
             way: Way::default(),
             large: None,
             is_narrow: false,

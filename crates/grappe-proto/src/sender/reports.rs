@@ -64,6 +64,7 @@ impl Sender {
         peer.heard_at = now;
         peer.store_backlog = report.store_backlog;
         peer.ring_permille = report.ring_permille;
+        peer.lateness.note(now, report.echo, report.echo_at);
         if report.highest > peer.highest {
             (peer.highest, peer.hearing_at) = (report.highest, now);
         }

@@ -129,7 +129,7 @@ impl Sender {
         }
         let helpless = self.live().filter(|peer| is_helpless(peer)).count();
         if helpless * 2 <= self.live().count() {
-            self.part_with(id, LimitedBy::Network, now);
+            self.part_with(id, self.cause_of_loss(id, false), now);
         }
     }
 
