@@ -37,6 +37,29 @@ fn cluster(seed: u64, straggler: Straggler, holds_bytes: u64) -> Scenario {
     }
 }
 
+/// Two of two or three are not most of them, yet one of them can hold all others.
+#[test]
+fn of_few_as_of_many_who_is_far_slower_is_served_apart() {
+    for seed in SEEDS {
+        for receivers in [2, 3] {
+            let outcome = sound(&Scenario {
+                receivers,
+                bytes: 128 << 20,
+                ..cluster(seed, Straggler::Demote, 8 << 20)
+            });
+            let ends = outcome.nodes.iter().map(|node| node.ended_at);
+            let ends: Vec<f64> = ends.map(|at| at.expect("it ended").as_secs_f64()).collect();
+            println!("{seed}, {receivers}: {ends:.2?}");
+            assert!(outcome.all_complete());
+            for (node, end) in ends.iter().enumerate() {
+                assert_eq!(is_apart(&outcome, node), node == NODE, "seed {seed}");
+                // At a gigabit; 12 s at the pace of the slow one.
+                assert!(node == NODE || *end < 3.0, "seed {seed}: {end} s");
+            }
+        }
+    }
+}
+
 fn is_apart(outcome: &Outcome, node: usize) -> bool {
     let summary = outcome.summary.as_ref().expect("the sender ended");
     summary.nodes[node].apart

@@ -168,10 +168,19 @@ fn who_invents_a_queue_costs_what_a_shared_link_would_or_is_parted_with() {
 
 #[test]
 fn who_pretends_to_be_slow_is_waited_for_alone() {
-    let alone = others_end(&sound(&cluster(Vec::new())));
-    let lie = Lie::IsSlow;
-    // It never takes enough to be done, which its sender has to bear.
-    let with = others_end(&run(&cluster(vec![Fault::Liar { node: NODE, lie }])));
-    println!("{lie:?}: {with:.2} s instead of {alone:.2}");
-    assert!(with <= alone + 0.5, "{with} instead of {alone} s");
+    for receivers in [2, 3, 4] {
+        let scenario = |faults| Scenario {
+            receivers,
+            ..cluster(faults)
+        };
+        let alone = others_end(&sound(&scenario(Vec::new())));
+        let lie = Lie::IsSlow;
+        // It never takes enough to be done, which its sender has to bear.
+        let with = others_end(&run(&scenario(vec![Fault::Liar { node: NODE, lie }])));
+        println!("{receivers} {lie:?}: {with:.2} s instead of {alone:.2}");
+        assert!(
+            with <= alone + 0.5,
+            "{receivers}: {with} instead of {alone} s"
+        );
+    }
 }

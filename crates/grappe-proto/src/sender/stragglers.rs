@@ -133,8 +133,8 @@ impl Sender {
         }
     }
 
-    /// Whether most receivers have nothing to do but wait for some. When they are all alike, each holds
-    /// the others now and then, and nobody is slow.
+    /// Whether most receivers have nothing to do but wait for some: three quarters of them, of few all but one. When
+    /// they are all alike, each holds the others now and then, and nobody is slow.
     fn do_most_wait(&mut self, hold: Hold, now: Time) -> bool {
         if let Some((looked, did)) = self.held.looked
             && now.since(looked) < LOOK
@@ -146,7 +146,8 @@ impl Sender {
             all += 1;
             waiting += usize::from(self.waits(peer, hold));
         }
-        let do_most = waiting * 4 >= all * 3 && waiting < all;
+        let others = all - waiting;
+        let do_most = waiting > 0 && others > 0 && others <= (all / 4).max(1);
         self.held.looked = Some((now, do_most));
         do_most
     }
