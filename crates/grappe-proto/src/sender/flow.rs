@@ -87,7 +87,8 @@ impl Sender {
             let peer = self.rate.limited_by();
             let charged = match (cause, peer) {
                 (LimitedBy::Network, Some((peer, at_host))) => {
-                    (Some(peer), self.cause_of_loss(peer, at_host))
+                    let cause = if at_host { LimitedBy::Host } else { cause };
+                    (Some(peer), self.named(peer, cause))
                 }
                 _ => (None, cause),
             };
@@ -402,30 +403,33 @@ impl Sender {
             LimitedBy::Disk => LimitedBy::Disk,
             _ => LimitedBy::Host,
         };
-        Some((Some(slowest.id), cause))
+        Some((Some(slowest.id), self.named(slowest.id, cause)))
     }
 
-    /// What it is that makes the rate as low as this receiver takes, by losses or by a queue, where its socket had no room or
-    /// it had.
-    pub(super) fn cause_of_loss(&self, id: PeerId, at_host: bool) -> LimitedBy {
+    /// What `cause` is called to the user: where a receiver's process does not get to run, its packets wait in the socket, and
+    /// what it has to store comes all at once, so that it looks like a slow link or a slow disk.
+    pub(super) fn named(&self, id: PeerId, cause: LimitedBy) -> LimitedBy {
         let peer = self.peers.get(id.as_usize());
-        if at_host || peer.is_some_and(|peer| peer.lateness.is_late()) {
+        if peer.is_some_and(|peer| peer.lateness.is_late()) {
             LimitedBy::Host
         } else {
-            LimitedBy::Network
+            cause
         }
     }
 
     /// Whose store is behind.
     fn slowest_storer(&self) -> Obstacle {
         let slowest = self.live().min_by_key(|peer| peer.stored_below)?;
-        Some((Some(slowest.id), Self::cause(slowest)))
+        Some((
+            Some(slowest.id),
+            self.named(slowest.id, Self::cause(slowest)),
+        ))
     }
 
     /// What holds this receiver back, as far as its reports tell. Packets are taken in whatever waits for the disk: where
-    /// they wait in the ring or the socket, the process does not get to run, and to store no more than that.
+    /// they wait in the ring, the process does not get to run, and to store no more than that.
     pub(super) fn cause(peer: &Peer) -> LimitedBy {
-        if peer.ring_permille >= RING_BUSY_PERMILLE || peer.lateness.is_late() {
+        if peer.ring_permille >= RING_BUSY_PERMILLE {
             LimitedBy::Host
         } else if peer.store_backlog >= BACKLOG_BUSY {
             LimitedBy::Disk

@@ -130,6 +130,8 @@ pub(super) struct Large {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Apart {
     pub(super) cause: LimitedBy,
+    /// What that is called to the user.
+    pub(super) named: LimitedBy,
     pub(super) since: Time,
     /// How often so far.
     pub(super) times: u32,
@@ -242,7 +244,7 @@ impl Peer {
 
     /// What held it back when it was sent apart.
     pub(super) fn apart_for(&self) -> Option<LimitedBy> {
-        self.apart.map(|apart| apart.cause)
+        self.apart.map(|apart| apart.named)
     }
 
     /// Why this receiver keeps the others waiting in vain, if it does.

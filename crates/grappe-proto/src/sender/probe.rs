@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::peer::Peer;
 use super::{Phase, Sender};
-use crate::session::Straggler;
+use crate::session::{LimitedBy, Straggler};
 use crate::units::{PeerId, Rate, Sequence, Time};
 
 /// A receiver counts among those that limit for so long after it last did; that somebody in particular does
@@ -230,7 +230,11 @@ impl Sender {
                 }
             }
             for (id, at_host) in slow {
-                let cause = self.cause_of_loss(id, at_host);
+                let cause = if at_host {
+                    LimitedBy::Host
+                } else {
+                    LimitedBy::Network
+                };
                 let peer = self.peers.get(id.as_usize());
                 if peer.is_some_and(|it| it.is_live()) {
                     self.part_with(id, cause, now);

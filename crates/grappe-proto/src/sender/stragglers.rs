@@ -51,6 +51,9 @@ impl Hold {
     }
 }
 
+/// Of fewer receivers than these all but one must wait, and for the same one: three quarters are no more than that.
+const FEW: usize = 4;
+
 /// How often it is looked at, at most: a look goes through all receivers.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -62,6 +65,8 @@ pub(super) struct Held {
     by: Option<Hold>,
     /// When it was looked at last whether most wait for some, and whether they did.
     looked: Option<(Time, bool)>,
+    /// Of few receivers, the one that the others waited for last.
+    holder: Option<PeerId>,
 }
 
 impl Held {
@@ -71,6 +76,7 @@ impl Held {
             at: now,
             by: None,
             looked: None,
+            holder: None,
         }
     }
 
@@ -129,7 +135,7 @@ impl Sender {
         }
         let helpless = self.live().filter(|peer| is_helpless(peer)).count();
         if helpless * 2 <= self.live().count() {
-            self.part_with(id, self.cause_of_loss(id, false), now);
+            self.part_with(id, LimitedBy::Network, now);
         }
     }
 
@@ -141,13 +147,19 @@ impl Sender {
         {
             return did;
         }
-        let (mut all, mut waiting) = (0, 0);
+        let (mut all, mut holding, mut last) = (0, 0, None);
         for peer in self.live() {
             all += 1;
-            waiting += usize::from(self.waits(peer, hold));
+            if !self.waits(peer, hold) {
+                holding += 1;
+                last = Some(peer.id);
+            }
         }
-        let others = all - waiting;
-        let do_most = waiting > 0 && others > 0 && others <= (all / 4).max(1);
+        let do_most = (1..all).contains(&holding) && holding <= (all / 4).max(1);
+        if do_most && all < FEW && std::mem::replace(&mut self.held.holder, last) != last {
+            // Now one, now the other: none of them is slow.
+            self.held.level = Duration::ZERO;
+        }
         self.held.looked = Some((now, do_most));
         do_most
     }
@@ -182,7 +194,8 @@ impl Sender {
 
     /// Serves a receiver apart from now on, or gives it up, as the user wants.
     pub(super) fn part_with(&mut self, id: PeerId, cause: LimitedBy, now: Time) {
-        let reason = format!("far slower than the others ({})", cause.as_str());
+        let named = self.named(id, cause);
+        let reason = format!("far slower than the others ({})", named.as_str());
         if self.setup.straggler == Straggler::Drop {
             let told = ToReceiver::Abort {
                 reason: reason.clone(),
@@ -197,6 +210,7 @@ impl Sender {
         let knee = peer.delivered.filter(|_| cause == LimitedBy::Network);
         peer.apart = Some(Apart {
             cause,
+            named,
             since: now,
             times: peer.apart.map_or(0, |apart| apart.times) + 1,
             knee,

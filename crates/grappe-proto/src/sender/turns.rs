@@ -178,6 +178,7 @@ impl Sender {
         (peer.from, peer.stored_below, peer.base) = (from, from, base);
         (peer.hearing_at, peer.storing_at) = (now, now);
         peer.large = None;
+        peer.lateness.forget();
         self.outputs.push_back(Output::Control(
             id,
             ToReceiver::Turn {
