@@ -22,6 +22,14 @@ fn cluster(bytes: u64, faults: Vec<Fault>) -> Scenario {
     }
 }
 
+/// Who is said to have held all others back.
+fn holders(outcome: &Outcome) -> Vec<usize> {
+    let summary = outcome.summary.as_ref().expect("the sender ended");
+    let nodes = summary.nodes.iter().enumerate();
+    let holders = nodes.filter(|(_, node)| node.holds_all);
+    holders.map(|(number, _)| number).collect()
+}
+
 fn complete(outcome: &Outcome) -> usize {
     outcome
         .nodes
@@ -31,7 +39,9 @@ fn complete(outcome: &Outcome) -> usize {
 }
 
 #[test]
-fn others_finish_when_a_receiver_crashes() {
+fn others_finish_when_a_receiver_crashes_and_no_second_later() {
+    let alone = sound(&cluster(32 << 20, Vec::new()));
+    let alone = alone.nodes[0].ended_at.expect("it ended");
     for at in [0, 5, 50, 200] {
         for silent in [false, true] {
             let crash = Fault::ReceiverCrash {
@@ -42,6 +52,15 @@ fn others_finish_when_a_receiver_crashes() {
             let outcome = sound(&cluster(32 << 20, vec![crash]));
             assert_eq!(complete(&outcome), 3);
             assert_eq!(outcome.nodes[2].state, Some(NodeState::Lost));
+            let ends = [0, 1, 3].map(|node: usize| outcome.nodes[node].ended_at);
+            let last = ends.into_iter().max().flatten().expect("they ended");
+            println!("{at} ms, silent {silent}: {last:.2?} instead of {alone:.2?}");
+            // Who goes before all are there is waited for.
+            let is_begun = at >= 50;
+            assert!(
+                !is_begun || last < alone + SECOND,
+                "{last:?} instead of {alone:?}"
+            );
         }
     }
 }
@@ -165,6 +184,7 @@ fn one_slow_disk_of_several_may_fall_behind_by_the_window() {
         outcome.nodes[3].backlog_max
     );
     assert!(outcome.nodes[0].backlog_max < 32);
+    assert_eq!(holders(&outcome), [3]);
 }
 
 #[test]

@@ -186,4 +186,5 @@ fn a_link_that_changes_is_followed() {
     }
     sender.finish(COPY_MAX).unwrap();
     trial.assert_whole(2, &file);
+    trial.assert_whole(3, &file);
 }
