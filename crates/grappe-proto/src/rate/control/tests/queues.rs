@@ -547,15 +547,21 @@ fn a_link_is_shared_with_a_tcp_that_keeps_a_short_queue() {
     }
 }
 
-#[test]
-fn where_there_is_room_for_a_short_queue_only_nobody_is_pushed_out() {
-    for (link, seed) in [12.5e6, 62.5e6]
-        .into_iter()
-        .flat_map(|link| SEEDS.map(move |seed| (link, seed)))
-    {
-        let mut model = Model::new(link, link * 0.005, seed);
+/// Links with room for a queue of so many seconds, on which a BBR has just begun beside the copy.
+fn beside_bbr(room: f64) -> impl Iterator<Item = (f64, u64, Model)> {
+    let links = [12.5e6, 62.5e6].into_iter();
+    let all = links.flat_map(|link| SEEDS.map(move |seed| (link, seed)));
+    all.map(move |(link, seed)| {
+        let mut model = Model::new(link, link * room, seed);
         model.play(2.0);
         model.tcp = Some(Rival::Bbr(Bbr::new(model.now(), 3.0)));
+        (link, seed, model)
+    })
+}
+
+#[test]
+fn where_there_is_room_for_a_short_queue_only_nobody_is_pushed_out() {
+    for (link, seed, mut model) in beside_bbr(0.005) {
         model.play(2.0);
         let shared = model.play(16.0);
         let share = shared.ours / (shared.ours + shared.tcp);
@@ -567,13 +573,7 @@ fn where_there_is_room_for_a_short_queue_only_nobody_is_pushed_out() {
 
 #[test]
 fn a_look_at_other_ways_does_not_make_a_rival_forgotten() {
-    for (link, seed) in [12.5e6, 62.5e6]
-        .into_iter()
-        .flat_map(|link| SEEDS.map(move |seed| (link, seed)))
-    {
-        let mut model = Model::new(link, link * 0.1, seed);
-        model.play(2.0);
-        model.tcp = Some(Rival::Bbr(Bbr::new(model.now(), 3.0)));
+    for (link, seed, mut model) in beside_bbr(0.1) {
         model.play(4.0);
         let rate = model.control.rate();
         model.control.look_above(rate, model.next());
