@@ -104,7 +104,8 @@ impl<'a> Cluster<'a> {
                 | Fault::Liar { .. }
                 | Fault::LateJoin { .. }
                 | Fault::Partition { .. }
-                | Fault::Resume { .. } => Duration::ZERO,
+                | Fault::Resume { .. }
+                | Fault::ResumeWith { .. } => Duration::ZERO,
             };
             self.outside
                 .agenda
@@ -220,7 +221,11 @@ impl<'a> Cluster<'a> {
             // Those act on packets, and on the beginning.
             Fault::Partition { .. } | Fault::LateJoin { .. } => {}
             Fault::Resume { node, percent } => {
-                self.receivers[*node].resume(*percent, &self.outside);
+                let stored = self.outside.content.beginning(*percent);
+                self.receivers[*node].resume(&stored, &self.outside);
+            }
+            Fault::ResumeWith { node, stored } => {
+                self.receivers[*node].resume(stored, &self.outside);
             }
             Fault::SenderCrash { silent, .. } => self.crash_sender(*silent),
             Fault::ReceiverPause { node, lasting, .. } => {
@@ -289,6 +294,7 @@ impl<'a> Cluster<'a> {
                 end: receiver.end.clone(),
                 ended_at: receiver.ended_at.map(since_start),
                 backlog_max: receiver.backlog_max,
+                stored: receiver.stored().clone(),
                 got: receiver.got.clone(),
                 rival: self.outside.rival_passed(node),
                 waits: self.outside.waits(node),

@@ -1,5 +1,6 @@
 //! What is copied: a manifest, its layout and stream, and real bytes where the scenario wants them.
 
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::digest::{Digests, FileState, copy_digest, file_digest, piece_digest};
 use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::{Entry, Kind, Manifest};
@@ -67,6 +68,16 @@ impl Content {
         (0..self.stream.block_count())
             .map(|block| u64::from(symbols(block)))
             .sum()
+    }
+
+    /// The manifest and the first hundredths of the rest.
+    pub(crate) fn beginning(&self, percent: u32) -> BlockSet {
+        let content = self.stream.content_blocks();
+        let count = u64::from(content.end.0 - content.start.0) * u64::from(percent) / 100;
+        let mut blocks = BlockSet::new();
+        blocks.insert_range(self.stream.manifest_blocks());
+        blocks.insert_range(content.start..BlockIndex(content.start.0 + count as u32));
+        blocks
     }
 
     /// The bytes of `block`.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::receiver::Failure;
 use grappe_proto::sender::Summary;
 use grappe_proto::session::{LimitedBy, NodeState};
@@ -74,6 +75,8 @@ pub struct NodeResult {
     pub ended_at: Option<Duration>,
     /// The most whole blocks that waited for its disk at a time.
     pub backlog_max: u32,
+    /// Blocks that it had stored and told of: what the next attempt at the same copy finds.
+    pub stored: BlockSet,
     /// Bytes of the symbols that it did not have before, by when they were processed.
     pub got: Marks,
     /// Bytes on the wire of its link's rival, by when they passed the link.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::session::Straggler;
 use grappe_proto::units::Rate;
 
@@ -279,6 +280,14 @@ pub enum Fault {
         /// Share of the content that it has, in hundredths, from the beginning.
         percent: u32,
     },
+    /// A receiver has what it stored of a copy that was broken off, as [`NodeResult::stored`](crate::NodeResult::stored)
+    /// says.
+    ResumeWith {
+        /// Which receiver.
+        node: usize,
+        /// The manifest's blocks, if it had all of them, and blocks of the content.
+        stored: BlockSet,
+    },
     /// The sender's process or machine ends.
     SenderCrash {
         /// When.
@@ -403,6 +412,7 @@ impl Fault {
             | Self::ReceiverRestart { node, .. }
             | Self::LateJoin { node, .. }
             | Self::Resume { node, .. }
+            | Self::ResumeWith { node, .. }
             | Self::ReceiverPause { node, .. }
             | Self::Narrow { node, .. }
             | Self::DiskStall { node, .. }

@@ -140,9 +140,8 @@ impl ReceiverNode {
 
     /// Its process is gone, and another one will come: what was stored stays.
     pub(crate) fn leave_behind(&mut self) {
-        if let Some(machine) = self.machine.take() {
-            self.journal = machine.have().clone();
-        }
+        self.journal = self.stored().clone();
+        self.machine = None;
     }
 
     /// A process begins, with what the one before has stored.
@@ -185,19 +184,26 @@ impl ReceiverNode {
         );
     }
 
-    /// The content that a copy before has stored.
-    pub(crate) fn resume(&mut self, percent: u32, outside: &Outside) {
-        let stream = &outside.content.stream;
-        let content = stream.content_blocks();
-        let count = u64::from(content.end.0 - content.start.0) * u64::from(percent) / 100;
-        let end = BlockIndex(content.start.0 + count as u32);
-        self.journal.insert_range(stream.manifest_blocks());
-        self.journal.insert_range(content.start..end);
-        if let Some(store) = &mut self.store {
-            for block in (0..end.0).map(BlockIndex) {
+    /// What a copy before has stored.
+    pub(crate) fn resume(&mut self, stored: &BlockSet, outside: &Outside) {
+        let manifest = outside.content.stream.manifest_blocks();
+        let mut known = stored.clone();
+        if !stored.covers(manifest.clone()) {
+            // Without the whole manifest nobody knows what the rest is.
+            known = BlockSet::new();
+        }
+        for block in known.runs().flat_map(|run| run.start.0..run.end.0) {
+            let block = BlockIndex(block);
+            if let Some(store) = &mut self.store {
                 store.keep(block, outside.content.block(block));
             }
         }
+        self.journal = known;
+    }
+
+    /// What it has stored.
+    pub(crate) fn stored(&self) -> &BlockSet {
+        self.machine.as_ref().map_or(&self.journal, Receiver::have)
     }
 
     pub(crate) fn crash(&mut self, now: Time, silent: bool, outside: &mut Outside) {
