@@ -112,3 +112,43 @@ fn a_link_is_shared_with_a_rival_and_taken_again_when_he_leaves() {
         }
     }
 }
+
+/// What the link takes is not known then, as it was never seen without him. In a queue of 20 ms and more he shows.
+#[test]
+fn a_rival_who_was_first_leaves_a_share() {
+    for seed in SEEDS {
+        for (megabits, queue_ms, delay_ms) in
+            [(100, 30, 5), (400, 20, 1), (1_000, 20, 1), (1_000, 30, 5)]
+        {
+            let rate = mbit(megabits);
+            let mut scenario = cluster(seed, rate.bytes_per_second() * 14, Vec::new());
+            scenario.downlink.rate = rate;
+            let shared = Link {
+                queue_bytes: rate.bytes_in(queue_ms * MILLI),
+                delay: delay_ms * MILLI,
+                rival: Some(Rival {
+                    from: Duration::ZERO,
+                    until: 18 * SECOND,
+                }),
+                ..scenario.downlink.clone()
+            };
+            scenario.straggler = Straggler::Wait;
+            scenario.downlinks.insert(1, shared);
+            let outcome = sound(&scenario);
+            assert!(outcome.all_complete());
+            let node = &outcome.nodes[1];
+            let (from, until) = (3 * SECOND, 16 * SECOND);
+            assert!(node.ended_at > Some(until), "{:?}", node.ended_at);
+            let ours = node.got.per_second(from, until) / CONTENT;
+            let both = ours + node.rival.per_second(from, until);
+            let busy = both / rate.bytes_per_second() as f64;
+            let what = format!(
+                "{seed}, {megabits} Mbit/s, {queue_ms} ms: ours {:.3}, busy {busy:.3}",
+                ours / both
+            );
+            println!("{what}");
+            assert!((0.334..0.666).contains(&(ours / both)), "{what}");
+            assert!(busy >= 0.95, "{what}");
+        }
+    }
+}
