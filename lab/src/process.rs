@@ -114,6 +114,15 @@ impl Process {
         self.child.id()
     }
 
+    /// The most resident memory that it has had, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        peak_bytes(self.id()).with_context(|| format!("{} is gone", self.label))
+    }
+
     /// Kills it without warning, as `kill -9` does, and waits until it is gone.
     pub fn kill(&mut self) {
         // Both fail only for a process that is gone already.
@@ -156,6 +165,22 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The most resident memory that a process has had, in bytes: `VmHWM` of proc_pid_status(5). None for one that is gone.
+#[must_use]
+pub fn peak_bytes(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    peak_in_status(&status)
+}
+
+/// A zombie has none.
+fn peak_in_status(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// User and system time of all children that this process has waited for, in seconds.
@@ -201,6 +226,15 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("oh no") && error.contains('3'), "{error}");
+    }
+
+    #[test]
+    fn peaks_are_read_in_bytes() {
+        assert_eq!(
+            peak_in_status("Name:\tsocat\nVmHWM:\t    2048 kB\nVmRSS:\t 10 kB\n"),
+            Some(2 << 20)
+        );
+        assert_eq!(peak_in_status("Name:\tsocat\nState:\tZ (zombie)\n"), None);
     }
 
     #[test]

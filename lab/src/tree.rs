@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::content;
 use crate::grappe::{Grappe, Report};
 use crate::net::{Cluster, Plan};
+use crate::process;
 use crate::shell;
 
 /// Receivers in every case.
@@ -258,10 +259,7 @@ fn start(command: &mut Command, errors: &Path) -> Result<Running> {
 
 /// The most memory that a process has had, in MB.
 fn peak(child: &Child) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.unwrap_or_default() * 1024 / 1_000_000
+    process::peak_bytes(child.id()).unwrap_or_default() / 1_000_000
 }
 
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {

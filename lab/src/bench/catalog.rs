@@ -147,13 +147,13 @@ const CATALOG: &[Spec] = &[
     Spec {
         name: "31x100m",
         beside: Some("7x100m"),
-        goals: &[Goal::OfBeside(95.0)],
+        goals: &[Goal::OfBeside(95.0), MEMORY],
         ..PLAIN
     },
     Spec {
         name: "63x20m",
         beside: Some("7x20m"),
-        goals: &[Goal::OfBeside(95.0)],
+        goals: &[Goal::OfBeside(95.0), MEMORY],
         ..PLAIN
     },
     Spec {
@@ -161,7 +161,7 @@ const CATALOG: &[Spec] = &[
         cluster: "7x200m",
         slow_mbit: Some(20),
         beside: Some("7x200m"),
-        goals: &[Goal::OthersRate(21.0)],
+        goals: &[Goal::OthersRate(21.0), MEMORY],
         ..PLAIN
     },
     Spec {
@@ -169,7 +169,7 @@ const CATALOG: &[Spec] = &[
         cluster: "7x1g",
         content: files(FEW),
         beside: Some("one-file"),
-        goals: &[Goal::OfBeside(50.0)],
+        goals: &[Goal::OfBeside(50.0), MEMORY],
         ..PLAIN
     },
     Spec {
@@ -197,7 +197,7 @@ const CATALOG: &[Spec] = &[
         cluster: "7x200m",
         kills_one: true,
         beside: Some("7x200m"),
-        goals: &[Goal::OthersDelay(1.0)],
+        goals: &[Goal::OthersDelay(1.0), MEMORY],
         ..PLAIN
     },
     // Multicast reaches nobody: from node to node over TCP, which `chain` does as well.

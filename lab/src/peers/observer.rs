@@ -2,7 +2,6 @@
 //!
 //! Reads `/proc` a few times a second and runs no program, so that it costs the peer nothing that shows.
 
-use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::{FIRST_RECEIVER, Job};
+use crate::process::peak_bytes;
 
 /// Peaks are kept by the kernel, so that only a program's last moments can be missed.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(200);
@@ -51,20 +51,9 @@ pub(super) fn observe(job: &Job, is_over: &AtomicBool) -> Result<Observed> {
 
 /// The sum of the peaks of these processes; `None` when all of them are gone.
 fn resident_peak_bytes(processes: &[i32]) -> Option<u64> {
-    let peaks = processes.iter().filter_map(|process| {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        peak_in_status(&status)
-    });
+    let ids = processes.iter().filter_map(|id| u32::try_from(*id).ok());
+    let peaks = ids.filter_map(peak_bytes);
     peaks.reduce(|sum, peak| sum + peak)
-}
-
-/// `VmHWM` of proc_pid_status(5), in bytes; a zombie has none.
-fn peak_in_status(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 #[cfg(test)]
@@ -72,12 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peaks_are_read_in_bytes_and_added_up() {
-        assert_eq!(
-            peak_in_status("Name:\tsocat\nVmHWM:\t    2048 kB\nVmRSS:\t 10 kB\n"),
-            Some(2 << 20)
-        );
-        assert_eq!(peak_in_status("Name:\tsocat\nState:\tZ (zombie)\n"), None);
+    fn peaks_are_added_up() {
         let this = std::process::id() as i32;
         let one = resident_peak_bytes(&[this]).unwrap();
         assert!(resident_peak_bytes(&[this, this]).unwrap() >= 2 * one);

@@ -21,13 +21,17 @@ fn a_killed_receiver_is_reported_and_the_others_complete() {
     let Some(trial) = Trial::new(&plan()) else {
         return;
     };
-    let file = trial.file("content", FILE_BYTES);
     let mut receivers = trial.receivers(&[2, 3, 4]);
+    let alone = trial.copy(1, &trial.file("alone", FILE_BYTES), &[2, 3, 4]);
+    let file = trial.file("content", FILE_BYTES);
     let mut sender = trial.sender(1, &file, 3);
-    trial.wait_for_bytes(4, FILE_BYTES / 3);
+    trial.wait_for_bytes(4, FILE_BYTES / 2);
     receivers[2].kill();
 
     let report = finish_with_losses(&mut sender);
+    let late = report.seconds - alone.seconds;
+    println!("{late:+.2} s after {:.2}", alone.seconds);
+    assert!(late < 1.0, "{late} s later than with all of them");
     trial.assert_whole(2, &file);
     trial.assert_whole(3, &file);
     assert_eq!(report.state_of("n4"), "lost");

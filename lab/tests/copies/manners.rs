@@ -9,16 +9,15 @@
     reason = "steps of tests: to panic is to fail the test"
 )]
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lab::grappe::Report;
 use lab::net::{INTERFACE, Node, Plan};
 use lab::process::Process;
 
 use crate::trial::{COPY_MAX, Trial, skip};
-
-/// The rate of the links here, in bytes per second.
-const LINK: f64 = 100e6 / 8.0;
 
 /// What the queue of a switch port holds, see `lab::net::Plan`.
 const QUEUE_BYTES: f64 = 512e3;
@@ -30,11 +29,11 @@ fn hundred_megabit() -> Plan {
     }
 }
 
-/// The median time of `count` pings, one every 40 ms.
-fn ping(trial: &Trial, from: u8, to: u8, count: u32) -> Duration {
+/// The median time of 40 pings, one every 20 ms.
+fn ping(trial: &Trial, from: u8, to: u8) -> Duration {
     let mut command = trial.cluster.node(from).command("ping");
     let address = format!("10.77.0.{to}");
-    command.args(["-n", "-i", "0.04", "-c", &count.to_string(), &address]);
+    command.args(["-n", "-i", "0.02", "-c", "40", &address]);
     let mut ping = Process::start(command, trial.store.path(), "ping").unwrap();
     ping.finish(COPY_MAX).unwrap();
     let mut millis: Vec<f64> = ping
@@ -49,26 +48,38 @@ fn ping(trial: &Trial, from: u8, to: u8, count: u32) -> Duration {
 
 #[test]
 fn others_hardly_wait_in_the_queues_of_a_copy() {
-    let Some(trial) = Trial::new(&hundred_megabit()) else {
-        return;
-    };
-    let file = trial.file("content", 64 << 20);
-    let _receivers = trial.receivers(&[2, 3]);
-    let way = ping(&trial, 1, 2, 20);
-    let mut sender = trial.sender(1, &file, 2);
-    // The rate is found by then.
-    trial.wait_for_bytes(2, 12 << 20);
-    let wait = ping(&trial, 1, 2, 40).saturating_sub(way);
-    println!("others wait {wait:?} beside {way:?}");
-    assert!(sender.is_running().unwrap(), "the copy ended too early");
-    sender.finish(COPY_MAX).unwrap();
-    trial.assert_whole(2, &file);
-    trial.assert_whole(3, &file);
-    let full = Duration::from_secs_f64(QUEUE_BYTES / LINK);
-    assert!(
-        wait < full / 8,
-        "others wait {wait:?} where a full queue lasts {full:?}"
-    );
+    // Seconds of the link until the rate is found, and of the whole copy; the share of a full queue that may stand: of
+    // 410, 41 and 4 ms.
+    for (mbit, found, whole, most) in [
+        (10, 4.0, 7.0, 1.0 / 40.0),
+        (100, 1.0, 4.0, 1.0 / 8.0),
+        (1_000, 0.5, 2.4, 1.0 / 2.0),
+    ] {
+        let plan = Plan {
+            link_mbit: Some(mbit),
+            ..Plan::of(3)
+        };
+        let Some(trial) = Trial::new(&plan) else {
+            return;
+        };
+        let link = f64::from(mbit) * 125e3;
+        let file = trial.file("content", (link * whole) as u64);
+        let _receivers = trial.receivers(&[2, 3]);
+        let way = ping(&trial, 1, 2);
+        let mut sender = trial.sender(1, &file, 2);
+        trial.wait_for_bytes(2, (link * found) as u64);
+        let wait = ping(&trial, 1, 2).saturating_sub(way);
+        println!("{mbit} Mbit/s: others wait {wait:?} beside {way:?}");
+        assert!(sender.is_running().unwrap(), "the copy ended too early");
+        sender.finish(COPY_MAX).unwrap();
+        trial.assert_whole(2, &file);
+        trial.assert_whole(3, &file);
+        let full = Duration::from_secs_f64(QUEUE_BYTES / link);
+        assert!(
+            wait < full.mul_f64(most),
+            "{mbit} Mbit/s: others wait {wait:?} where a full queue lasts {full:?}"
+        );
+    }
 }
 
 #[test]
@@ -76,7 +87,7 @@ fn a_link_is_shared_with_tcp() {
     let Some(trial) = Trial::new(&hundred_megabit()) else {
         return;
     };
-    let file = trial.file("content", 192 << 20);
+    let file = trial.file("content", 280 << 20);
     let _receivers = trial.receivers(&[2, 3]);
     let mut sender = trial.sender(1, &file, 2);
     trial.wait_for_bytes(2, 8 << 20);
@@ -88,13 +99,9 @@ fn a_link_is_shared_with_tcp() {
         command.args(words);
         Process::start(command, trial.store.path(), label).unwrap()
     };
-    // The one looks at losses only, the other at times; either is the default somewhere.
-    for control in ["cubic", "bbr"] {
-        let set = format!("sysctl -qw net.ipv4.tcp_congestion_control={control}");
-        if start(1, "sysctl", &set).finish(COPY_MAX).is_err() {
-            skip(&format!("this kernel has no {control}"));
-            continue;
-        }
+    // Two look at losses only, the other at times.
+    let mut shared = 0;
+    for control in ["reno", "cubic", "bbr"] {
         // Another transfer over the sender's own link, until it is killed.
         let mut sink = start(
             3,
@@ -102,8 +109,14 @@ fn a_link_is_shared_with_tcp() {
             "socat -u TCP-LISTEN:9000,reuseaddr OPEN:/dev/null",
         );
         thread::sleep(Duration::from_millis(500));
-        let mut flow = start(1, "flow", "socat -u OPEN:/dev/zero TCP:10.77.0.3:9000");
+        let mut flow = start(1, "flow", &tcp_to_node_3(control));
         thread::sleep(Duration::from_secs(2));
+        if !flow.is_running().unwrap() {
+            assert_ne!(control, "reno", "every kernel has it: {}", flow.messages());
+            skip(&format!("no TCP with {control}: {}", flow.messages()));
+            sink.kill();
+            continue;
+        }
         // Node 3 receives both, node 2 the copy alone.
         let both = received(trial.cluster.node(3));
         let ours = received(trial.cluster.node(2));
@@ -118,10 +131,68 @@ fn a_link_is_shared_with_tcp() {
         println!("beside {control} the copy had {share:.2} of the link");
         let may = 0.334..0.666;
         assert!(may.contains(&share), "beside {control}: {share:.2}");
+        shared += 1;
     }
+    assert!(shared > 0, "every kernel has reno");
     sender.finish(COPY_MAX).unwrap();
     trial.assert_whole(2, &file);
     trial.assert_whole(3, &file);
+}
+
+/// What sends without an end by TCP with this congestion control: `TCP_CONGESTION` of tcp(7).
+fn tcp_to_node_3(control: &str) -> String {
+    format!("socat -u OPEN:/dev/zero TCP:10.77.0.3:9000,setsockopt-string=6:13:{control}")
+}
+
+/// Who comes second never saw the link without the other.
+#[test]
+fn a_link_that_tcp_fills_already_is_shared() {
+    let plan = Plan {
+        link_mbit: Some(400),
+        ..Plan::of(4)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let start = |node: u8, label: &str, line: &str| {
+        let mut words = line.split(' ');
+        let mut command = trial.cluster.node(node).command(words.next().unwrap());
+        command.args(words);
+        Process::start(command, trial.store.path(), label).unwrap()
+    };
+    let _receivers = trial.receivers(&[2, 3]);
+    // At a receiver's port; and at the sender's own interface, where a TCP is given so little room that it looks like a
+    // faster processor, and gives way to none.
+    for (from, may) in [(4, 0.334..0.666), (1, 0.2..0.666)] {
+        let mut sink = start(
+            3,
+            "sink",
+            "socat -u TCP-LISTEN:9000,reuseaddr OPEN:/dev/null",
+        );
+        thread::sleep(Duration::from_millis(500));
+        let mut flow = start(from, "flow", &tcp_to_node_3("reno"));
+        thread::sleep(Duration::from_secs(2));
+        let file = trial.file(&format!("beside-{from}"), 280 << 20);
+        let mut sender = trial.sender(1, &file, 2);
+        trial.wait_for_bytes(2, 4 << 20);
+        thread::sleep(Duration::from_secs(1));
+        let both = received(trial.cluster.node(3));
+        let ours = received(trial.cluster.node(2));
+        thread::sleep(Duration::from_secs(6));
+        assert!(sender.is_running().unwrap(), "the copy ended too early");
+        let both = received(trial.cluster.node(3)) - both;
+        let ours = received(trial.cluster.node(2)) - ours;
+        flow.kill();
+        sink.kill();
+        let share = ours as f64 / both as f64;
+        println!("beside a TCP from node {from} the copy had {share:.2} of the link");
+        assert!(may.contains(&share), "beside one from {from}: {share:.2}");
+        sender.finish(COPY_MAX).unwrap();
+        for node in [2, 3] {
+            trial.assert_whole(node, &file);
+            fs::remove_file(trial.copy_of(node, &file)).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -154,6 +225,37 @@ fn nine_tenths_of_a_link_are_used_after_a_second() {
     }
 }
 
+/// What two processors can do is found as fast as what a link can.
+#[test]
+fn what_no_link_limits_is_as_fast_after_a_second_as_later() {
+    let Some(trial) = Trial::new(&Plan::of(3)) else {
+        return;
+    };
+    let file = trial.file("content", 480 << 20);
+    let _receivers = trial.receivers(&[2, 3]);
+    let mut sender = trial.sender(1, &file, 2);
+    trial.wait_for_bytes(2, 20_000);
+    let (start, before) = (Instant::now(), received(trial.cluster.node(2)));
+    thread::sleep(Duration::from_secs(1));
+    let took = start.elapsed().as_secs_f64();
+    let early = (received(trial.cluster.node(2)) - before) as f64;
+    assert!(sender.is_running().unwrap(), "the copy ended too early");
+    sender.finish(COPY_MAX).unwrap();
+    trial.assert_whole(2, &file);
+    trial.assert_whole(3, &file);
+    let whole = Report::parse(&sender.output()).unwrap();
+    let later = (whole.bytes as f64 - early) / (whole.seconds - took);
+    let early = early / took;
+    println!(
+        "{:.0} MB/s in the first second, {:.0} later, {:.2} s",
+        early / 1e6,
+        later / 1e6,
+        whole.seconds
+    );
+    // Beginning and end are no copying.
+    assert!(early >= 0.7 * later, "{early} and {later} bytes a second");
+}
+
 fn received(node: &Node) -> u64 {
     node.received_bytes().unwrap()
 }
@@ -168,7 +270,7 @@ fn a_link_that_changes_is_followed() {
     let mut sender = trial.sender(1, &file, 2);
     trial.wait_for_bytes(2, 12 << 20);
     let node = trial.cluster.node(1);
-    for (mbit, kept) in [(50, 0.8), (100, 0.8)] {
+    for mbit in [50, 100] {
         let mut command = node.command("tc");
         let shape = format!("rate {mbit}mbit burst 128k limit 16mb");
         command.args(["qdisc", "change", "dev", INTERFACE, "root", "tbf"]);
@@ -182,7 +284,7 @@ fn a_link_that_changes_is_followed() {
         let bytes = received(trial.cluster.node(2)) - before;
         let rate = bytes as f64 * 8.0 / start.elapsed().as_secs_f64() / 1e6;
         println!("{rate:.1} of {mbit} Mbit/s");
-        assert!(rate > f64::from(mbit) * kept, "{rate:.1} of {mbit} Mbit/s");
+        assert!(rate >= f64::from(mbit) * 0.9, "{rate:.1} of {mbit} Mbit/s");
     }
     sender.finish(COPY_MAX).unwrap();
     trial.assert_whole(2, &file);

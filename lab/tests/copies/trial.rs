@@ -26,7 +26,8 @@ pub(crate) const COPY_MAX: Duration = Duration::from_secs(90);
 /// Time that receivers get to come up.
 const RECEIVER_START: Duration = Duration::from_millis(1500);
 
-const STORE_BYTES: u64 = 1 << 30;
+/// What the largest test holds at a time; memory is taken as it is filled.
+const STORE_BYTES: u64 = 2 << 30;
 
 /// A cluster with the files and keys for one test. Fields are dropped in order: processes first.
 #[derive(Debug)]
