@@ -22,6 +22,9 @@ use crate::trial::{COPY_MAX, Trial, skip};
 /// What the queue of a switch port holds, see `lab::net::Plan`.
 const QUEUE_BYTES: f64 = 512e3;
 
+/// The part of a link that a copy may have beside a TCP.
+const MAY_HAVE: std::ops::Range<f64> = 0.334..0.666;
+
 fn hundred_megabit() -> Plan {
     Plan {
         link_mbit: Some(100),
@@ -92,56 +95,54 @@ fn a_link_is_shared_with_tcp() {
     let mut sender = trial.sender(1, &file, 2);
     trial.wait_for_bytes(2, 8 << 20);
 
-    let start = |node: u8, label: &str, line: &str| {
-        let mut words = line.split(' ');
-        let program = words.next().unwrap();
-        let mut command = trial.cluster.node(node).command(program);
-        command.args(words);
-        Process::start(command, trial.store.path(), label).unwrap()
-    };
     // Two look at losses only, the other at times.
-    let mut shared = 0;
     for control in ["reno", "cubic", "bbr"] {
         // Another transfer over the sender's own link, until it is killed.
-        let mut sink = start(
-            3,
-            "sink",
-            "socat -u TCP-LISTEN:9000,reuseaddr OPEN:/dev/null",
-        );
-        thread::sleep(Duration::from_millis(500));
-        let mut flow = start(1, "flow", &tcp_to_node_3(control));
-        thread::sleep(Duration::from_secs(2));
+        let [mut sink, mut flow] = tcp_to_node_3(&trial, 1, control);
         if !flow.is_running().unwrap() {
             assert_ne!(control, "reno", "every kernel has it: {}", flow.messages());
             skip(&format!("no TCP with {control}: {}", flow.messages()));
             sink.kill();
             continue;
         }
-        // Node 3 receives both, node 2 the copy alone.
-        let both = received(trial.cluster.node(3));
-        let ours = received(trial.cluster.node(2));
         // BBR looks at the way without a queue every 10 s, and behaves otherwise after that.
-        thread::sleep(Duration::from_secs(12));
+        let share = share_at_node_3(&trial, Duration::from_secs(12));
         assert!(sender.is_running().unwrap(), "the copy ended too early");
-        let both = received(trial.cluster.node(3)) - both;
-        let ours = received(trial.cluster.node(2)) - ours;
         flow.kill();
         sink.kill();
-        let share = ours as f64 / both as f64;
         println!("beside {control} the copy had {share:.2} of the link");
-        let may = 0.334..0.666;
-        assert!(may.contains(&share), "beside {control}: {share:.2}");
-        shared += 1;
+        assert!(MAY_HAVE.contains(&share), "beside {control}: {share:.2}");
     }
-    assert!(shared > 0, "every kernel has reno");
     sender.finish(COPY_MAX).unwrap();
     trial.assert_whole(2, &file);
     trial.assert_whole(3, &file);
 }
 
-/// What sends without an end by TCP with this congestion control: `TCP_CONGESTION` of tcp(7).
-fn tcp_to_node_3(control: &str) -> String {
-    format!("socat -u OPEN:/dev/zero TCP:10.77.0.3:9000,setsockopt-string=6:13:{control}")
+/// A TCP from a node to node 3, with this congestion control (`TCP_CONGESTION` of tcp(7)), until it is killed: what takes
+/// it there, and what sends. It has taken its part of the link by the time that this returns.
+fn tcp_to_node_3(trial: &Trial, from: u8, control: &str) -> [Process; 2] {
+    let start = |node: u8, label: &str, line: &str| {
+        let mut words = line.split(' ');
+        let mut command = trial.cluster.node(node).command(words.next().unwrap());
+        command.args(words);
+        Process::start(command, trial.store.path(), label).unwrap()
+    };
+    let listen = "socat -u TCP-LISTEN:9000,reuseaddr OPEN:/dev/null";
+    let sink = start(3, "sink", listen);
+    thread::sleep(Duration::from_millis(500));
+    let to = format!("TCP:10.77.0.3:9000,setsockopt-string=6:13:{control}");
+    let flow = start(from, "flow", &format!("socat -u OPEN:/dev/zero {to}"));
+    thread::sleep(Duration::from_secs(2));
+    [sink, flow]
+}
+
+/// The copy's part of what comes to node 3 for so long: node 2 receives the copy alone.
+fn share_at_node_3(trial: &Trial, lasting: Duration) -> f64 {
+    let count = || [2, 3].map(|node| received(trial.cluster.node(node)));
+    let before = count();
+    thread::sleep(lasting);
+    let after = count();
+    (after[0] - before[0]) as f64 / (after[1] - before[1]) as f64
 }
 
 /// Who comes second never saw the link without the other.
@@ -154,39 +155,23 @@ fn a_link_that_tcp_fills_already_is_shared() {
     let Some(trial) = Trial::new(&plan) else {
         return;
     };
-    let start = |node: u8, label: &str, line: &str| {
-        let mut words = line.split(' ');
-        let mut command = trial.cluster.node(node).command(words.next().unwrap());
-        command.args(words);
-        Process::start(command, trial.store.path(), label).unwrap()
-    };
     let _receivers = trial.receivers(&[2, 3]);
-    // At a receiver's port; and at the sender's own interface, where a TCP is given so little room that it looks like a
-    // faster processor, and gives way to none.
-    for (from, may) in [(4, 0.334..0.666), (1, 0.2..0.666)] {
-        let mut sink = start(
-            3,
-            "sink",
-            "socat -u TCP-LISTEN:9000,reuseaddr OPEN:/dev/null",
-        );
-        thread::sleep(Duration::from_millis(500));
-        let mut flow = start(from, "flow", &tcp_to_node_3("reno"));
-        thread::sleep(Duration::from_secs(2));
+    // At a receiver's port, and at the sender's own interface.
+    for from in [4, 1] {
+        let [mut sink, mut flow] = tcp_to_node_3(&trial, from, "reno");
         let file = trial.file(&format!("beside-{from}"), 280 << 20);
         let mut sender = trial.sender(1, &file, 2);
         trial.wait_for_bytes(2, 4 << 20);
         thread::sleep(Duration::from_secs(1));
-        let both = received(trial.cluster.node(3));
-        let ours = received(trial.cluster.node(2));
-        thread::sleep(Duration::from_secs(6));
+        let share = share_at_node_3(&trial, Duration::from_secs(6));
         assert!(sender.is_running().unwrap(), "the copy ended too early");
-        let both = received(trial.cluster.node(3)) - both;
-        let ours = received(trial.cluster.node(2)) - ours;
         flow.kill();
         sink.kill();
-        let share = ours as f64 / both as f64;
         println!("beside a TCP from node {from} the copy had {share:.2} of the link");
-        assert!(may.contains(&share), "beside one from {from}: {share:.2}");
+        assert!(
+            MAY_HAVE.contains(&share),
+            "beside one from {from}: {share:.2}"
+        );
         sender.finish(COPY_MAX).unwrap();
         for node in [2, 3] {
             trial.assert_whole(node, &file);
