@@ -36,7 +36,7 @@ const QUEUE_SHORT: usize = 4;
 /// Packets are let gather for so long while they flow: fewer wake-ups, larger batches. At least, and at
 /// most where they come slowly and are reported of seldom.
 const GATHER: Duration = Duration::from_millis(1);
-const GATHER_MOST: Duration = Duration::from_millis(4);
+const GATHER_MOST: Duration = Duration::from_millis(16);
 
 /// Of the time between two reports, packets may gather for this part: a report is to be fresh.
 const GATHER_PART: u32 = 6;
