@@ -3,7 +3,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::sound;
+use grappe_proto::units::Rate;
+use grappe_proto::wire::report::REPORT_BYTES;
 use grappe_sim::{Link, Scenario};
 
 /// Reports that the sender asks for in a second, of any number of receivers.
@@ -54,6 +58,55 @@ fn a_thousand_receivers_cost_two_hundredths() {
 #[test]
 fn three_thousand_receivers_cost_two_hundredths() {
     copy(3_000, 32 << 20, 1.02, 15e6);
+}
+
+/// Reports must not fill slow links, and tell of queues all the same however rare they are.
+#[test]
+fn on_slow_links_reports_are_few_and_still_tell_of_queues() {
+    const SECONDS: u64 = 4;
+    let second = |number: u64| Duration::from_secs(number);
+    for (receivers, megabits, seed) in [(64, 20, 0), (64, 20, 1), (200, 20, 0), (1_000, 20, 0)] {
+        let link = megabits * 125_000;
+        let rate = Rate::from_bytes_per_second(link);
+        let outcome = sound(&Scenario {
+            seed,
+            receivers,
+            bytes: link * SECONDS,
+            downlink: Link {
+                rate,
+                queue_bytes: 128 << 10,
+                jitter: Duration::from_millis(1),
+                keeps_order: true,
+                ..Link::default()
+            },
+            ..Scenario::default()
+        });
+        assert!(outcome.all_complete());
+        let waits = (outcome.nodes.iter()).map(|node| node.waits.mean(second(2), second(SECONDS)));
+        let wait = waits.max().unwrap_or_default();
+        let least = |from: u64| {
+            let got = outcome.nodes.iter();
+            let got = got.map(|node| node.got.per_second(second(from), second(from + 1)));
+            got.fold(f64::MAX, f64::min) / link as f64
+        };
+        let shares: Vec<f64> = (1..SECONDS).map(least).collect();
+        let reports = (outcome.reports_by_time).per_second(second(2), second(SECONDS));
+        println!(
+            "{receivers} at {megabits} Mbit/s, seed {seed}: {shares:.3?} of the link in each second, {wait:.2?} of queue, \
+            {reports} reports a second"
+        );
+        assert!(wait <= Duration::from_millis(5), "{wait:?} in the queue");
+        assert!(
+            shares.iter().all(|share| *share >= 0.85),
+            "{shares:.3?} of the link"
+        );
+        // An eighth of the link, or a thousand.
+        let most = (link as f64 / 8.0 / REPORT_BYTES as f64).max(1_000.0);
+        assert!(
+            reports <= 1.1 * most,
+            "{reports} reports a second, of {most}"
+        );
+    }
 }
 
 /// Half the copy is a second pass where rare reports pass for slowness.

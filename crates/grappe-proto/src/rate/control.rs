@@ -297,8 +297,28 @@ impl RateControl {
         self.maybe_raise(now, next);
     }
 
+    /// Takes note of a beat that `peer` heard before the one it reports of.
+    pub fn recall(&mut self, now: Time, peer: PeerId, earlier: Echo) {
+        let pace = self.pace();
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.queue.note(now, earlier, &self.sent, pace);
+        }
+    }
+
+    /// How the rate moves at present.
+    fn pace(&self) -> Pace {
+        if self.rivalry.is_on() {
+            Pace::Shared
+        } else if self.starting {
+            Pace::Starting
+        } else {
+            Pace::Steady
+        }
+    }
+
     /// Takes note of a report of `peer`; the next packet will carry `next`.
     pub fn observe(&mut self, now: Time, peer: PeerId, seen: Observation, next: Sequence) {
+        let pace = self.pace();
         let known = self.peers.entry(peer).or_insert_with(|| Peer {
             anchor: seen,
             anchor_at: now,
@@ -309,13 +329,6 @@ impl RateControl {
             last: seen,
         });
         let lost = known.loses(&seen).then_some(known.last.highest);
-        let pace = if self.rivalry.is_on() {
-            Pace::Shared
-        } else if self.starting {
-            Pace::Starting
-        } else {
-            Pace::Steady
-        };
         let standing = known.queue.note(now, seen.echo, &self.sent, pace);
         known.last = seen;
         // A queue that all senders fill together tells nothing of what this one may send.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::sent::Sent;
 use crate::units::{Rate, Time};
+use crate::wire::report::Earlier;
 
 /// The shortest of so many times in a row is taken: a thread that was not scheduled delays some of them, a
 /// queue all. While the rate still doubles, there is less time to be sure.
@@ -43,6 +44,9 @@ const LEAP_MIN: Duration = Duration::from_millis(250);
 /// Beats remembered for that.
 const BEATS: usize = 16;
 
+/// Arrivals are counted over no longer than this: of the time between reports that are further apart nobody knows.
+const RATE_TIME_MAX: Duration = Duration::from_millis(160);
+
 /// What a receiver says of the latest beat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Echo {
@@ -52,6 +56,18 @@ pub struct Echo {
     pub arrived: Time,
     /// Packets received by then.
     pub received: u64,
+}
+
+impl Echo {
+    /// The beat that lies `earlier` than this one. What is told of the time before all clocks is of their beginning.
+    pub fn before(self, earlier: &Earlier) -> Self {
+        let nanos = |nanos: u32| Duration::from_nanos(nanos.into());
+        Self {
+            sent_at: self.sent_at - nanos(earlier.sent_before),
+            arrived: self.arrived - nanos(earlier.arrived_before),
+            received: self.received.saturating_sub(earlier.received_since.into()),
+        }
+    }
 }
 
 /// How the rate moves.
@@ -178,6 +194,7 @@ impl QueueWatch {
     fn arriving(&self, last: Echo, base: i64, time: Duration, sent: &Sent) -> Option<Rate> {
         let waited = |(beat, time): &&(Echo, i64)| {
             time.saturating_sub(base) > i64::try_from(WAITING.as_nanos()).unwrap_or(i64::MAX)
+                && last.arrived.since(beat.arrived) <= RATE_TIME_MAX
                 && sent.between(beat.sent_at - OWN_TIME, beat.sent_at).bytes >= OWN_BYTES
         };
         let (from, _) = self.beats.iter().rev().take_while(waited).last()?;
@@ -286,6 +303,40 @@ mod tests {
         );
         assert_eq!(rate(3), None, "no queue");
         assert_eq!(rate(7), None, "not for long enough");
+    }
+
+    /// A report every 300 ms that tells of five beats: of what happened between two reports nobody knows.
+    #[test]
+    fn rare_reports_of_several_beats_tell_of_a_queue_and_what_arrived() {
+        let (mut watch, book) = (QueueWatch::default(), sent());
+        let mut told = None;
+        for (report, wait, lost) in [
+            (150_000, 100, 0),
+            (450_000, 4_100, 0),
+            (750_000, 4_100, 1_000),
+        ] {
+            let latest = Echo {
+                sent_at: at(report),
+                arrived: at(report + wait),
+                received: report / 100 - lost,
+            };
+            let now = at(report + wait + 500);
+            for before in [150_000, 50_000, 20_000, 10_000] {
+                let earlier = Earlier {
+                    sent_before: before * 1_000,
+                    arrived_before: before * 1_000,
+                    received_since: before / 100,
+                };
+                let earlier = latest.before(&earlier);
+                let _ = watch.note(now, earlier, &book, Pace::Steady);
+            }
+            told = watch.note(now, latest, &book, Pace::Steady);
+        }
+        let told = told.unwrap();
+        assert_eq!(told.wait, Duration::from_millis(4));
+        // A hundred packets of 1,500 bytes in 10 ms.
+        let rate = told.arriving.map(Rate::bytes_per_second);
+        assert_eq!(rate, Some(15_000_000));
     }
 
     #[test]

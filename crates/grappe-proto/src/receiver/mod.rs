@@ -186,7 +186,10 @@ enum Phase {
     Over,
 }
 
-/// The latest beat, when it reached the socket, and how many packets had been received with it.
+/// Beats that are remembered beside the latest: as many as come in the time that a report tells of, 5 ms apart.
+const BEATS_BEFORE: usize = 32;
+
+/// A beat, when it reached the socket, and how many packets had been received with it.
 #[derive(Clone, Copy, Debug)]
 struct HeardBeat {
     beat: Beat,
@@ -220,6 +223,8 @@ pub struct Receiver {
     stream_end: Option<u64>,
     result: Option<Done>,
     beat: Option<HeardBeat>,
+    /// Those before it, the earliest first.
+    beats_before: VecDeque<HeardBeat>,
     heard_at: Time,
     /// When it was asked last what to do.
     polled_at: Time,
@@ -271,6 +276,7 @@ impl Receiver {
             stream_end: None,
             result: None,
             beat: None,
+            beats_before: VecDeque::new(),
             heard_at: now,
             polled_at: now,
             report_at: now,
@@ -392,11 +398,17 @@ impl Receiver {
                 .beat
                 .is_none_or(|known| beat.sent_at >= known.beat.sent_at)
             {
-                self.beat = Some(HeardBeat {
+                let heard = HeardBeat {
                     beat,
                     arrived,
                     received: self.received,
-                });
+                };
+                if let Some(before) = self.beat.replace(heard) {
+                    if self.beats_before.len() >= BEATS_BEFORE {
+                        self.beats_before.pop_front();
+                    }
+                    self.beats_before.push_back(before);
+                }
             }
         }
     }

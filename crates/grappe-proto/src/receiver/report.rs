@@ -2,18 +2,35 @@
 
 use std::time::Duration;
 
-use super::{Phase, REPORT_QUIET, Receiver};
+use super::{HeardBeat, Phase, REPORT_QUIET, Receiver};
 use crate::fec::SymbolSet;
 use crate::limits::{REPORT_PROMPT, RING_EMPTY_PERMILLE, RING_FILLING_PERMILLE};
 use crate::units::{Sequence, Time};
 use crate::wire::data::{HEADER_LEN, TAG_LEN};
-use crate::wire::report::{LACKS_MAX, Lack, Report, ReportHeader};
+use crate::wire::report::{EARLIER_MAX, Earlier, LACKS_MAX, Lack, Report, ReportHeader};
 
 /// That the ring fills is reported after this part of the interval at the earliest.
 const URGENT_PART: u32 = 8;
 
 /// And that it is empty again so soon after that.
 const RELIEF: Duration = Duration::from_millis(5);
+
+/// Where reports are further apart than [`REPORT_PROMPT`], each tells of beats that lie so long before the latest as well: as
+/// far apart as those of reports that come often, so that one that was late by chance is known for it, and one that
+/// tells what arrived since.
+pub(super) const TOLD_BEFORE: [Duration; EARLIER_MAX] = [
+    Duration::from_millis(150),
+    Duration::from_millis(50),
+    Duration::from_millis(20),
+    Duration::from_millis(10),
+];
+
+/// The golden ratio, less one.
+const GOLDEN: f64 = 0.618_033_988_749_895;
+
+/// Between the numbers of a receiver's reports in that: more than there are receivers, so that two neighbours do not follow
+/// each other for ever.
+const STRIDE: u64 = 65_537;
 
 /// Between reports of a receiver in the pipeline while blocks arrive.
 const REPORT_PIPED: Duration = Duration::from_millis(50);
@@ -42,7 +59,7 @@ impl Receiver {
         if !told_full && self.ring_permille >= RING_FILLING_PERMILLE {
             // Where many fill at once, they are kept apart.
             let least = interval / URGENT_PART;
-            let apart = least.mul_f64(f64::from(self.peer.0 % 16) / 16.0);
+            let apart = least.mul_f64(spread(self.peer.0.into()));
             due.min(self.reported_at + least + apart)
         } else if told_full && self.ring_permille < RING_EMPTY_PERMILLE {
             // The sender waits for it.
@@ -66,13 +83,11 @@ impl Receiver {
         let report = self.facts();
         let interval = self.interval();
         (self.reported_at, self.told_permille) = (now, report.ring_permille);
-        // Where many were late at once, keep them apart: each adds its own share of the interval once.
-        let apart = interval.mul_f64(f64::from(self.peer.0 % 16) / 16.0);
         if self.report_sequence == 0 {
-            self.report_at = now + apart;
+            self.report_at = now + self.first_turn(interval);
         } else if now >= self.report_at {
             // One out of turn leaves the turn alone: all that fill together would come together ever after.
-            self.report_at = now + interval;
+            self.report_at = now + self.until_next(interval);
         }
         self.news = self.phase == Phase::Content && !report.lacks.is_empty();
         let mut body = Vec::with_capacity(64);
@@ -90,7 +105,28 @@ impl Receiver {
         packet
     }
 
-    fn facts(&self) -> Report {
+    /// This receiver's own share of the first interval: where many were late at once, it keeps them apart.
+    fn first_turn(&self, interval: Duration) -> Duration {
+        let part = if interval <= REPORT_PROMPT {
+            f64::from(self.peer.0 % 16) / 16.0
+        } else {
+            spread(self.peer.0.into())
+        };
+        interval.mul_f64(part)
+    }
+
+    /// The time to the next report. Rare ones are spread anew each time, by a half in both directions (RFC 3550, section
+    /// 6.3.1): what was apart by parts of a short interval would come in one heap when the rate falls and the interval
+    /// grows.
+    pub(super) fn until_next(&self, interval: Duration) -> Duration {
+        if interval <= REPORT_PROMPT {
+            return interval;
+        }
+        let number = u64::from(self.peer.0) + self.report_sequence * STRIDE;
+        interval.mul_f64(0.5 + spread(number))
+    }
+
+    pub(super) fn facts(&self) -> Report {
         let (echo, echo_at, echo_received) = match self.beat {
             Some(heard) => (heard.beat.sent_at, heard.arrived, heard.received),
             None => (Time::ZERO, Time::ZERO, 0),
@@ -115,6 +151,7 @@ impl Receiver {
             echo,
             echo_at,
             echo_received,
+            earlier: self.earlier_beats(),
             stored_below: self.window.stored_below(),
             dropped: self.dropped,
             ring_permille: self.ring_permille,
@@ -122,4 +159,29 @@ impl Receiver {
             lacks: lacks.collect(),
         }
     }
+
+    /// The beats before the latest that a rare report tells of, the earliest first.
+    fn earlier_beats(&self) -> Vec<Earlier> {
+        let Some(latest) = self.beat.filter(|_| self.interval() > REPORT_PROMPT) else {
+            return Vec::new();
+        };
+        let told = TOLD_BEFORE.iter().filter_map(|long| {
+            // Beats come at any time: the one that lies least further back.
+            let is_so_long = |beat: &&HeardBeat| latest.arrived.since(beat.arrived) >= *long;
+            let beat = self.beats_before.iter().rfind(is_so_long)?;
+            // Where it lies too far back for the fields, it is of no use any more.
+            let nanos = |time: Duration| u32::try_from(time.as_nanos()).ok();
+            Some(Earlier {
+                sent_before: nanos(latest.beat.sent_at.since(beat.beat.sent_at))?,
+                arrived_before: nanos(latest.arrived.since(beat.arrived))?,
+                received_since: u32::try_from(latest.received - beat.received).ok()?,
+            })
+        });
+        told.collect()
+    }
+}
+
+/// A part of one for each number, evenly spread for any that follow each other: the multiples of the golden ratio.
+fn spread(number: u64) -> f64 {
+    (number as f64 * GOLDEN).fract()
 }

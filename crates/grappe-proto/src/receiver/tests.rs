@@ -8,6 +8,7 @@ use crate::limits::{
 };
 
 const MANIFEST_LEN: u64 = 100;
+use crate::wire::report::Report;
 
 fn welcome() -> Welcome {
     Welcome {
@@ -314,6 +315,11 @@ fn a_ring_that_fills_is_reported_out_of_turn() {
         1,
         "its place among the others"
     );
+    let turn = machine.report_at;
+    assert!(
+        turn >= at(300) && turn <= at(700),
+        "half an interval more or less: {turn:?}"
+    );
     beat(&mut machine, 3, at(200));
     assert_eq!(reports(&mut machine, at(200)), 0, "it is not time yet");
     let fill = |permille| Input::Facts {
@@ -330,13 +336,87 @@ fn a_ring_that_fills_is_reported_out_of_turn() {
     machine.handle(fill(RING_FILLING_PERMILLE), at(225));
     assert_eq!(reports(&mut machine, at(225)), 0, "not so soon again");
     machine.handle(fill(0), at(226));
-    beat(&mut machine, 4, at(490));
-    assert_eq!(reports(&mut machine, at(499)), 0);
+    let milli = Duration::from_millis(1);
+    beat(&mut machine, 4, turn - 10 * milli);
+    assert_eq!(reports(&mut machine, turn - milli), 0);
     assert_eq!(
-        reports(&mut machine, at(500)),
+        reports(&mut machine, turn),
         1,
         "its turn stays where it was"
     );
+}
+
+/// Beats 5 ms apart, of which the sender wants a report so often; what that of the last one tells.
+fn report_of_beats(interval: Duration, beats: u64) -> Report {
+    let mut machine = machine();
+    for number in 1..=beats {
+        let sent_at = Time::ZERO + Duration::from_millis(5 * number);
+        let header = Header {
+            kind: Kind::Beat,
+            tag: 1,
+            sequence: Sequence(number),
+            block: BlockIndex(0),
+            symbol: SymbolIndex(0),
+        };
+        let beat = Beat {
+            sent_at,
+            report_interval_us: interval.as_micros() as u32,
+            active: true,
+        };
+        // By another clock, and each a little later than the one before.
+        let arrived = sent_at + Duration::from_secs(7) + Duration::from_micros(number);
+        machine.accept_beat(&header, beat, arrived, sent_at);
+    }
+    machine.facts()
+}
+
+#[test]
+fn a_rare_report_tells_of_beats_before_the_latest() {
+    let often = Duration::from_millis(10);
+    assert_eq!(report_of_beats(often, 40).earlier, []);
+    let rare = Duration::from_millis(200);
+    let told = |report: &Report| -> Vec<[u32; 3]> {
+        let each = report.earlier.iter();
+        each.map(|it| [it.sent_before, it.arrived_before, it.received_since])
+            .collect()
+    };
+    let report = report_of_beats(rare, 40);
+    assert_eq!(report.echo, Time::ZERO + Duration::from_millis(200));
+    assert_eq!(report.echo_received, 40);
+    assert_eq!(
+        told(&report),
+        [
+            [150_000_000, 150_030_000, 30],
+            [50_000_000, 50_010_000, 10],
+            [20_000_000, 20_004_000, 4],
+            [10_000_000, 10_002_000, 2],
+        ]
+    );
+    assert_eq!(told(&report_of_beats(rare, 1)), [[0; 3]; 0]);
+    assert_eq!(
+        told(&report_of_beats(rare, 3)),
+        [[10_000_000, 10_002_000, 2]]
+    );
+}
+
+/// When the rate falls, the interval grows, and those who reported within a short one must not go on in one heap.
+#[test]
+fn rare_reports_of_many_do_not_come_in_heaps() {
+    let interval = Duration::from_millis(200);
+    let mut turns: Vec<Duration> = (0..200)
+        .map(|peer| {
+            let welcome = Welcome { peer, ..welcome() };
+            let mut machine = Receiver::new(&welcome, Time::ZERO).unwrap();
+            machine.report_sequence = 1;
+            machine.until_next(interval)
+        })
+        .collect();
+    turns.sort();
+    let span = turns[199] - turns[0];
+    assert!(span >= interval.mul_f64(0.98), "{span:?}");
+    let gaps = turns.windows(2).map(|two| two[1] - two[0]);
+    let widest = gaps.max().unwrap();
+    assert!(widest <= interval / 50, "{widest:?}");
 }
 
 #[test]

@@ -38,6 +38,10 @@ use crate::session::{Expectation, NodeOutcome, Straggler, Transport};
 use crate::units::{BlockIndex, Digest, PeerId, Rate, Sequence, SymbolIndex, Time};
 use crate::wire::control::{ToReceiver, ToSender};
 use crate::wire::data::{Beat, HEADER_LEN, TAG_LEN};
+use crate::wire::report::REPORT_BYTES;
+
+/// Reports take no more than this part of the rate that the links take, and in the other direction.
+const REPORTS_PART: u64 = 8;
 
 /// What the machine must know before it starts.
 #[derive(Debug)]
@@ -584,11 +588,24 @@ impl Sender {
     }
 
     /// How often each receiver reports: a hundred times a second, rarer when there are many, so that
-    /// up to 10,000 receivers make at most 10,000 reports a second, but for those out of turn; rarer as well where several senders
-    /// share the links, since each node then reports to all of them.
+    /// up to 10,000 receivers make at most 10,000 reports a second, but for those out of turn; and so few that they take
+    /// no more than a part of what the links take, but a thousand in all: the rate may be low for what one of them
+    /// says, which is to be found out. Rarer as well where several senders share the links, since each node then reports
+    /// to all of them.
     fn report_interval(&self) -> Duration {
         let least = if self.shares_links() { 25 } else { 10 };
-        Duration::from_micros(100 * self.receivers as u64)
+        let many = self.receivers as u64;
+        let bytes = many * REPORT_BYTES as u64 * REPORTS_PART;
+        // Right after a cut the rate is lower than what they take; where something else limits, it is higher than what
+        // leaves, and reports would be one load more.
+        let rate = self.rate.leaving().min(self.rate.rate());
+        let taken = self.rate.knee().map_or(rate, |knee| knee.max(rate));
+        let of_links = taken.time_for(bytes);
+        of_links
+            .clamp(
+                Duration::from_micros(100 * many),
+                Duration::from_millis(many),
+            )
             .clamp(Duration::from_millis(least), Duration::from_secs(1))
     }
 

@@ -91,6 +91,14 @@ impl Sender {
             || peer.credit_end(stretch) < self.floor.credit_end;
         // What went by before it came back to the group is not lost.
         if is_back && !self.probing.excuses(id) {
+            let echo = Echo {
+                sent_at: report.echo,
+                arrived: report.echo_at,
+                received: report.echo_received,
+            };
+            for earlier in &report.earlier {
+                self.rate.recall(now, id, echo.before(earlier));
+            }
             self.rate.observe(
                 now,
                 id,
@@ -98,11 +106,7 @@ impl Sender {
                     highest: report.highest,
                     received: report.received,
                     dropped: report.dropped,
-                    echo: Echo {
-                        sent_at: report.echo,
-                        arrived: report.echo_at,
-                        received: report.echo_received,
-                    },
+                    echo,
                 },
                 next,
             );

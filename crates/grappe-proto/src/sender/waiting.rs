@@ -188,6 +188,7 @@ mod tests {
             dropped: 0,
             ring_permille: 0,
             store_backlog: 0,
+            earlier: Vec::new(),
             lacks: Vec::new(),
         };
         let mut body = Vec::new();

@@ -6,14 +6,23 @@
 use super::data::{HEADER_LEN, KIND_REPORT, TAG_LEN};
 use super::{Fields, WireError};
 use crate::fec::SymbolSet;
+use crate::limits::IP_UDP_HEADERS;
 use crate::units::{BlockIndex, PeerId, Sequence, Time};
 
 /// Lacks in one report: as many as fit a packet at MTU 1500 when each lists every data symbol of a full
 /// block, 29 bytes each.
 pub const LACKS_MAX: usize = 40;
 
+/// Beats before the latest that one report may tell of.
+pub const EARLIER_MAX: usize = 4;
+
 const LACK_BYTES_MAX: usize = 4 + 1 + 1 + 32;
-const FIXED_LEN: usize = 4 + 8 + 8 + 8 + 8 + 8 + 4 + 4 + 2 + 2 + 1;
+const EARLIER_BYTES: usize = 4 + 4 + 4;
+const FIXED_LEN: usize =
+    4 + 8 + 8 + 8 + 8 + 8 + 4 + 4 + 2 + 2 + 1 + 1 + EARLIER_MAX * EARLIER_BYTES;
+
+/// Bytes of a report that lacks nothing, with all headers: what the reports of many cost the links.
+pub const REPORT_BYTES: usize = IP_UDP_HEADERS + HEADER_LEN + FIXED_LEN + TAG_LEN;
 
 /// Bytes of the longest report, header and tag included.
 pub const REPORT_LEN_MAX: usize = HEADER_LEN + FIXED_LEN + LACKS_MAX * LACK_BYTES_MAX + TAG_LEN;
@@ -82,6 +91,17 @@ pub struct Lack {
     pub missing: SymbolSet,
 }
 
+/// A beat before the latest one of a report, told by how far it lies before that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// Nanoseconds by the sender's clock from its leaving to that of the latest.
+    pub sent_before: u32,
+    /// Nanoseconds by the receiver's clock from its arrival to that of the latest.
+    pub arrived_before: u32,
+    /// Packets received since.
+    pub received_since: u32,
+}
+
 /// The body of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -99,6 +119,9 @@ pub struct Report {
     /// `received` as it was when that beat had been processed: between two beats, exactly what reached
     /// the socket in that time.
     pub echo_received: u64,
+    /// Some beats before that, the earliest first; at most [`EARLIER_MAX`]. Where reports are rare, the latest
+    /// beat alone tells of a moment, and not whether a queue stands.
+    pub earlier: Vec<Earlier>,
     /// Every block of the turn before this one is stored.
     pub stored_below: BlockIndex,
     /// Reads' worth of packets that the receiving socket dropped for want of room since the session
@@ -132,8 +155,20 @@ impl Report {
             dropped: fields.u32()?,
             ring_permille: fields.u16()?,
             store_backlog: fields.u16()?,
+            earlier: Vec::new(),
             lacks: Vec::new(),
         };
+        let count = usize::from(fields.u8()?);
+        if count > EARLIER_MAX {
+            return Err(WireError::Field("earlier"));
+        }
+        for _ in 0..count {
+            report.earlier.push(Earlier {
+                sent_before: fields.u32()?,
+                arrived_before: fields.u32()?,
+                received_since: fields.u32()?,
+            });
+        }
         let count = usize::from(fields.u8()?);
         if count > LACKS_MAX {
             return Err(WireError::Field("lacks"));
@@ -145,7 +180,8 @@ impl Report {
         Ok(report)
     }
 
-    /// Appends the body's bytes, to be sealed. Lacks beyond [`LACKS_MAX`] are left out.
+    /// Appends the body's bytes, to be sealed. Lacks beyond [`LACKS_MAX`] are left out, as are beats beyond
+    /// [`EARLIER_MAX`].
     pub fn emit(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.turn.to_be_bytes());
         bytes.extend_from_slice(&self.highest.0.to_be_bytes());
@@ -157,6 +193,13 @@ impl Report {
         bytes.extend_from_slice(&self.dropped.to_be_bytes());
         bytes.extend_from_slice(&self.ring_permille.to_be_bytes());
         bytes.extend_from_slice(&self.store_backlog.to_be_bytes());
+        let earlier = &self.earlier[..self.earlier.len().min(EARLIER_MAX)];
+        bytes.push(earlier.len() as u8);
+        for beat in earlier {
+            bytes.extend_from_slice(&beat.sent_before.to_be_bytes());
+            bytes.extend_from_slice(&beat.arrived_before.to_be_bytes());
+            bytes.extend_from_slice(&beat.received_since.to_be_bytes());
+        }
         let lacks = &self.lacks[..self.lacks.len().min(LACKS_MAX)];
         bytes.push(lacks.len() as u8);
         for lack in lacks {
@@ -238,6 +281,7 @@ mod tests {
         #[test]
         fn report_survives_the_wire(
             turn: u32, highest: u64, received: u64, echo: [u64; 3], counts: [u32; 2], small: [u16; 2],
+            earlier in proptest::collection::vec(any::<[u32; 3]>(), 0..=EARLIER_MAX),
             lacks in proptest::collection::vec(lack(), 0..=LACKS_MAX),
         ) {
             let report = Report {
@@ -251,6 +295,9 @@ mod tests {
                 dropped: counts[1],
                 ring_permille: small[0],
                 store_backlog: small[1],
+                earlier: earlier.into_iter().map(|[sent_before, arrived_before, received_since]| {
+                    Earlier { sent_before, arrived_before, received_since }
+                }).collect(),
                 lacks,
             };
             let mut bytes = Vec::new();

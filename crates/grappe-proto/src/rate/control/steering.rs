@@ -59,6 +59,12 @@ impl RateControl {
         next: Sequence,
     ) {
         if !self.is_worst(now, id, standing.wait) {
+            // Of many receivers the worst is seldom heard, and no queue is none, whoever tells.
+            let is_none = self.worst.is_none_or(|worst| worst.wait <= QUEUE_SHORT);
+            let is_alone = !self.rivalry.is_on() && self.asking_at.is_none();
+            if is_none && is_alone && now.since(self.drained_at) < DRAIN_EVERY {
+                self.press(now);
+            }
             return;
         }
         let sending = self.leaving().min(self.rate);

@@ -144,6 +144,7 @@ impl Session {
             dropped: 0,
             ring_permille: 0,
             store_backlog: 0,
+            earlier: Vec::new(),
             lacks: Vec::new(),
         };
         let mut body = Vec::new();
