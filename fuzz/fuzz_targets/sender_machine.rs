@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use grappe_fuzz::{Jobs, Script, tree, until_at_rest, whole_stream};
 use grappe_proto::content::block_set::BlockSet;
+use grappe_proto::fec::SymbolSet;
 use grappe_proto::limits::SYMBOL_SIZE;
 use grappe_proto::rate::RateLimits;
 use grappe_proto::seal::{SealKey, Suite};
@@ -14,7 +15,7 @@ use grappe_proto::session::{Expectation, Straggler, Transport};
 use grappe_proto::units::{BlockIndex, Digest, PeerId, Rate, Sequence, Time};
 use grappe_proto::wire::control::{Done, ToSender};
 use grappe_proto::wire::data::{HEADER_LEN, TAG_LEN};
-use grappe_proto::wire::report::ReportHeader;
+use grappe_proto::wire::report::{Earlier, Lack, Report, ReportHeader};
 use libfuzzer_sys::fuzz_target;
 
 /// Outputs between two inputs, at the same instant: the machine must come to rest.
@@ -207,30 +208,39 @@ impl Driver<'_> {
     fn report(&mut self) {
         self.reports += 1;
         let (peer, sequence) = (self.peer(), Sequence(self.reports));
-        let mut body = Vec::new();
         // The highest number is often one that was sent, or nothing in the report would count.
         let highest = self.sequence.saturating_sub(self.script.near().into());
-        body.extend_from_slice(&u32::from(self.script.u8() % 4).to_be_bytes());
-        for number in [highest, self.script.u64(), self.script.u64()] {
-            body.extend_from_slice(&number.to_be_bytes());
-        }
-        for number in [
-            self.script.near(),
-            self.script.near(),
-            self.script.near(),
-            self.script.u32(),
-        ] {
-            body.extend_from_slice(&number.to_be_bytes());
-        }
-        let lacks = self.script.u8() % 4;
-        body.push(lacks);
-        for _ in 0..lacks {
-            body.extend_from_slice(&self.script.near().to_be_bytes());
-            body.push(1 + self.script.u8() % 64);
-            let set = self.script.u8() % 33;
-            body.push(set);
-            body.extend((0..set).map(|_| self.script.u8()));
-        }
+        let time = |script: &mut Script<'_>| Time::from_nanos(script.u64());
+        let turn = u32::from(self.script.u8() % 4);
+        let received = highest.saturating_sub(self.script.near().into());
+        let earlier = (0..self.script.u8() % 5).map(|_| Earlier {
+            sent_before: self.script.u32(),
+            arrived_before: self.script.u32(),
+            received_since: self.script.near(),
+        });
+        let earlier = earlier.collect();
+        let lacks = (0..self.script.u8() % 4).map(|_| Lack {
+            block: BlockIndex(self.script.near()),
+            need: 1 + self.script.u8() % 64,
+            missing: SymbolSet::from_words([(); 4].map(|()| self.script.u64())),
+        });
+        let lacks = lacks.collect();
+        let report = Report {
+            turn,
+            highest: Sequence(highest),
+            received,
+            echo: time(&mut self.script),
+            echo_at: time(&mut self.script),
+            echo_received: self.script.u64(),
+            earlier,
+            stored_below: BlockIndex(self.script.near()),
+            dropped: self.script.u32(),
+            ring_permille: self.script.u16(),
+            store_backlog: self.script.u16(),
+            lacks,
+        };
+        let mut body = Vec::new();
+        report.emit(&mut body);
         let header = ReportHeader {
             peer,
             tag: 7,

@@ -66,6 +66,15 @@ pub const RING_EMPTY_PERMILLE: u16 = 60;
 /// Reports that come so often are fresh: a receiver is sent no more than its buffer takes.
 pub const REPORT_PROMPT: Duration = Duration::from_millis(25);
 
+/// Reports that are wanted more rarely than that come after half the interval to one and a half (RFC 3550, section 6.3.1).
+pub fn longest_between_reports(interval: Duration) -> Duration {
+    if interval <= REPORT_PROMPT {
+        interval
+    } else {
+        interval * 3 / 2
+    }
+}
+
 /// A receiver that has sent no report for so long is lost.
 pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(5);
 

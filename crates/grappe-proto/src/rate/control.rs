@@ -301,7 +301,7 @@ impl RateControl {
     pub fn recall(&mut self, now: Time, peer: PeerId, earlier: Echo) {
         let pace = self.pace();
         if let Some(known) = self.peers.get_mut(&peer) {
-            known.queue.note(now, earlier, &self.sent, pace);
+            known.queue.recall(now, earlier, &self.sent, pace);
         }
     }
 

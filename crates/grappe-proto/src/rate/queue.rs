@@ -100,11 +100,22 @@ pub(super) struct QueueWatch {
     beats: VecDeque<(Echo, i64)>,
     /// The shortest time of this period and of the one before, and when this one began.
     base: Option<(i64, i64, Time)>,
+    /// Reports are rare, and each tells of several beats.
+    is_recalled: bool,
     /// When the latest beat was noted, by the sender's clock.
     noted_at: Time,
 }
 
 impl QueueWatch {
+    /// Takes note of a beat that is reported together with a later one.
+    pub(super) fn recall(&mut self, now: Time, earlier: Echo, sent: &Sent, pace: Pace) {
+        self.is_recalled = true;
+        let noted_at = self.noted_at;
+        let _ = self.note(now, earlier, sent, pace);
+        // All of them come in the time since the report before.
+        self.noted_at = noted_at;
+    }
+
     /// Takes note of a beat that arrived; answers what it says, or nothing when it is no news or too
     /// little is known.
     pub(super) fn note(
@@ -194,7 +205,7 @@ impl QueueWatch {
     fn arriving(&self, last: Echo, base: i64, time: Duration, sent: &Sent) -> Option<Rate> {
         let waited = |(beat, time): &&(Echo, i64)| {
             time.saturating_sub(base) > i64::try_from(WAITING.as_nanos()).unwrap_or(i64::MAX)
-                && last.arrived.since(beat.arrived) <= RATE_TIME_MAX
+                && (!self.is_recalled || last.arrived.since(beat.arrived) <= RATE_TIME_MAX)
                 && sent.between(beat.sent_at - OWN_TIME, beat.sent_at).bytes >= OWN_BYTES
         };
         let (from, _) = self.beats.iter().rev().take_while(waited).last()?;
@@ -328,7 +339,7 @@ mod tests {
                     received_since: before / 100,
                 };
                 let earlier = latest.before(&earlier);
-                let _ = watch.note(now, earlier, &book, Pace::Steady);
+                watch.recall(now, earlier, &book, Pace::Steady);
             }
             told = watch.note(now, latest, &book, Pace::Steady);
         }

@@ -229,6 +229,8 @@ pub struct Receiver {
     /// When it was asked last what to do.
     polled_at: Time,
     report_at: Time,
+    /// How often reports were wanted when that was set.
+    turn_interval: Duration,
     /// When the last one was made, and how full it said the ring was.
     reported_at: Time,
     told_permille: u16,
@@ -280,6 +282,7 @@ impl Receiver {
             heard_at: now,
             polled_at: now,
             report_at: now,
+            turn_interval: Duration::ZERO,
             reported_at: now,
             told_permille: 0,
             report_sequence: 0,
@@ -409,6 +412,7 @@ impl Receiver {
                     }
                     self.beats_before.push_back(before);
                 }
+                self.hasten(now);
             }
         }
     }

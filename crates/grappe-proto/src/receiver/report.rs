@@ -84,10 +84,10 @@ impl Receiver {
         let interval = self.interval();
         (self.reported_at, self.told_permille) = (now, report.ring_permille);
         if self.report_sequence == 0 {
-            self.report_at = now + self.first_turn(interval);
+            self.set_turn(now + self.first_turn(interval), interval);
         } else if now >= self.report_at {
             // One out of turn leaves the turn alone: all that fill together would come together ever after.
-            self.report_at = now + self.until_next(interval);
+            self.set_turn(now + self.until_next(interval), interval);
         }
         self.news = self.phase == Phase::Content && !report.lacks.is_empty();
         let mut body = Vec::with_capacity(64);
@@ -105,6 +105,19 @@ impl Receiver {
         packet
     }
 
+    const fn set_turn(&mut self, turn: Time, interval: Duration) {
+        (self.report_at, self.turn_interval) = (turn, interval);
+    }
+
+    /// Comes earlier than it was to where reports are wanted far more often than when its turn was set.
+    pub(super) fn hasten(&mut self, now: Time) {
+        let interval = self.interval();
+        let sooner = now + self.first_turn(interval);
+        if interval <= self.turn_interval / 2 && sooner < self.report_at {
+            self.set_turn(sooner, interval);
+        }
+    }
+
     /// This receiver's own share of the first interval: where many were late at once, it keeps them apart.
     fn first_turn(&self, interval: Duration) -> Duration {
         let part = if interval <= REPORT_PROMPT {
@@ -119,7 +132,7 @@ impl Receiver {
     /// 6.3.1): what was apart by parts of a short interval would come in one heap when the rate falls and the interval
     /// grows.
     pub(super) fn until_next(&self, interval: Duration) -> Duration {
-        if interval <= REPORT_PROMPT {
+        if self.is_piped() || interval <= REPORT_PROMPT {
             return interval;
         }
         let number = u64::from(self.peer.0) + self.report_sequence * STRIDE;
@@ -162,7 +175,8 @@ impl Receiver {
 
     /// The beats before the latest that a rare report tells of, the earliest first.
     fn earlier_beats(&self) -> Vec<Earlier> {
-        let Some(latest) = self.beat.filter(|_| self.interval() > REPORT_PROMPT) else {
+        let is_rare = !self.is_piped() && self.interval() > REPORT_PROMPT;
+        let Some(latest) = self.beat.filter(|_| is_rare) else {
             return Vec::new();
         };
         let told = TOLD_BEFORE.iter().filter_map(|long| {
@@ -177,7 +191,10 @@ impl Receiver {
                 received_since: u32::try_from(latest.received - beat.received).ok()?,
             })
         });
-        told.collect()
+        // Where beats are further apart, one stands for several.
+        let mut told: Vec<Earlier> = told.collect();
+        told.dedup();
+        told
     }
 }
 

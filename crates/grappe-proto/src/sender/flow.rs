@@ -292,7 +292,7 @@ impl Sender {
         nothing_else: bool,
         symbols: &mut Vec<(BlockIndex, SymbolIndex)>,
     ) {
-        let patience = self.report_interval();
+        let patience = self.report_interval_most();
         while symbols.len() < packets_max {
             if let Some((block, symbol)) = self.repairs.pop_front() {
                 self.ledger.sent(block, symbol, Sequence(self.sequence));
@@ -363,7 +363,7 @@ impl Sender {
     /// Whether every receiver has more to store than it can before the sender hears of it and sends on, and has been
     /// behind for a while. Who is slower than others is not waited for here: that is the window's.
     fn have_all_enough(&mut self, now: Time) -> bool {
-        let unheard = self.rate.rate().bytes_in(2 * self.report_interval());
+        let unheard = self.rate.rate().bytes_in(2 * self.report_interval_most());
         let enough = BACKLOG_ENOUGH + unheard / u64::from(BLOCK_SIZE);
         if enough >= WINDOW_BLOCKS.into() {
             self.behind_since = None;

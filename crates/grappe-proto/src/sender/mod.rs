@@ -30,7 +30,9 @@ use self::probe::Probing;
 use self::stragglers::Held;
 use crate::content::block_set::BlockSet;
 use crate::content::stream::{Stream, symbols_in};
-use crate::limits::{IP_UDP_HEADERS, PEER_SILENCE_MAX, PEERS_MAX, REPORT_PROMPT};
+use crate::limits::{
+    IP_UDP_HEADERS, PEER_SILENCE_MAX, PEERS_MAX, REPORT_PROMPT, longest_between_reports,
+};
 use crate::rate::{Pacer, RateControl, RateLimits};
 use crate::repair::RepairLedger;
 use crate::seal::SealKey;
@@ -40,7 +42,7 @@ use crate::wire::control::{ToReceiver, ToSender};
 use crate::wire::data::{Beat, HEADER_LEN, TAG_LEN};
 use crate::wire::report::REPORT_BYTES;
 
-/// Reports take no more than this part of the rate that the links take, and in the other direction.
+/// Reports take no more than this part of what the links take, in the direction in which little else goes.
 const REPORTS_PART: u64 = 8;
 
 /// What the machine must know before it starts.
@@ -588,17 +590,16 @@ impl Sender {
     }
 
     /// How often each receiver reports: a hundred times a second, rarer when there are many, so that
-    /// up to 10,000 receivers make at most 10,000 reports a second, but for those out of turn; and so few that they take
-    /// no more than a part of what the links take, but a thousand in all: the rate may be low for what one of them
-    /// says, which is to be found out. Rarer as well where several senders share the links, since each node then reports
-    /// to all of them.
+    /// up to 10,000 receivers make at most 10,000 reports a second, but for those out of turn. Rarer still on slow links,
+    /// so that reports take no more than a part of them; but a thousand a second come in any case, for the rate may
+    /// be low for what one receiver pretends, which is to be found out. Rarer as well where several senders share the
+    /// links, since each node then reports to all of them.
     fn report_interval(&self) -> Duration {
         let least = if self.shares_links() { 25 } else { 10 };
         let many = self.receivers as u64;
         let bytes = many * REPORT_BYTES as u64 * REPORTS_PART;
-        // Right after a cut the rate is lower than what they take; where something else limits, it is higher than what
-        // leaves, and reports would be one load more.
-        let rate = self.rate.leaving().min(self.rate.rate());
+        // Right after a cut the rate is lower than what they take.
+        let rate = self.rate.rate();
         let taken = self.rate.knee().map_or(rate, |knee| knee.max(rate));
         let of_links = taken.time_for(bytes);
         of_links
@@ -607,6 +608,11 @@ impl Sender {
                 Duration::from_millis(many),
             )
             .clamp(Duration::from_millis(least), Duration::from_secs(1))
+    }
+
+    /// The longest time from one report of a receiver to the next: rare ones are spread.
+    fn report_interval_most(&self) -> Duration {
+        longest_between_reports(self.report_interval())
     }
 
     /// How many times a receiver's buffer may be on the way to it. Where reports are seldom, a receiver has

@@ -209,7 +209,7 @@ impl Sender {
         if leaving >= wanted && probe.fast.is_none() {
             let all = self.live().map(|peer| (peer.id, peer.carried));
             probe.fast = Some((now, all.collect()));
-            let reports = (self.report_interval() * REPORTS).min(PROVEN_MOST);
+            let reports = (self.report_interval_most() * REPORTS).min(PROVEN_MOST);
             probe.until = now + PROVEN.max(reports);
             self.rate.stop_doubling();
         }
@@ -282,7 +282,9 @@ impl Sender {
         let (since, before) = probe.fast.as_ref()?;
         let (_, before) = before.iter().find(|(id, _)| *id == peer.id)?;
         // What was received by then was told a report earlier, at a smaller rate.
-        let span = now.since(*since).saturating_sub(self.report_interval());
+        let span = now
+            .since(*since)
+            .saturating_sub(self.report_interval_most());
         let packets = wanted.bytes_in(span.max(PROVEN)) as f64 * RECEIVED
             / super::packet_bytes(self.setup.symbol_size) as f64;
         Some(peer.carried.saturating_sub(*before) as f64 >= packets)

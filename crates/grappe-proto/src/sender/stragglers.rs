@@ -103,7 +103,7 @@ impl Sender {
         }
         let by = by.filter(|hold| self.do_most_wait(*hold, now));
         // Who has not reported yet is not slow for that.
-        let least = self.report_interval() * REPORTS;
+        let least = self.report_interval_most() * REPORTS;
         let Some(hold) = self.held.note(now, by, least) else {
             return;
         };
@@ -120,7 +120,7 @@ impl Sender {
 
     /// Parts with a receiver that just reported, if repairs do not help it and the others get on.
     pub(super) fn note_repaired_in_vain(&mut self, id: PeerId, now: Time) {
-        let patience = REPAIR_PATIENCE.max(self.report_interval() * 2 * REPORTS);
+        let patience = REPAIR_PATIENCE.max(self.report_interval_most() * 2 * REPORTS);
         let is_helpless = |peer: &Peer| {
             peer.store_backlog == 0
                 && peer.ring_permille == 0

@@ -29,6 +29,9 @@ const PRESS_NEAR: f64 = 1.004;
 const PRESS_FAR: f64 = 1.04;
 const PRESSED_FAR: f64 = 1.04;
 
+/// Of fewer receivers the worst is heard often enough.
+const MANY: usize = 32;
+
 /// Weight of a new measurement of what the way takes against the ones before, and how far off it may be to
 /// count as one of the same thing.
 const KNEE_WEIGHT: f64 = 0.25;
@@ -59,10 +62,13 @@ impl RateControl {
         next: Sequence,
     ) {
         if !self.is_worst(now, id, standing.wait) {
-            // Of many receivers the worst is seldom heard, and no queue is none, whoever tells.
-            let is_none = self.worst.is_none_or(|worst| worst.wait <= QUEUE_SHORT);
+            // Of many receivers the worst is seldom heard, and no queue is none, whoever tells. Far above the knee it is
+            // the worst who has to be heard first.
+            let is_none = self.peers.len() >= MANY
+                && self.worst.is_none_or(|worst| worst.wait <= QUEUE_SHORT);
             let is_alone = !self.rivalry.is_on() && self.asking_at.is_none();
-            if is_none && is_alone && now.since(self.drained_at) < DRAIN_EVERY {
+            let is_near = (self.knee).is_some_and(|knee| self.rate < knee.scaled(PRESSED_FAR));
+            if is_none && is_alone && is_near && now.since(self.drained_at) < DRAIN_EVERY {
                 self.press(now);
             }
             return;
