@@ -10,7 +10,7 @@ use grappe_proto::units::Rate;
 use grappe_proto::wire::report::REPORT_BYTES;
 use grappe_sim::{Link, Scenario};
 
-/// Reports that the sender asks for in a second, of any number of receivers.
+/// Reports that the sender asks for in a second at most, of any number of receivers.
 const REPORTS_PER_SECOND: u64 = 10_000;
 
 /// Copies to `receivers`, of which each loses one packet of a thousand; what is sent must not be more than

@@ -105,7 +105,7 @@ impl Receiver {
         packet
     }
 
-    const fn set_turn(&mut self, turn: Time, interval: Duration) {
+    pub(super) const fn set_turn(&mut self, turn: Time, interval: Duration) {
         (self.report_at, self.turn_interval) = (turn, interval);
     }
 

@@ -399,6 +399,37 @@ fn a_rare_report_tells_of_beats_before_the_latest() {
     );
 }
 
+/// When the rate rises, nobody waits for the turn of a long interval.
+#[test]
+fn a_turn_comes_sooner_when_reports_are_wanted_more_often() {
+    let at = |millis: u64| Time::ZERO + Duration::from_millis(millis);
+    let beat = |machine: &mut Receiver, sequence: u64, now: Time, interval_us: u32| {
+        let header = Header {
+            kind: Kind::Beat,
+            tag: 1,
+            sequence: Sequence(sequence),
+            block: BlockIndex(0),
+            symbol: SymbolIndex(0),
+        };
+        let beat = Beat {
+            sent_at: now,
+            report_interval_us: interval_us,
+            active: true,
+        };
+        machine.accept_beat(&header, beat, now, now);
+    };
+    let mut machine = machine();
+    beat(&mut machine, 1, at(5), 400_000);
+    machine.set_turn(at(500), Duration::from_millis(400));
+    beat(&mut machine, 2, at(10), 300_000);
+    assert_eq!(machine.report_at, at(500), "hardly more often");
+    beat(&mut machine, 3, at(20), 100_000);
+    let turn = machine.report_at;
+    assert!(turn >= at(20) && turn <= at(120), "{turn:?}");
+    beat(&mut machine, 4, at(25), 100_000);
+    assert_eq!(machine.report_at, turn, "once");
+}
+
 /// When the rate falls, the interval grows, and those who reported within a short one must not go on in one heap.
 #[test]
 fn rare_reports_of_many_do_not_come_in_heaps() {

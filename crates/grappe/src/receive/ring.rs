@@ -47,7 +47,8 @@ const GATHERED: usize = 96 * 1024;
 /// Nothing waits longer in a socket; more is a wall clock that was set.
 const WAITED_MAX: Duration = Duration::from_secs(1);
 
-/// The socket must hold what arrives meanwhile, at 10 Gbit/s twice over.
+/// The socket must hold what arrives meanwhile: in a millisecond at 10 Gbit/s three times as much. Packets gather for longer only
+/// where they came slowly, and what comes faster all at once may fill it one time.
 const GATHER_BUFFER_MIN: usize = 4 << 20;
 
 /// How often a thread that has left the group looks whether it is to come back.

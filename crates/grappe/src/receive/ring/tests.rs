@@ -153,12 +153,14 @@ fn packets_gather_for_longer_where_they_come_slowly() {
         "and then faster: {pauses:?}"
     );
     assert!(pauses[4] < pauses[2], "{pauses:?}");
-    let more_waits = pace.pause(
-        200_000,
-        true,
-        began + Duration::from_millis(10),
-        GATHER_MOST,
-    );
+    // One packet in 16 ms, again and again.
+    let mut now = began + Duration::from_millis(9);
+    let slow = (0..8).map(|_| {
+        now += Duration::from_millis(16);
+        pace.pause(1_500, false, now, GATHER_MOST)
+    });
+    assert_eq!(slow.last(), Some(GATHER_MOST));
+    let more_waits = pace.pause(200_000, true, now + Duration::from_millis(1), GATHER_MOST);
     assert_eq!(more_waits, Duration::ZERO);
 }
 
