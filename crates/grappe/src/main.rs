@@ -4,6 +4,11 @@ mod cli;
 
 use std::process::ExitCode;
 
+use grappe_os::memory::LargePages;
+
+#[global_allocator]
+static MEMORY: LargePages = LargePages::new();
+
 fn main() -> ExitCode {
     cli::run()
 }
