@@ -1,6 +1,5 @@
 //! What `grappe` asks of the kernel and of the processor: multicast sockets that move trains of
-//! packets, files placed safely below a trusted directory, a precise clock, memory in large pages, and GF(2^8)
-//! arithmetic.
+//! packets, files placed safely below a trusted directory, a precise clock, and GF(2^8) arithmetic.
 //!
 //! Every `unsafe` block of the product is in this crate. It knows nothing of the copy protocol: it
 //! carries bytes, and never looks inside a packet. Linux only.
@@ -8,5 +7,4 @@
 pub mod clock;
 pub mod file;
 pub mod gf;
-pub mod memory;
 pub mod udp;

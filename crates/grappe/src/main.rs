@@ -4,11 +4,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-use grappe_os::memory::LargePages;
-
-#[global_allocator]
-static MEMORY: LargePages = LargePages::new();
-
 fn main() -> ExitCode {
     cli::run()
 }

@@ -430,7 +430,10 @@ impl Carrier {
         let buffer = self.blocks.entry(block).or_insert_with(|| {
             let mut data = spare.pop().unwrap_or_default();
             let symbols = symbols_in(len, self.machine.symbol_size());
-            data.resize(usize::from(symbols) * bytes.len(), 0);
+            let whole = usize::from(symbols) * bytes.len();
+            // Were it to grow by itself, it would take twice as much.
+            data.reserve_exact(whole.saturating_sub(data.len()));
+            data.resize(whole, 0);
             BlockBuffer {
                 data,
                 parities: Vec::new(),

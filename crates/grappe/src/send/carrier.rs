@@ -662,7 +662,10 @@ impl Carrier {
 
     fn request(&mut self, job: Job) {
         let request = match job {
-            Job::Read(block) => Request::Block(block, self.spare.pop().unwrap_or_default()),
+            Job::Read(block) => {
+                let memory = self.spare.pop().unwrap_or_else(readers::block_memory);
+                Request::Block(block, memory)
+            }
             Job::Hash(block) => Request::Hash(block),
             Job::Digests => Request::Digests,
         };

@@ -9,6 +9,8 @@ use grappe_proto::content::digest::piece_digest;
 use grappe_proto::limits::BLOCK_SIZE;
 use grappe_proto::units::Digest;
 
+use super::readers::block_memory;
+
 const BLOCK: usize = BLOCK_SIZE as usize;
 
 /// An input that is read from beginning to end.
@@ -120,7 +122,7 @@ impl State {
 
 /// The next block's worth of bytes; fewer at the end alone.
 fn fill(input: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(BLOCK);
+    let mut bytes = block_memory();
     input.take(BLOCK as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -128,6 +130,7 @@ fn fill(input: &mut impl Read) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use grappe_proto::limits::SYMBOL_SIZE_MAX;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
@@ -145,6 +148,10 @@ mod tests {
                     Piped::Nothing => break,
                 }
                 came.extend_from_slice(&buffer);
+                // The last symbol is filled up without other memory.
+                let memory = buffer.as_ptr();
+                buffer.resize(BLOCK + usize::from(SYMBOL_SIZE_MAX) - 1, 0);
+                assert_eq!(buffer.as_ptr(), memory);
             }
             came.truncate(len);
             assert_eq!(came, bytes);

@@ -10,7 +10,7 @@ use grappe_proto::content::layout::Layout;
 use grappe_proto::content::manifest::Manifest;
 use grappe_proto::content::stream::{Place, Stream, StreamError};
 use grappe_proto::content::survey::EntrySet;
-use grappe_proto::limits::BLOCK_SIZE;
+use grappe_proto::limits::{BLOCK_SIZE, SYMBOL_SIZE_MAX};
 use grappe_proto::units::{BlockIndex, Digest};
 
 use super::Happening;
@@ -63,6 +63,11 @@ struct Hashes {
     known: BTreeSet<u32>,
     /// All was read: a block read again for a late repair must not change what is promised.
     is_settled: bool,
+}
+
+/// Memory for any block, and for what fills up its last symbol: were it to grow by that, it would take twice as much.
+pub(super) fn block_memory() -> Vec<u8> {
+    Vec::with_capacity(BLOCK_SIZE as usize + usize::from(SYMBOL_SIZE_MAX))
 }
 
 /// What a reader is asked for.
