@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::sound;
@@ -105,6 +106,48 @@ fn on_slow_links_reports_are_few_and_still_tell_of_queues() {
         assert!(
             reports <= 1.1 * most,
             "{reports} reports a second, of {most}"
+        );
+    }
+}
+
+/// Only one of many knows of the queue before its slower link, and it reports seldom: until it is heard again, no other
+/// may raise the rate.
+#[test]
+fn one_slower_link_among_many_is_minded() {
+    const SECONDS: u64 = 6;
+    const LINK: u64 = 20 * 125_000;
+    const SLOWER: u64 = 14 * 125_000;
+    let second = |number: u64| Duration::from_secs(number);
+    let link = |rate| Link {
+        rate: Rate::from_bytes_per_second(rate),
+        queue_bytes: 128 << 10,
+        jitter: Duration::from_millis(1),
+        keeps_order: true,
+        ..Link::default()
+    };
+    // The queue holds 75 ms; the more there are, the later it is known.
+    for (receivers, seed, wait_most) in [(64, 0, 5), (200, 0, 8), (200, 1, 8), (400, 0, 12)] {
+        let slower = receivers / 2;
+        let outcome = sound(&Scenario {
+            seed,
+            receivers,
+            bytes: SLOWER * SECONDS,
+            downlink: link(LINK),
+            downlinks: BTreeMap::from([(slower, link(SLOWER))]),
+            ..Scenario::default()
+        });
+        assert!(outcome.all_complete());
+        let node = &outcome.nodes[slower];
+        let wait = node.waits.mean(second(2), second(SECONDS));
+        let shares: Vec<f64> = (1..SECONDS)
+            .map(|from| node.got.per_second(second(from), second(from + 1)) / SLOWER as f64)
+            .collect();
+        println!("{receivers}, seed {seed}: {shares:.3?} of the link, {wait:.2?} of queue");
+        let most = Duration::from_millis(wait_most);
+        assert!(wait <= most, "{wait:?} in the queue");
+        assert!(
+            shares.iter().all(|share| *share >= 0.75),
+            "{shares:.3?} of the link"
         );
     }
 }

@@ -150,6 +150,11 @@ pub struct RateControl {
     /// The longest queue and the shortest, of those heard of lately.
     worst: Option<Queue>,
     best: Option<Queue>,
+    /// A queue that one receiver of many has alone, until it is heard again; and when one was told of last.
+    told: Option<Queue>,
+    told_at: Option<Time>,
+    /// The longest time from one report of a receiver to the next.
+    between: Duration,
     /// When the rate was last set for a queue, and when there was none.
     eased_at: Option<Time>,
     drained_at: Time,
@@ -224,6 +229,9 @@ impl RateControl {
             is_slack: false,
             limited_by: None,
             worst: None,
+            told: None,
+            told_at: None,
+            between: Duration::ZERO,
             best: None,
             eased_at: None,
             drained_at: now,
@@ -400,11 +408,17 @@ impl RateControl {
         }
     }
 
+    /// Takes note of the longest time from one report of a receiver to the next: so long holds what it told of a queue.
+    pub const fn reported_within(&mut self, between: Duration) {
+        self.between = between;
+    }
+
     /// Forgets a receiver that is gone.
     pub fn forget(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
         self.trial.take_if(|trial| trial.peer == peer);
         self.best.take_if(|queue| queue.peer == peer);
+        self.told.take_if(|queue| queue.peer == peer);
         self.rivalry_before = None;
         if self.worst.take_if(|queue| queue.peer == peer).is_some() {
             self.forget_rivalry();
@@ -585,6 +599,9 @@ impl RateControl {
         if !self.confirmed || self.is_asking(now) || now.since(self.raised_at) < interval {
             return;
         }
+        if self.was_told_of_queue(now) {
+            return;
+        }
         let Some(leaving) = self.leaving else { return };
         self.raised_at = now;
         if leaving.scaled(HEADROOM) < self.rate {
@@ -606,7 +623,12 @@ impl RateControl {
         } else {
             self.epoch
         };
-        self.set_rate(self.rate.scaled(factor), epoch);
+        let raised = if self.starting {
+            self.rate.scaled(factor)
+        } else {
+            self.above(now, self.rate, factor)
+        };
+        self.set_rate(raised, epoch);
     }
 
     /// Sets the rate, of which packets from `epoch` on tell.

@@ -96,6 +96,7 @@ impl Sender {
                 arrived: report.echo_at,
                 received: report.echo_received,
             };
+            self.rate.reported_within(self.report_interval_most());
             for earlier in &report.earlier {
                 self.rate.recall(now, id, echo.before(earlier));
             }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{HEADROOM, Queue, RAISE_INTERVAL, RateControl, WORST_AGE};
+use super::{HEADROOM, QUEUE_FULL_MIN, Queue, RAISE_INTERVAL, RateControl, WORST_AGE};
 use crate::rate::queue::Standing;
 use crate::rate::rival::Verdict;
 use crate::units::{PeerId, Rate, Sequence, Time};
@@ -48,6 +48,12 @@ const DRAIN_MOST: Duration = Duration::from_millis(800);
 const DRAIN_RATE: f64 = 0.9;
 const EMPTY: Duration = Duration::from_micros(300);
 
+/// For so long it counts that one of many had a queue alone.
+const TOLD_LATELY: Duration = Duration::from_secs(3);
+
+/// Where a receiver may be silent for longer, what it told is no reason to hold the rate: all others would wait.
+const TOLD_MOST: Duration = Duration::from_millis(600);
+
 /// Receivers whose queues differ by less stand behind the same one, if there is one at both.
 const SAME_QUEUE: Duration = Duration::from_micros(1_500);
 
@@ -61,13 +67,15 @@ impl RateControl {
         lost: Option<Sequence>,
         next: Sequence,
     ) {
+        self.note_told(now, id, standing.wait);
         if !self.is_worst(now, id, standing.wait) {
             // Of many receivers the worst is seldom heard, and no queue is none, whoever tells. Far above the knee it is
             // the worst who has to be heard first.
             let is_none = self.peers.len() >= MANY
                 && self.worst.is_none_or(|worst| worst.wait <= QUEUE_SHORT);
             let is_alone = !self.rivalry.is_on() && self.asking_at.is_none();
-            let is_near = (self.knee).is_some_and(|knee| self.rate < knee.scaled(PRESSED_FAR));
+            let is_near =
+                (self.knee).is_some_and(|knee| self.rate < self.above(now, knee, PRESSED_FAR));
             if is_none && is_alone && is_near && now.since(self.drained_at) < DRAIN_EVERY {
                 self.press(now);
             }
@@ -138,7 +146,8 @@ impl RateControl {
         let taken = knee.scaled(1.0 / (1.0 - own_loss).max(0.1));
         let growth = self.sent.growth(standing.sent_at, now, taken);
         let excess = standing.wait.as_secs_f64() + growth - QUEUE_AIM.as_secs_f64();
-        let factor = (1.0 - excess / QUEUE_DRAIN.as_secs_f64()).clamp(EASE_MOST, PRESS_MOST);
+        let factor =
+            (1.0 - excess / self.drain_time(now).as_secs_f64()).clamp(EASE_MOST, PRESS_MOST);
         self.eased(now, id);
         self.knee = Some(knee);
         let rate = knee.scaled(factor);
@@ -181,16 +190,56 @@ impl RateControl {
         if self.eased_at.is_none() || !is_used || now.since(self.raised_at) < RAISE_INTERVAL {
             return;
         }
+        if self.was_told_of_queue(now) {
+            return;
+        }
         self.raised_at = now;
-        let full = knee.scaled(PRESS_MOST);
+        let full = self.above(now, knee, PRESS_MOST);
         let rate = if self.rate < full {
             full
-        } else if self.rate < knee.scaled(PRESSED_FAR) {
-            self.rate.scaled(PRESS_NEAR)
+        } else if self.rate < self.above(now, knee, PRESSED_FAR) {
+            self.above(now, self.rate, PRESS_NEAR)
         } else {
-            self.rate.scaled(PRESS_FAR)
+            self.above(now, self.rate, PRESS_FAR)
         };
         self.set_rate(rate, self.epoch);
+    }
+
+    /// Takes note of a queue that one of many receivers has alone, and of its end.
+    fn note_told(&mut self, now: Time, peer: PeerId, wait: Duration) {
+        let have_others = self.best.is_none_or(|best| best.wait > QUEUE_AIM);
+        let is_heard = self.peers.len() >= MANY && self.between <= TOLD_MOST;
+        if is_heard && wait > QUEUE_FULL_MIN && !have_others {
+            let at = now;
+            self.told = Some(Queue { peer, wait, at });
+            self.told_at = Some(now);
+        } else {
+            self.told.take_if(|told| told.peer == peer);
+        }
+    }
+
+    /// Whether one of many receivers told of its queue, and was not heard since: no other knows of it.
+    pub(super) fn was_told_of_queue(&self, now: Time) -> bool {
+        self.told
+            .is_some_and(|told| now.since(told.at) <= self.between)
+    }
+
+    /// `rate` times a factor above one. It is less where one of many has a slower link, of whose queue one hears late.
+    pub(super) fn above(&self, now: Time, rate: Rate, factor: f64) -> Rate {
+        let soon = QUEUE_DRAIN.as_secs_f64() / self.drain_time(now).as_secs_f64();
+        rate.scaled(1.0 + (factor - 1.0) * soon)
+    }
+
+    /// A queue is drained in this time: longer than until it is heard of again.
+    fn drain_time(&self, now: Time) -> Duration {
+        let is_told =
+            (self.told_at).is_some_and(|told| now.since(told) <= self.between + TOLD_LATELY);
+        let between = if is_told {
+            self.between
+        } else {
+            Duration::ZERO
+        };
+        QUEUE_DRAIN.max(between)
     }
 
     /// Takes note that a queue sets the rate.
