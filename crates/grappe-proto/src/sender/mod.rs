@@ -40,10 +40,6 @@ use crate::session::{Expectation, NodeOutcome, Straggler, Transport};
 use crate::units::{BlockIndex, Digest, PeerId, Rate, Sequence, SymbolIndex, Time};
 use crate::wire::control::{ToReceiver, ToSender};
 use crate::wire::data::{Beat, HEADER_LEN, TAG_LEN};
-use crate::wire::report::REPORT_BYTES;
-
-/// Reports take no more than this part of what the links take, in the direction in which little else goes.
-const REPORTS_PART: u64 = 8;
 
 /// What the machine must know before it starts.
 #[derive(Debug)]
@@ -589,25 +585,12 @@ impl Sender {
         self.peers.get_mut(id.as_usize())
     }
 
-    /// How often each receiver reports: a hundred times a second, rarer when there are many, so that
-    /// up to 10,000 receivers make at most 10,000 reports a second, but for those out of turn. Rarer still on slow links,
-    /// so that reports take no more than a part of them; but a thousand a second come in any case, for the rate may
-    /// be low for what one receiver pretends, which is to be found out. Rarer as well where several senders share the
-    /// links, since each node then reports to all of them.
+    /// How often each receiver reports.
     fn report_interval(&self) -> Duration {
-        let least = if self.shares_links() { 25 } else { 10 };
-        let many = self.receivers as u64;
-        let bytes = many * REPORT_BYTES as u64 * REPORTS_PART;
-        // Right after a cut the rate is lower than what they take.
+        // Right after a cut the rate is lower than what the links take.
         let rate = self.rate.rate();
         let taken = self.rate.knee().map_or(rate, |knee| knee.max(rate));
-        let of_links = taken.time_for(bytes);
-        of_links
-            .clamp(
-                Duration::from_micros(100 * many),
-                Duration::from_millis(many),
-            )
-            .clamp(Duration::from_millis(least), Duration::from_secs(1))
+        reports::interval(self.receivers as u64, taken, self.shares_links())
     }
 
     /// The longest time from one report of a receiver to the next: rare ones are spread.

@@ -1,12 +1,34 @@
 //! Reports come in: opened, believed only as far as they concern their receiver, turned into lacks,
 //! window and rate.
 
+use std::time::Duration;
+
 use super::{Floor, Sender};
 use crate::rate::{Echo, Observation};
 use crate::session::NodeState;
-use crate::units::{BlockIndex, PeerId, Sequence, Time};
+use crate::units::{BlockIndex, PeerId, Rate, Sequence, Time};
 use crate::wire::data::{HEADER_LEN, TAG_LEN};
-use crate::wire::report::{REPORT_LEN_MAX, Report, ReportHeader};
+use crate::wire::report::{REPORT_BYTES, REPORT_LEN_MAX, Report, ReportHeader};
+
+/// Reports take no more than this part of what the links take, in the direction in which little else goes.
+const REPORTS_PART: u64 = 8;
+
+/// How often each of so many `receivers` reports, where the links take `taken`: a hundred times a second, rarer
+/// when there are many, so that up to 10,000 receivers make at most 10,000 reports a second, but for those out of turn.
+/// Rarer still on slow links, so that reports take no more than a part of them; but a thousand a second come in any case,
+/// for the rate may be low for what one receiver pretends, which is to be found out. Rarer as well where several senders
+/// share the links, since each node then reports to all of them.
+pub(super) fn interval(receivers: u64, taken: Rate, is_shared: bool) -> Duration {
+    let least = if is_shared { 25 } else { 10 };
+    let bytes = receivers * REPORT_BYTES as u64 * REPORTS_PART;
+    let of_links = taken.time_for(bytes);
+    of_links
+        .clamp(
+            Duration::from_micros(100 * receivers),
+            Duration::from_millis(receivers),
+        )
+        .clamp(Duration::from_millis(least), Duration::from_secs(1))
+}
 
 impl Sender {
     /// A datagram at the report port: anything that is not a fresh, sealed report of a live receiver is
@@ -142,5 +164,60 @@ impl Sender {
         self.ends
             .get(&block)
             .is_none_or(|end| self.floor.highest >= *end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::PEERS_MAX;
+    use crate::rate::RateLimits;
+    use proptest::prelude::*;
+
+    const GIGABIT: Rate = Rate::from_bytes_per_second(125_000_000);
+
+    fn millis(receivers: u64, taken: Rate) -> u128 {
+        interval(receivers, taken, false).as_millis()
+    }
+
+    #[test]
+    fn few_report_a_hundred_times_a_second_on_any_link() {
+        for receivers in 0..=10 {
+            assert_eq!(millis(receivers, GIGABIT), 10);
+            assert_eq!(millis(receivers, RateLimits::default().floor), 10);
+        }
+        assert_eq!(interval(3, GIGABIT, true).as_millis(), 25);
+    }
+
+    #[test]
+    fn many_share_what_the_sender_bears() {
+        assert_eq!(millis(100, GIGABIT), 10);
+        assert_eq!(millis(1_000, GIGABIT), 100);
+        assert_eq!(millis(10_000, GIGABIT), 1_000);
+        assert_eq!(millis(PEERS_MAX as u64, GIGABIT), 1_000);
+    }
+
+    #[test]
+    fn slow_links_are_left_to_the_copy() {
+        let link = Rate::from_bytes_per_second(2_500_000);
+        // 169 bytes of each of 64, eight times, take 34.6 ms.
+        assert_eq!(millis(64, link), 34);
+        assert_eq!(millis(200, link), 108);
+        // A thousand reports a second come in any case.
+        assert_eq!(millis(11, RateLimits::default().floor), 11);
+        assert_eq!(millis(200, RateLimits::default().floor), 200);
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_silent_for_longer_than_a_second(
+            receivers in 0..=PEERS_MAX as u64, taken in 1_u64..=1 << 40, is_shared: bool,
+        ) {
+            let taken = Rate::from_bytes_per_second(taken);
+            let interval = interval(receivers, taken, is_shared);
+            prop_assert!(interval >= Duration::from_millis(10) && interval <= Duration::from_secs(1));
+            // Of more receivers, each reports no more often.
+            prop_assert!(interval <= super::interval(receivers + 1, taken, is_shared));
+        }
     }
 }
