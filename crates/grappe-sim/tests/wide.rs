@@ -126,7 +126,7 @@ fn one_slower_link_among_many_is_minded() {
         ..Link::default()
     };
     // The queue holds 75 ms; the more there are, the later it is known.
-    for (receivers, seed, wait_most) in [(64, 0, 5), (200, 0, 8), (200, 1, 8), (400, 0, 12)] {
+    for (receivers, seed, wait_most) in [(64, 0, 5), (200, 0, 8), (200, 1, 8), (400, 0, 15)] {
         let slower = receivers / 2;
         let outcome = sound(&Scenario {
             seed,
@@ -142,11 +142,15 @@ fn one_slower_link_among_many_is_minded() {
         let shares: Vec<f64> = (1..SECONDS)
             .map(|from| node.got.per_second(second(from), second(from + 1)) / SLOWER as f64)
             .collect();
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
         println!("{receivers}, seed {seed}: {shares:.3?} of the link, {wait:.2?} of queue");
+        let summary = outcome.summary.as_ref().expect("the sender ended");
+        assert!(summary.nodes.iter().all(|node| !node.apart));
         let most = Duration::from_millis(wait_most);
         assert!(wait <= most, "{wait:?} in the queue");
+        // A look at what the others could take costs a quarter of a second.
         assert!(
-            shares.iter().all(|share| *share >= 0.75),
+            mean >= 0.85 && shares.iter().all(|share| *share >= 0.7),
             "{shares:.3?} of the link"
         );
     }

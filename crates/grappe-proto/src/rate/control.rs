@@ -5,11 +5,13 @@
 //! answered with less rate. What a receiver cannot take for want of processor or disk shows as an
 //! unmoving window (`sender`), not here; here only packets that wait on the way or vanished count.
 
+mod alone;
 mod steering;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::alone::Alone;
 use super::queue::{Echo, Pace, QueueWatch};
 use super::rival::Rivalry;
 use super::sent::Sent;
@@ -150,11 +152,8 @@ pub struct RateControl {
     /// The longest queue and the shortest, of those heard of lately.
     worst: Option<Queue>,
     best: Option<Queue>,
-    /// A queue that one receiver of many has alone, until it is heard again; and when one was told of last.
-    told: Option<Queue>,
-    told_at: Option<Time>,
-    /// The longest time from one report of a receiver to the next.
-    between: Duration,
+    /// What one receiver of many told of a queue that no other has.
+    alone: Alone,
     /// When the rate was last set for a queue, and when there was none.
     eased_at: Option<Time>,
     drained_at: Time,
@@ -229,9 +228,7 @@ impl RateControl {
             is_slack: false,
             limited_by: None,
             worst: None,
-            told: None,
-            told_at: None,
-            between: Duration::ZERO,
+            alone: Alone::default(),
             best: None,
             eased_at: None,
             drained_at: now,
@@ -410,7 +407,7 @@ impl RateControl {
 
     /// Takes note of the longest time from one report of a receiver to the next: so long holds what it told of a queue.
     pub const fn reported_within(&mut self, between: Duration) {
-        self.between = between;
+        self.alone.reported_within(between);
     }
 
     /// Forgets a receiver that is gone.
@@ -418,7 +415,7 @@ impl RateControl {
         self.peers.remove(&peer);
         self.trial.take_if(|trial| trial.peer == peer);
         self.best.take_if(|queue| queue.peer == peer);
-        self.told.take_if(|queue| queue.peer == peer);
+        self.alone.forget(peer);
         self.rivalry_before = None;
         if self.worst.take_if(|queue| queue.peer == peer).is_some() {
             self.forget_rivalry();
@@ -458,6 +455,7 @@ impl RateControl {
         if !std::mem::replace(&mut self.is_led, true) {
             self.cut_at = None;
             self.forget_rivalry();
+            self.alone.begin_again();
         }
         if follows {
             self.set_rate(cap, next);
@@ -476,6 +474,7 @@ impl RateControl {
     /// Looks for the knee anew, as at the beginning.
     pub fn look_again(&mut self) {
         (self.worst, self.best) = (None, None);
+        self.alone.begin_again();
         self.forget_rivalry();
         self.knee = None;
         self.trial = None;
@@ -599,7 +598,7 @@ impl RateControl {
         if !self.confirmed || self.is_asking(now) || now.since(self.raised_at) < interval {
             return;
         }
-        if self.was_told_of_queue(now) {
+        if self.alone.holds(now) {
             return;
         }
         let Some(leaving) = self.leaving else { return };

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{HEADROOM, QUEUE_FULL_MIN, Queue, RAISE_INTERVAL, RateControl, WORST_AGE};
+use super::{HEADROOM, Queue, RAISE_INTERVAL, RateControl, WORST_AGE};
 use crate::rate::queue::Standing;
 use crate::rate::rival::Verdict;
 use crate::units::{PeerId, Rate, Sequence, Time};
@@ -48,12 +48,6 @@ const DRAIN_MOST: Duration = Duration::from_millis(800);
 const DRAIN_RATE: f64 = 0.9;
 const EMPTY: Duration = Duration::from_micros(300);
 
-/// For so long it counts that one of many had a queue alone.
-const TOLD_LATELY: Duration = Duration::from_secs(3);
-
-/// Where a receiver may be silent for longer, what it told is no reason to hold the rate: all others would wait.
-const TOLD_MOST: Duration = Duration::from_millis(600);
-
 /// Receivers whose queues differ by less stand behind the same one, if there is one at both.
 const SAME_QUEUE: Duration = Duration::from_micros(1_500);
 
@@ -67,8 +61,16 @@ impl RateControl {
         lost: Option<Sequence>,
         next: Sequence,
     ) {
-        self.note_told(now, id, standing.wait);
-        if !self.is_worst(now, id, standing.wait) {
+        if self.peers.len() >= MANY && !self.is_led {
+            let (wait, at) = (standing.wait, now);
+            self.alone.note(Queue { peer: id, wait, at }, self.best);
+        }
+        let is_worst = self.is_worst(now, id, standing.wait);
+        if self.alone.holds_for_other(now, id) {
+            // It sees nothing of the queue for which the rate is set, nor of whose that is.
+            return;
+        }
+        if !is_worst {
             // Of many receivers the worst is seldom heard, and no queue is none, whoever tells. Far above the knee it is
             // the worst who has to be heard first.
             let is_none = self.peers.len() >= MANY
@@ -190,7 +192,7 @@ impl RateControl {
         if self.eased_at.is_none() || !is_used || now.since(self.raised_at) < RAISE_INTERVAL {
             return;
         }
-        if self.was_told_of_queue(now) {
+        if self.alone.holds(now) {
             return;
         }
         self.raised_at = now;
@@ -205,41 +207,15 @@ impl RateControl {
         self.set_rate(rate, self.epoch);
     }
 
-    /// Takes note of a queue that one of many receivers has alone, and of its end.
-    fn note_told(&mut self, now: Time, peer: PeerId, wait: Duration) {
-        let have_others = self.best.is_none_or(|best| best.wait > QUEUE_AIM);
-        let is_heard = self.peers.len() >= MANY && self.between <= TOLD_MOST;
-        if is_heard && wait > QUEUE_FULL_MIN && !have_others {
-            let at = now;
-            self.told = Some(Queue { peer, wait, at });
-            self.told_at = Some(now);
-        } else {
-            self.told.take_if(|told| told.peer == peer);
-        }
-    }
-
-    /// Whether one of many receivers told of its queue, and was not heard since: no other knows of it.
-    pub(super) fn was_told_of_queue(&self, now: Time) -> bool {
-        self.told
-            .is_some_and(|told| now.since(told.at) <= self.between)
-    }
-
     /// `rate` times a factor above one. It is less where one of many has a slower link, of whose queue one hears late.
     pub(super) fn above(&self, now: Time, rate: Rate, factor: f64) -> Rate {
         let soon = QUEUE_DRAIN.as_secs_f64() / self.drain_time(now).as_secs_f64();
         rate.scaled(1.0 + (factor - 1.0) * soon)
     }
 
-    /// A queue is drained in this time: longer than until it is heard of again.
+    /// A queue is drained in this time, and no sooner than it is heard of again.
     fn drain_time(&self, now: Time) -> Duration {
-        let is_told =
-            (self.told_at).is_some_and(|told| now.since(told) <= self.between + TOLD_LATELY);
-        let between = if is_told {
-            self.between
-        } else {
-            Duration::ZERO
-        };
-        QUEUE_DRAIN.max(between)
+        QUEUE_DRAIN.max(self.alone.silence(now))
     }
 
     /// Takes note that a queue sets the rate.
