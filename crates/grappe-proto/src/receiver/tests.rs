@@ -278,25 +278,28 @@ fn packets_count_for_nothing_once_blocks_are_fetched() {
     assert!(!outputs(&mut machine).iter().any(stores));
 }
 
+/// A beat that leaves and arrives at `now`, and asks for reports so often.
+fn hear_beat(machine: &mut Receiver, sequence: u64, now: Time, report_interval_us: u32) {
+    let header = Header {
+        kind: Kind::Beat,
+        tag: 1,
+        sequence: Sequence(sequence),
+        block: BlockIndex(0),
+        symbol: SymbolIndex(0),
+    };
+    let beat = Beat {
+        sent_at: now,
+        report_interval_us,
+        active: true,
+    };
+    machine.accept_beat(&header, beat, now, now);
+}
+
 #[test]
 fn a_ring_that_fills_is_reported_out_of_turn() {
     let mut machine = machine();
     let at = |millis: u64| Time::ZERO + Duration::from_millis(millis);
-    let beat = |machine: &mut Receiver, sequence: u64, now: Time| {
-        let header = Header {
-            kind: Kind::Beat,
-            tag: 1,
-            sequence: Sequence(sequence),
-            block: BlockIndex(0),
-            symbol: SymbolIndex(0),
-        };
-        let beat = Beat {
-            sent_at: now,
-            report_interval_us: 400_000,
-            active: true,
-        };
-        machine.accept_beat(&header, beat, now, now);
-    };
+    let beat = |machine: &mut Receiver, sequence, now| hear_beat(machine, sequence, now, 400_000);
     let reports = |machine: &mut Receiver, now: Time| {
         let mut count = 0;
         loop {
@@ -403,30 +406,15 @@ fn a_rare_report_tells_of_beats_before_the_latest() {
 #[test]
 fn a_turn_comes_sooner_when_reports_are_wanted_more_often() {
     let at = |millis: u64| Time::ZERO + Duration::from_millis(millis);
-    let beat = |machine: &mut Receiver, sequence: u64, now: Time, interval_us: u32| {
-        let header = Header {
-            kind: Kind::Beat,
-            tag: 1,
-            sequence: Sequence(sequence),
-            block: BlockIndex(0),
-            symbol: SymbolIndex(0),
-        };
-        let beat = Beat {
-            sent_at: now,
-            report_interval_us: interval_us,
-            active: true,
-        };
-        machine.accept_beat(&header, beat, now, now);
-    };
     let mut machine = machine();
-    beat(&mut machine, 1, at(5), 400_000);
+    hear_beat(&mut machine, 1, at(5), 400_000);
     machine.set_turn(at(500), Duration::from_millis(400));
-    beat(&mut machine, 2, at(10), 300_000);
+    hear_beat(&mut machine, 2, at(10), 300_000);
     assert_eq!(machine.report_at, at(500), "hardly more often");
-    beat(&mut machine, 3, at(20), 100_000);
+    hear_beat(&mut machine, 3, at(20), 100_000);
     let turn = machine.report_at;
     assert!(turn >= at(20) && turn <= at(120), "{turn:?}");
-    beat(&mut machine, 4, at(25), 100_000);
+    hear_beat(&mut machine, 4, at(25), 100_000);
     assert_eq!(machine.report_at, turn, "once");
 }
 

@@ -195,12 +195,24 @@ mod tests {
 
     #[test]
     fn a_queue_that_many_stand_in_is_not_one_receivers() {
-        // Nobody has less.
-        let mut alone = Alone::default();
-        alone.reported_within(BETWEEN);
-        alone.note(queue(SLOW, 10, 0), Some(queue(PeerId(1), 9, 0)));
-        alone.note(queue(SLOW, 10, 0), Some(queue(SLOW, 10, 0)));
-        assert!(!alone.holds(at(0)));
+        // Others have one; one nearly as long; or nobody else was heard. Only of 4.5 ms beside 2 ms it is alone.
+        let known = [
+            (10, PeerId(1), 5),
+            (4, PeerId(1), 2),
+            (3, PeerId(1), 2),
+            (10, SLOW, 0),
+        ];
+        for (wait, peer, best) in known {
+            let mut alone = Alone::default();
+            alone.reported_within(BETWEEN);
+            let mine = Queue {
+                wait: Duration::from_micros(wait * 1_000 + 500),
+                ..queue(SLOW, 0, 0)
+            };
+            alone.note(mine, Some(queue(peer, best, 0)));
+            let is_alone = (wait, best) == (4, 2);
+            assert_eq!(alone.holds(at(0)), is_alone, "{wait} ms beside {best} ms");
+        }
         // Half of them.
         let mut alone = told();
         for peer in 10..15 {
@@ -221,6 +233,12 @@ mod tests {
         alone.note(queue(SLOW, 10, 700), none);
         assert!(!alone.holds(at(700)));
         assert_eq!(alone.silence(at(700)), Duration::ZERO);
+        // One that drains is worth the wait, however long that takes.
+        let mut draining = told();
+        for (report, wait) in (1..).zip([90, 70, 55, 45, 36, 29, 23, 18, 14]) {
+            draining.note(queue(SLOW, wait, 100 * report), none);
+        }
+        assert!(draining.holds(at(900)));
         // Once it was gone, the next one counts.
         alone.note(queue(SLOW, 1, 800), none);
         alone.note(queue(SLOW, 10, 900), none);
