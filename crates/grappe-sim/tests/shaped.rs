@@ -104,7 +104,7 @@ fn who_asks_to_wait_has_all_go_at_the_rate_of_the_tokens() {
         assert!(outcome.all_complete());
         assert_eq!(parted(&outcome), [0; 0], "seed {seed}");
         assert!(share >= 0.8, "seed {seed}: {share:.3} of the link");
-        assert!(outcome.overhead() <= 1.15, "{}", outcome.overhead());
+        assert!(outcome.overhead() <= 1.2, "{}", outcome.overhead());
     }
 }
 

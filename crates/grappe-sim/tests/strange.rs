@@ -196,7 +196,7 @@ fn who_pretends_to_be_slow_is_waited_for_alone() {
     for (seed, receivers) in SEEDS.flat_map(|seed| [2, 3, 4].map(|count| (seed, count))) {
         let (with, alone) = with_and_without(seed, (receivers, BYTES), Lie::IsSlow);
         assert!(
-            with <= alone + 0.7,
+            with <= alone + 0.9,
             "{seed}, {receivers}: {with} instead of {alone} s"
         );
     }

@@ -168,9 +168,8 @@ fn a_link_that_tcp_fills_already_is_shared() {
         flow.kill();
         sink.kill();
         println!("beside a TCP from node {from} the copy had {share:.2} of the link");
-        // The goal is a third, which is reached in the median (0.42): beside one of the same host, single copies had 0.31.
         assert!(
-            (0.25..MAY_HAVE.end).contains(&share),
+            MAY_HAVE.contains(&share),
             "beside one from {from}: {share:.2}"
         );
         sender.finish(COPY_MAX).unwrap();

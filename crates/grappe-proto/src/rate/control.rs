@@ -157,6 +157,9 @@ pub struct RateControl {
     /// When the rate was last set for a queue, and when there was none.
     eased_at: Option<Time>,
     drained_at: Time,
+    /// While the knee may be none, as the queue behind which it was found may be somebody else's: when the rate was
+    /// raised last for that.
+    unproven_at: Option<Time>,
     rivalry: Rivalry,
     /// When it was last asked whose queue stands: losses and clean samples do not count meanwhile. The knee before that.
     asking_at: Option<Time>,
@@ -232,6 +235,7 @@ impl RateControl {
             best: None,
             eased_at: None,
             drained_at: now,
+            unproven_at: None,
             rivalry: Rivalry::default(),
             asking_at: None,
             knee_asked: None,

@@ -4,6 +4,7 @@
 //! Both compute; neither sleeps nor sends.
 
 mod control;
+mod entry;
 mod pacer;
 mod queue;
 mod rival;

@@ -92,6 +92,10 @@ pub(super) struct Standing {
     /// The rate at which packets arrived while there was a queue, where that was for long enough: what the
     /// way takes.
     pub(super) arriving: Option<Rate>,
+    /// The rate at which these packets had left the sender.
+    pub(super) left: Option<Rate>,
+    /// When the latest beat came out of the queue, by the sender's clock, and how many packets had by then.
+    pub(super) out: (Time, u64),
 }
 
 /// The watch over one receiver's queue.
@@ -165,17 +169,20 @@ impl QueueWatch {
         let (least, sent_at) = latest
             .map(|(beat, time)| (*time, beat.sent_at))
             .min_by_key(|(time, _)| *time)?;
-        let wait = Duration::from_nanos(least.saturating_sub(base).max(0).unsigned_abs());
-        let time = if is_hurried || wait > LONG {
+        let wait = waited(least, base);
+        let stretch = if is_hurried || wait > LONG {
             RATE_TIME_HURRIED
         } else {
             RATE_TIME
         };
+        let arriving = self.arriving(echo, base, stretch, sent);
         Some(Standing {
             wait,
             sent_at,
             is_shortest: known.is_none_or(|known| least < known),
-            arriving: self.arriving(echo, base, time, sent),
+            arriving: arriving.map(|(arriving, _)| arriving),
+            left: arriving.map(|(_, left)| left),
+            out: (echo.sent_at + waited(time, base), echo.received),
         })
     }
 
@@ -202,7 +209,7 @@ impl QueueWatch {
 
     /// The rate over all beats that waited behind what was `sent`, without one in between that did not, if that was for
     /// `time`.
-    fn arriving(&self, last: Echo, base: i64, time: Duration, sent: &Sent) -> Option<Rate> {
+    fn arriving(&self, last: Echo, base: i64, time: Duration, sent: &Sent) -> Option<(Rate, Rate)> {
         let waited = |(beat, time): &&(Echo, i64)| {
             time.saturating_sub(base) > i64::try_from(WAITING.as_nanos()).unwrap_or(i64::MAX)
                 && (!self.is_recalled || last.arrived.since(beat.arrived) <= RATE_TIME_MAX)
@@ -217,10 +224,17 @@ impl QueueWatch {
         let amount = sent.between(from.sent_at, last.sent_at);
         let packet_bytes = amount.bytes as f64 / amount.packets.max(1) as f64;
         let bytes = (last.received - from.received) as f64 * packet_bytes;
-        Some(Rate::from_bytes_per_second(
-            (bytes / stretch.as_secs_f64()).round() as u64,
-        ))
+        let rate = |bytes: f64, time: Duration| {
+            Rate::from_bytes_per_second((bytes / time.as_secs_f64()).round() as u64)
+        };
+        let left = rate(amount.bytes as f64, last.sent_at.since(from.sent_at));
+        Some((rate(bytes, stretch), left))
     }
+}
+
+/// By how much a beat's time is longer than the shortest.
+fn waited(time: i64, base: i64) -> Duration {
+    Duration::from_nanos(time.saturating_sub(base).max(0).unsigned_abs())
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
+use super::entry::{self, Entry};
 use super::queue::{RATE_TIME, Standing};
+use super::sent::Sent;
 use super::whose::{Answer, Question};
-use crate::units::{Rate, Sequence, Time};
+use crate::units::{PeerId, Rate, Sequence, Time};
 
 /// Growth of the window, in packets per second cubed, and what a cut leaves of it (RFC 9438, 4.6).
 const GROWTH: f64 = 0.4;
@@ -35,22 +37,6 @@ const LOOK_SHORT: Duration = Duration::from_millis(6);
 /// A queue that is shorter is one that is aimed at, and what arrives behind it for so long is what the link takes.
 const OWN_QUEUE: Duration = Duration::from_micros(2_500);
 const LINK_KNOWN: Duration = Duration::from_millis(60);
-
-/// Who was there first hides what the link takes: no queue of our own stood before his. Then the rate grows
-/// beside him as that of a new TCP does (RFC 9438, 4.10), to so many times what arrives, until the queue has grown by so
-/// much, or has grown and something is lost, or for so long.
-const ENTRY_RAISE: f64 = 1.5;
-const ENTRY_GROWTH: Duration = Duration::from_millis(10);
-const ENTRY_MOST: Duration = Duration::from_secs(1);
-
-/// A queue that has grown by less does not grow.
-const GROWING: Duration = Duration::from_millis(1);
-
-/// It tells of the link only if so much more arrives than ever had.
-const ENTRY_MORE: f64 = 1.1;
-
-/// At least this share of the link is ours at the end of that, whatever the queue tells.
-const ENTRY_SHARE_MIN: f64 = 0.25;
 
 /// The least window, in packets.
 const WINDOW_MIN: f64 = 4.0;
@@ -93,19 +79,6 @@ pub(super) struct Rivalry {
     entry: Option<Entry>,
 }
 
-/// A growth beside one who was there first, and what the queue tells of the link meanwhile: it grows by what is sent
-/// more than arrived before, as he goes on, and the faster the slower the link is.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// When it was noted first.
-    since: Option<Time>,
-    /// The queue before it began to grow, and what was sent since then beyond what arrived, in bytes.
-    least: Duration,
-    surplus: f64,
-    /// The most that had arrived when it began.
-    most: Rate,
-}
-
 /// A look at what the link takes without the bound.
 #[derive(Clone, Copy, Debug)]
 struct Look {
@@ -142,13 +115,13 @@ impl Rivalry {
         self.window.is_some()
     }
 
-    /// Takes note of a queue while packets leave at `sending`; `lost` says from which packet on some were
-    /// lost since the last time, and the next to leave is `next`.
+    /// Takes note of a receiver's queue while packets leave at `sending`, after what was `sent`; `lost` says from which
+    /// packet on some were lost since the last time, and the next to leave is `next`.
     pub(super) fn note(
         &mut self,
         now: Time,
-        standing: &Standing,
-        sending: Rate,
+        (peer, standing): (PeerId, &Standing),
+        (sending, sent): (Rate, &Sent),
         lost: Option<Sequence>,
         next: Sequence,
         packet_bytes: u64,
@@ -193,14 +166,14 @@ impl Rivalry {
             };
         };
         if let Some(entry) = &mut self.entry {
-            let grown = entry.note(now, passed, standing.wait, (sending, arriving));
+            entry.note(now, peer, standing, sent);
             let is_lost = lost.is_some_and(|from| from >= window.cut_next);
             // He overflows the queue by himself as well.
-            let is_full = is_lost && grown >= GROWING;
-            if !is_full && grown < ENTRY_GROWTH && !entry.is_late(now) {
-                return Verdict::Beside(arriving.scaled(ENTRY_RAISE));
+            let is_full = is_lost && entry.grown() >= entry::GROWING;
+            if !is_full && entry.grown() < entry::GROWTH && !entry.is_late(now) {
+                return Verdict::Beside(arriving.scaled(entry::RAISE));
             }
-            self.link = entry.link(grown, arriving);
+            self.link = entry.link(arriving);
             self.entry = None;
             self.look = Some(Look {
                 since: now,
@@ -209,7 +182,7 @@ impl Rivalry {
             });
             let packets = sending.bytes_in(turnaround) as f64 / packet_bytes as f64 / WEIGHT;
             *window = Window::reached(now, packets, next);
-            return Verdict::Beside(sending.min(self.link_or(most).scaled(SHARE_MAX)));
+            return Verdict::Beside(sending.min(self.bound(most)));
         }
         // What left before a cut is no reason for another.
         if lost.is_some_and(|from| from >= window.cut_next) {
@@ -241,7 +214,7 @@ impl Rivalry {
         let of_window = WEIGHT * window.packets * packet_bytes as f64 / turnaround.as_secs_f64();
         let arriving = arriving.bytes_per_second() as f64;
         let rate = ((arriving + of_window) / 2.0).min(arriving * 1.5);
-        let bound = self.link_or(most).scaled(SHARE_MAX).bytes_per_second() as f64;
+        let bound = self.bound(most).bytes_per_second() as f64;
         let most = most.bytes_per_second() as f64;
         let rate = if self.looks(now, standing.wait) {
             if standing.wait < LOOK_SHORT {
@@ -255,9 +228,10 @@ impl Rivalry {
         Verdict::Beside(Rate::from_bytes_per_second(rate as u64))
     }
 
-    /// What the link takes, where the most that ever arrived is less than that.
-    fn link_or(&self, most: Rate) -> Rate {
-        self.link.map_or(most, |link| link.max(most))
+    /// What is taken at most beside a rival, of what the link takes or of the most that ever arrived.
+    fn bound(&self, most: Rate) -> Rate {
+        let link = self.link.map_or(most, |link| link.max(most));
+        link.scaled(SHARE_MAX)
     }
 
     /// Whether the bound is left aside for a look at who else is there. If it makes the queue grow, somebody is,
@@ -281,9 +255,7 @@ impl Rivalry {
     pub(super) fn resume(&mut self, next: Sequence) {
         self.question.resume();
         (self.noted_at, self.alone) = (None, None);
-        if let Some(entry) = &mut self.entry {
-            entry.resume();
-        }
+        self.entry = self.entry.take().map(|_| Entry::default());
         if let Some(window) = &mut self.window {
             window.cut_next = next;
         }
@@ -309,54 +281,7 @@ impl Rivalry {
         self.began_at = Some(now);
         (self.alone, self.look) = (None, None);
         self.link = None;
-        self.entry = (self.full_for < LINK_KNOWN).then_some(Entry {
-            since: None,
-            least: Duration::MAX,
-            surplus: 0.0,
-            most: self.most.unwrap_or(Rate::from_bytes_per_second(0)),
-        });
-    }
-}
-
-impl Entry {
-    /// Takes note of a queue; says by how much it has grown.
-    fn note(
-        &mut self,
-        now: Time,
-        passed: Duration,
-        wait: Duration,
-        (sending, arriving): (Rate, Rate),
-    ) -> Duration {
-        self.since.get_or_insert(now);
-        let grown = wait.saturating_sub(self.least);
-        if grown < GROWING {
-            self.least = self.least.min(wait);
-            self.surplus = 0.0;
-        }
-        let surplus = sending.bytes_per_second() as f64 - arriving.bytes_per_second() as f64;
-        self.surplus += surplus.max(0.0) * passed.as_secs_f64();
-        grown
-    }
-
-    fn is_late(&self, now: Time) -> bool {
-        self.since
-            .is_some_and(|since| now.since(since) >= ENTRY_MOST)
-    }
-
-    /// Begins anew after a while of which nothing is known.
-    const fn resume(&mut self) {
-        (self.since, self.least, self.surplus) = (None, Duration::MAX, 0.0);
-    }
-
-    /// What the link takes, as the queue has `grown` by what was sent too much. Nothing, where it has not, or hardly more
-    /// arrives than had before: that may have been all.
-    fn link(&self, grown: Duration, arriving: Rate) -> Option<Rate> {
-        if grown < GROWING || arriving < self.most.scaled(ENTRY_MORE) {
-            return None;
-        }
-        let link = self.surplus / grown.as_secs_f64();
-        let link = Rate::from_bytes_per_second(link as u64);
-        Some(link.min(arriving.scaled(1.0 / ENTRY_SHARE_MIN)))
+        self.entry = (self.full_for < LINK_KNOWN).then(Entry::default);
     }
 }
 
@@ -386,66 +311,5 @@ impl Window {
         let per_turnaround = 3.0 * (1.0 - CUT) / (1.0 + CUT);
         let of_old = self.packets_before * CUT + per_turnaround * since / turnaround.as_secs_f64();
         self.packets = cubic.max(of_old).max(WINDOW_MIN);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MILLI: Duration = Duration::from_millis(1);
-
-    fn rate(megabytes: u64) -> Rate {
-        Rate::from_bytes_per_second(megabytes * 1_000_000)
-    }
-
-    fn at(millis: u32) -> Time {
-        Time::ZERO + MILLI * millis
-    }
-
-    /// Four reports, 10 ms apart, behind a queue that grows by as much each time; 30 MB/s arrive of 45.
-    fn entry(most: Rate, growth: Duration) -> (Entry, Duration) {
-        let mut entry = Entry {
-            since: None,
-            least: Duration::MAX,
-            surplus: 0.0,
-            most,
-        };
-        let mut grown = Duration::ZERO;
-        for report in 0..=4 {
-            let wait = 20 * MILLI + growth * report;
-            let passed = 10 * MILLI;
-            grown = entry.note(at(10 * report), passed, wait, (rate(45), rate(30)));
-        }
-        (entry, grown)
-    }
-
-    #[test]
-    fn the_growth_of_a_queue_tells_what_the_link_takes() {
-        // 15 MB/s too much for 40 ms, and for 10 ms before the first growth showed, make 7.5 ms of 100 MB/s.
-        let (tells, grown) = entry(rate(20), MILLI * 15 / 8);
-        assert_eq!(grown, MILLI * 15 / 2);
-        assert_eq!(tells.link(grown, rate(30)), Some(rate(100)));
-    }
-
-    #[test]
-    fn no_growth_and_no_more_than_ever_tell_nothing() {
-        let (flat, grown) = entry(rate(20), Duration::ZERO);
-        assert_eq!((grown, flat.link(grown, rate(30))), (Duration::ZERO, None));
-        let (known, grown) = entry(rate(29), 2 * MILLI);
-        assert_eq!(known.link(grown, rate(30)), None);
-        // What a slow growth would tell is more than can be.
-        let (slow, grown) = entry(rate(20), MILLI / 2);
-        assert_eq!(slow.link(grown, rate(30)), Some(rate(120)));
-    }
-
-    #[test]
-    fn an_entry_lasts_a_second_and_begins_anew_after_a_break() {
-        let (mut entry, _) = entry(rate(20), 2 * MILLI);
-        assert!(!entry.is_late(at(999)) && entry.is_late(at(1_000)));
-        entry.resume();
-        assert!(!entry.is_late(at(5_000)));
-        let grown = entry.note(at(5_000), 10 * MILLI, 80 * MILLI, (rate(45), rate(30)));
-        assert_eq!(grown, Duration::ZERO);
     }
 }

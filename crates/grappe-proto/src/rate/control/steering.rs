@@ -5,13 +5,18 @@
 
 use std::time::Duration;
 
-use super::{HEADROOM, Queue, RAISE_INTERVAL, RateControl, WORST_AGE};
+use super::{HEADROOM, Queue, RAISE_INTERVAL, RAISE_STARTUP, RateControl, SLACK, WORST_AGE};
 use crate::rate::queue::Standing;
 use crate::rate::rival::Verdict;
 use crate::units::{PeerId, Rate, Sequence, Time};
 
 /// A queue up to here is none: the links are never idle for want of packets, nor do others wait for them.
 const QUEUE_SHORT: Duration = Duration::from_millis(1);
+
+/// Up to here a queue may be somebody else's, or processors that are busy: as long as this share of what was sent
+/// arrives behind it, it does not tell what the way takes.
+const QUEUE_FOREIGN: Duration = Duration::from_millis(5);
+const FOLLOWS: f64 = 0.9;
 
 /// The queue that is aimed at once there is one: it rides over moments in which the sender is not scheduled.
 const QUEUE_AIM: Duration = Duration::from_millis(2);
@@ -84,15 +89,20 @@ impl RateControl {
             return;
         }
         let sending = self.leaving().min(self.rate);
+        let was_shared = self.rivalry.is_on();
         let verdict = self.rivalry.note(
             now,
-            &standing,
-            sending,
+            (id, &standing),
+            (sending, &self.sent),
             lost,
             next,
             self.packet_bytes * self.together,
         );
         self.asking_at = matches!(verdict, Verdict::Asking(_)).then_some(now);
+        if was_shared && !self.rivalry.is_on() {
+            // What arrived beside him is less than all.
+            self.doubt(now);
+        }
         match verdict {
             // Nothing is known at this moment.
             Verdict::Alone if self.rivalry.is_on() => {}
@@ -129,6 +139,9 @@ impl RateControl {
             self.confirmed = false;
             return;
         };
+        if self.presses_on(now, id, &standing, arriving) {
+            return;
+        }
         let knee = match self.knee {
             Some(knee) if !self.starting && is_near(knee, arriving) => {
                 let (knee, arriving) = (knee.bytes_per_second(), arriving.bytes_per_second());
@@ -159,6 +172,36 @@ impl RateControl {
             next
         };
         self.set_rate(rate, epoch);
+    }
+
+    /// Raises the rate though a queue stands, as long as it may be somebody else's; says whether that is going on.
+    fn presses_on(&mut self, now: Time, id: PeerId, standing: &Standing, arriving: Rate) -> bool {
+        let leaving = self.leaving.unwrap_or(self.rate);
+        // It may just have been doubled.
+        if self.starting && leaving.scaled(SLACK * RAISE_STARTUP) >= self.rate {
+            self.doubt(now);
+        }
+        let follows = |left: Rate| arriving >= left.scaled(FOLLOWS);
+        let is_foreign = standing.wait <= QUEUE_FOREIGN && standing.left.is_some_and(follows);
+        self.unproven_at = self.unproven_at.filter(|_| is_foreign);
+        let Some(raised_at) = self.unproven_at else {
+            return false;
+        };
+        self.eased(now, id);
+        self.knee = Some(arriving);
+        if leaving.scaled(SLACK) >= self.rate && now.since(raised_at) >= RAISE_INTERVAL {
+            self.unproven_at = Some(now);
+            self.set_rate(self.rate.scaled(PRESS_FAR), self.epoch);
+        }
+        true
+    }
+
+    /// What arrives may be less than the way takes. Of many receivers one hears too seldom to raise the rate behind a
+    /// queue.
+    fn doubt(&mut self, now: Time) {
+        if self.peers.len() < MANY {
+            self.unproven_at = Some(now);
+        }
     }
 
     /// Lets the queue run empty now and then; says whether that is going on.
@@ -199,7 +242,7 @@ impl RateControl {
         let full = self.above(now, knee, PRESS_MOST);
         let rate = if self.rate < full {
             full
-        } else if self.rate < self.above(now, knee, PRESSED_FAR) {
+        } else if self.unproven_at.is_none() && self.rate < self.above(now, knee, PRESSED_FAR) {
             self.above(now, self.rate, PRESS_NEAR)
         } else {
             self.above(now, self.rate, PRESS_FAR)

@@ -40,6 +40,8 @@ struct Model {
 enum Rival {
     Cubic(Cubic),
     Bbr(Bbr),
+    /// One whose own host is the bottleneck: it keeps so many bytes in the queue of its interface, whatever happens.
+    Local(f64),
 }
 
 impl Rival {
@@ -48,6 +50,7 @@ impl Rival {
         match self {
             Self::Cubic(cubic) => cubic.window / turnaround * STEP,
             Self::Bbr(bbr) => bbr.sends(waiting),
+            Self::Local(kept) => (kept - waiting).max(0.0),
         }
     }
 
@@ -62,6 +65,7 @@ impl Rival {
         match self {
             Self::Cubic(cubic) => cubic.step(now, turnaround),
             Self::Bbr(bbr) => bbr.step(now, turnaround, passed, waiting),
+            Self::Local(_) => {}
         }
     }
 }
@@ -265,6 +269,25 @@ impl Model {
         .after_joining()
     }
 
+    /// A copy that begins beside somebody who was there first.
+    fn beside(link: f64, queue_max: f64, tcp: Rival, seed: u64) -> Self {
+        let mut model = Self::new(link, queue_max, seed);
+        model.control = RateControl::new(RateLimits::default(), PACKET as u64, model.time());
+        model.tcp = Some(tcp);
+        // It goes on for a while before there is any content.
+        for _ in 0..2_000 {
+            model.step_with(0.0);
+        }
+        (
+            model.sent,
+            model.received,
+            model.beats_sent,
+            model.beats_received,
+        ) = (0.0, 0.0, 0, 0);
+        model.beats.clear();
+        model
+    }
+
     /// Beats flow before the content does.
     fn after_joining(mut self) -> Self {
         for _ in 0..2_000 {
@@ -314,11 +337,15 @@ impl Model {
 
     /// Half a millisecond; answers the bytes that passed the link, ours and TCP's.
     fn step(&mut self) -> (f64, f64) {
+        self.step_with(1.0)
+    }
+
+    fn step_with(&mut self, part: f64) -> (f64, f64) {
         let now = self.now();
         let time = self.time();
         let waiting = self.queue[0] + self.queue[1];
         let turnaround = WAY * 2.0 + waiting / self.link;
-        let mine = self.control.rate().bytes_per_second() as f64 * STEP;
+        let mine = self.control.rate().bytes_per_second() as f64 * STEP * part;
         let his = self
             .tcp
             .as_ref()
@@ -353,7 +380,9 @@ impl Model {
         if let Some(tcp) = &mut self.tcp {
             tcp.step(now, turnaround, passed.1, self.queue[1]);
         }
-        self.control.sent(time, mine as u64, self.next());
+        if part > 0.0 {
+            self.control.sent(time, mine as u64, self.next());
+        }
         self.report(time, now);
         self.steps += 1;
         passed
@@ -613,6 +642,33 @@ fn a_link_is_shared_with_tcp_which_gets_all_of_it_back_at_no_time() {
                 alone.ours > 0.8 && alone.wait_mean < 25.0,
                 "{link} {queue_ms} {seed}: {alone:?}"
             );
+        }
+    }
+}
+
+/// Beside a TCP of the same host, which was there first. Where he keeps half a millisecond of queue only, he is hardly
+/// seen, and left a fifth: that is not tried here.
+#[test]
+fn a_copy_that_comes_second_on_an_interface_gets_its_share() {
+    for (link, kept) in [
+        (12.5e6, 65.0e3),
+        (12.5e6, 131.0e3),
+        (12.5e6, 262.0e3),
+        (50e6, 131.0e3),
+        (50e6, 262.0e3),
+        (125e6, 262.0e3),
+    ] {
+        for seed in SEEDS {
+            let mut model = Model::beside(link, link * 0.1, Rival::Local(kept), seed);
+            model.play(1.0);
+            for seconds in [4.0, 16.0] {
+                let shared = model.play(seconds);
+                // A little more at a gigabit, where the queue that is aimed at is longer than his part.
+                assert!(
+                    (0.334..0.68).contains(&shared.ours),
+                    "{link} {kept} {seed}: {shared:?}"
+                );
+            }
         }
     }
 }
