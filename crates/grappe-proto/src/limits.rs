@@ -89,3 +89,25 @@ const _: () = {
     assert!(SYMBOLS_PER_BLOCK_MAX < SYMBOLS_WITH_PARITY_MAX);
     assert!(MANIFEST_BYTES_MAX / (BLOCK_SIZE as u64) < BLOCKS_MAX as u64);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_the_protocol_tells_this_version() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let version = PROTOCOL_VERSION;
+        for (line, times) in [
+            (format!("# The protocol of grappe, version {version}\n"), 1),
+            (format!("| 4 | 2 | version | {version} |"), 1),
+            (format!("| 0 | version | uint | {version}, or"), 1),
+            (format!(" 0 version: uint, {version}"), 3),
+            (format!("`Hello` of version {version} "), 1),
+            (format!("| `PROTOCOL_VERSION` | {version} |"), 1),
+        ] {
+            assert_eq!(page.matches(&line).count(), times, "{line}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use grappe_os::file::{
 use grappe_proto::content::manifest::{Entry, Manifest, Owner};
 use rustix::io::Errno;
 
+use super::error::kernel_answer;
 use super::held::Held;
 
 /// Permission bits that travel by themselves. Setuid, setgid and sticky travel only where both sides
@@ -89,7 +90,7 @@ impl Dress {
     pub(super) fn file(&self, file: &File, entry: &Entry) -> io::Result<()> {
         // In this order: a new owner costs setuid bits and capabilities, an access list changes the mode.
         if let Some((uid, gid)) = self.owner(entry) {
-            set_file_owner(file, uid, gid)?;
+            given_away(set_file_owner(file, uid, gid), (uid, gid))?;
         }
         if self.attributes {
             set_attributes(file, entry.attributes(), |name| self.is_ours(name))?;
@@ -117,7 +118,7 @@ impl Dress {
         is_link: bool,
     ) -> io::Result<()> {
         if let Some((uid, gid)) = self.owner(entry) {
-            directory.set_owner(name, uid, gid)?;
+            given_away(directory.set_owner(name, uid, gid), (uid, gid))?;
         }
         if !is_link {
             directory.set_mode_of(name, self.mode(entry))?;
@@ -132,7 +133,7 @@ impl Dress {
         if let Some((uid, gid)) = self.owner(entry)
             && (uid, gid) != (found.uid, found.gid)
         {
-            directory.set_own_owner(uid, gid)?;
+            given_away(directory.set_own_owner(uid, gid), (uid, gid))?;
         }
         if self.attributes && !self.has_attributes(directory, entry)? {
             set_attributes(directory, entry.attributes(), |name| self.is_ours(name))?;
@@ -199,7 +200,7 @@ impl Dress {
             None if self.attributes => Err(Errno::ACCESS.into()),
             None => {
                 if let Some((uid, gid)) = self.owner(entry) {
-                    held.set_owner(uid, gid)?;
+                    given_away(held.set_owner(uid, gid), (uid, gid))?;
                 }
                 held.set_mode(self.mode(entry))?;
                 held.set_mtime(entry.mtime)
@@ -251,6 +252,23 @@ impl Made {
             mode: found.st_mode & MODE_MASK_ALL,
         })
     }
+}
+
+/// What came of giving something to an owner. Where root may not do so, as in a service whose unit takes that from it, it
+/// says what that takes.
+fn given_away<E: Into<io::Error>>(result: Result<(), E>, (uid, gid): (u32, u32)) -> io::Result<()> {
+    let error = match result {
+        Ok(()) => return Ok(()),
+        Err(error) => kernel_answer(error.into()),
+    };
+    if !is_not_permitted(&error) {
+        return Err(error);
+    }
+    let reason = format!(
+        "it cannot be given to user {uid} and group {gid}, which takes CAP_CHOWN (in a unit: CapabilityBoundingSet=); \
+         or receive as another user than root"
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
 /// Sets when `file` was last changed to what `entry` says.

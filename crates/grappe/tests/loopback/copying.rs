@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::program::{Running, node};
+use crate::skip::skip;
 use crate::stage::{Stage, listening};
 use crate::tree::{assert_same, items, names, noise, plant};
 
@@ -264,4 +266,29 @@ fn a_rate_is_kept_to() {
         fs::read(stage.path("node/data")).unwrap(),
         fs::read(Path::new(&file)).unwrap()
     );
+}
+
+/// As in a service of root whose unit takes all capabilities from it.
+#[test]
+fn root_that_may_not_give_files_away_says_what_that_takes() {
+    let stage = Stage::new();
+    let file = stage.file("tree/file", "content");
+    if std::os::unix::fs::chown(&file, Some(1234), Some(1234)).is_err() {
+        return skip("no file can be given away here; run as root for this test");
+    }
+    let whole = stage.receive("node");
+    let mut bound = Command::new("setpriv");
+    bound.args(["--inh-caps=-all", "--bounding-set=-all"]);
+    bound.arg(whole.get_program()).args(whole.get_args());
+    for (name, value) in whole.get_envs() {
+        match value {
+            Some(value) => bound.env(name, value),
+            None => bound.env_remove(name),
+        };
+    }
+    let _receiver = listening(&mut bound);
+    let sent = Running::start(&mut stage.send_to(1, &[&stage.path("tree")])).end();
+    sent.with_code(1)
+        .saying("cannot be given to user 1234 and group 1234, which takes CAP_CHOWN");
+    assert_eq!(names(&stage.path("node")), [""; 0]);
 }
