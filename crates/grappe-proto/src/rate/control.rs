@@ -157,8 +157,8 @@ pub struct RateControl {
     /// When the rate was last set for a queue, and when there was none.
     eased_at: Option<Time>,
     drained_at: Time,
-    /// While the knee may be none, as the queue behind which it was found may be somebody else's: when the rate was
-    /// raised last for that.
+    /// While the knee is in doubt, as the queue behind which it was found may be somebody else's: since when, or when the
+    /// rate was raised last for it.
     unproven_at: Option<Time>,
     rivalry: Rivalry,
     /// When it was last asked whose queue stands: losses and clean samples do not count meanwhile. The knee before that.
@@ -429,6 +429,7 @@ impl RateControl {
             .is_some_and(|(limiting, _)| limiting == peer)
         {
             self.limited_by = None;
+            self.unproven_at = None;
             (self.knee, self.knee_asked) = (None, None);
         }
     }
@@ -483,6 +484,7 @@ impl RateControl {
         self.knee = None;
         self.trial = None;
         self.limited_by = None;
+        self.unproven_at = None;
         self.starting = true;
     }
 
@@ -506,6 +508,7 @@ impl RateControl {
     pub fn go_back_to(&mut self, rate: Rate, next: Sequence) {
         self.trial = None;
         self.limited_by = None;
+        self.unproven_at = None;
         self.starting = false;
         self.knee = Some(rate);
         if let Some((mut rivalry, knee)) = self.rivalry_before.take() {
@@ -545,6 +548,8 @@ impl RateControl {
             self.maybe_raise(now, next);
             return;
         }
+        // What gets lost does not follow.
+        self.unproven_at = None;
         if self.rivalry.is_on() || is_asking {
             // Its window is cut for losses, or it is about to be known whose they are.
             return;

@@ -17,23 +17,29 @@ pub(super) const RAISE: f64 = 1.5;
 pub(super) const GROWTH: Duration = Duration::from_millis(10);
 const MOST: Duration = Duration::from_secs(1);
 
-/// A queue that has grown by less does not grow.
+/// A queue that has grown by less does not grow, and by less than the other does not tell of the link: when bytes left is
+/// known to 2 ms.
 pub(super) const GROWING: Duration = Duration::from_millis(1);
+const TELLING: Duration = Duration::from_millis(4);
 
 /// At least this share of the link is ours at the end of that, whatever the queue tells.
 const SHARE_MIN: f64 = 0.25;
 
-/// Beats of which it is remembered when they came out of the queue.
+/// Beats of which it is remembered when they came out of the queue: of half a second and more.
 const OUT: usize = 64;
 
 /// The growth, from its first report on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
-    /// Since when, and of whose queue.
+    /// Since when, and of whose queue the bytes are counted.
     since: Option<(Time, PeerId)>,
-    /// When packets came out of the queue, and how many had by then.
+    /// The longest queue of any receiver: when it was shortest, and of late.
+    shortest: Option<Duration>,
+    wait: Duration,
+    /// When packets came out of the queue, and how many had by then: at first, and of late.
+    origin: Option<(Time, u64)>,
     out: VecDeque<(Time, u64)>,
-    /// The queue when it was shortest, and what of ours was in it then; the same of late, in bytes.
+    /// The queue when it was shortest, and what of ours was in it then; the same of late.
     least: Option<Inside>,
     last: Option<Inside>,
 }
@@ -46,36 +52,46 @@ struct Inside {
 }
 
 impl Entry {
-    /// Takes note of a receiver's queue. Of others it is enough to know how long theirs is.
+    /// Takes note of a receiver's queue, the longest of all. Bytes are counted for the first of them only, as others may
+    /// have lost other packets.
     pub(super) fn note(&mut self, now: Time, peer: PeerId, standing: &Standing, sent: &Sent) {
+        self.wait = standing.wait;
+        if self.grown() < GROWING {
+            let shortest = self.shortest.unwrap_or(standing.wait);
+            self.shortest = Some(shortest.min(standing.wait));
+        }
         let (_, first) = *self.since.get_or_insert((now, peer));
         if peer != first {
             return;
         }
-        if self.out.len() >= OUT {
-            self.out.pop_front();
+        self.origin.get_or_insert(standing.out);
+        let is_later = |(out_at, _): &(Time, u64)| standing.out.0 > *out_at;
+        if self.out.back().is_none_or(is_later) {
+            if self.out.len() >= OUT {
+                self.out.pop_front();
+            }
+            self.out.push_back(standing.out);
         }
-        self.out.push_back(standing.out);
         let Some(bytes) = self.inside(standing.sent_at, sent) else {
             return;
         };
         let wait = standing.wait;
         let inside = Inside { wait, bytes };
         self.last = Some(inside);
-        if self.grown() < GROWING && self.least.is_none_or(|least| wait <= least.wait) {
+        if self.least.is_none_or(|least| wait <= least.wait) {
             self.least = Some(inside);
         }
     }
 
     /// What of ours was in the queue at this time, beyond what was at the first that is known.
     fn inside(&self, at: Time, sent: &Sent) -> Option<f64> {
-        let (origin, out_first) = *self.out.front()?;
+        let (origin, out_first) = self.origin?;
         let after = self.out.partition_point(|(out_at, _)| *out_at <= at);
         let (before, out_before) = *self.out.get(after.checked_sub(1)?)?;
         let out = match self.out.get(after) {
             Some((next, out_next)) => {
                 let part = at.since(before).as_secs_f64() / next.since(before).as_secs_f64();
-                out_before as f64 + (out_next - out_before) as f64 * part
+                out_before as f64 + out_next.saturating_sub(out_before) as f64 * part
             }
             None => out_before as f64,
         };
@@ -86,10 +102,7 @@ impl Entry {
 
     /// By how much the queue has grown.
     pub(super) fn grown(&self) -> Duration {
-        match (self.least, self.last) {
-            (Some(least), Some(last)) => last.wait.saturating_sub(least.wait),
-            _ => Duration::ZERO,
-        }
+        self.wait.saturating_sub(self.shortest.unwrap_or(self.wait))
     }
 
     pub(super) fn is_late(&self, now: Time) -> bool {
@@ -97,11 +110,11 @@ impl Entry {
             .is_some_and(|(since, _)| now.since(since) >= MOST)
     }
 
-    /// What the link takes, of which so much `arriving` is ours. Nothing, where the queue has not grown.
+    /// What the link takes, of which so much `arriving` is ours. Nothing, where the queue has hardly grown.
     pub(super) fn link(&self, arriving: Rate) -> Option<Rate> {
         let (least, last) = (self.least?, self.last?);
-        let grown = self.grown();
-        if grown < GROWING {
+        let grown = last.wait.saturating_sub(least.wait);
+        if grown < TELLING {
             return None;
         }
         let link = (last.bytes - least.bytes).max(0.0) / grown.as_secs_f64();
@@ -142,7 +155,9 @@ mod tests {
     /// beat every 10 ms is told of as it comes out.
     fn play(rates: &[u64], mut told: impl FnMut(&mut Entry, Time, &Sent)) -> Entry {
         let (mut entry, mut book) = (Entry::default(), Sent::default());
-        let (mut sent, mut out) = (0.0, 0.0);
+        // As much of ours waits at first as does at the first rate.
+        let first = rates[0] as f64;
+        let (mut sent, mut out) = (1e6 * first / (LINK / 1e6 - first), 0.0);
         let mut beats = VecDeque::new();
         for milli in 1..=100 * rates.len() as u64 {
             let now = at(milli);
@@ -168,23 +183,24 @@ mod tests {
 
     #[test]
     fn the_growth_of_a_queue_tells_what_the_link_takes() {
-        for rates in [vec![20, 30, 45], vec![20, 60], vec![40, 80]] {
+        let slowly = (20..=56).step_by(4).collect();
+        for rates in [vec![20, 30, 45], vec![20, 60], vec![40, 80], slowly] {
             let entry = play(&rates, |_, _, _| ());
             let link = entry.link(rate(30)).unwrap().bytes_per_second() as f64;
-            assert!(entry.grown() >= Duration::from_millis(3), "{rates:?}");
             assert!((link / LINK - 1.0).abs() < 0.15, "{rates:?}: {link}");
         }
     }
 
     #[test]
-    fn what_others_tell_does_not_count() {
+    fn bytes_of_others_do_not_count() {
         let alone = play(&[20, 60], |_, _, _| ());
         let beside = play(&[20, 60], |entry, now, book| {
             let other = standing(now, Duration::from_millis(90), (now, 7));
             entry.note(now, PeerId(1), &other, book);
         });
-        assert_eq!(alone.grown(), beside.grown());
         assert_eq!(alone.link(rate(30)), beside.link(rate(30)));
+        // But it is the longest queue that grows.
+        assert!(beside.grown() > alone.grown() + Duration::from_millis(50));
     }
 
     #[test]

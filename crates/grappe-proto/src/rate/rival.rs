@@ -255,7 +255,9 @@ impl Rivalry {
     pub(super) fn resume(&mut self, next: Sequence) {
         self.question.resume();
         (self.noted_at, self.alone) = (None, None);
-        self.entry = self.entry.take().map(|_| Entry::default());
+        if let Some(entry) = &mut self.entry {
+            *entry = Entry::default();
+        }
         if let Some(window) = &mut self.window {
             window.cut_next = next;
         }

@@ -177,12 +177,14 @@ impl RateControl {
     /// Raises the rate though a queue stands, as long as it may be somebody else's; says whether that is going on.
     fn presses_on(&mut self, now: Time, id: PeerId, standing: &Standing, arriving: Rate) -> bool {
         let leaving = self.leaving.unwrap_or(self.rate);
-        // It may just have been doubled.
+        // What leaves may have been measured before the rate was doubled last.
         if self.starting && leaving.scaled(SLACK * RAISE_STARTUP) >= self.rate {
             self.doubt(now);
         }
         let follows = |left: Rate| arriving >= left.scaled(FOLLOWS);
-        let is_foreign = standing.wait <= QUEUE_FOREIGN && standing.left.is_some_and(follows);
+        let is_foreign = self.peers.len() < MANY
+            && standing.wait <= QUEUE_FOREIGN
+            && standing.left.is_some_and(follows);
         self.unproven_at = self.unproven_at.filter(|_| is_foreign);
         let Some(raised_at) = self.unproven_at else {
             return false;
