@@ -14,7 +14,7 @@ use crate::units::{PeerId, Rate, Time};
 /// The rate grows as that of a new TCP does (RFC 9438, 4.10), to so many times what arrives, until the queue has grown
 /// by so much, or has grown and something is lost, or for so long.
 pub(super) const RAISE: f64 = 1.5;
-pub(super) const GROWTH: Duration = Duration::from_millis(10);
+const GROWTH: Duration = Duration::from_millis(10);
 const MOST: Duration = Duration::from_secs(1);
 
 /// A queue that has grown by less does not grow, and by less than the other does not tell of the link: when bytes left is
@@ -24,6 +24,9 @@ const TELLING: Duration = Duration::from_millis(4);
 
 /// At least this share of the link is ours at the end of that, whatever the queue tells.
 const SHARE_MIN: f64 = 0.25;
+
+/// Of a receiver whose bytes are not counted it has to grow by so much.
+const GROWTH_OTHER: Duration = Duration::from_millis(15);
 
 /// Beats of which it is remembered when they came out of the queue: of half a second and more.
 const OUT: usize = 64;
@@ -105,6 +108,19 @@ impl Entry {
         self.wait.saturating_sub(self.shortest.unwrap_or(self.wait))
     }
 
+    /// Whether it has grown by enough.
+    pub(super) fn has_grown(&self) -> bool {
+        self.counted() >= GROWTH || self.grown() >= GROWTH_OTHER
+    }
+
+    /// By how much that one has grown of which bytes are counted.
+    fn counted(&self) -> Duration {
+        match (self.least, self.last) {
+            (Some(least), Some(last)) => last.wait.saturating_sub(least.wait),
+            _ => Duration::ZERO,
+        }
+    }
+
     pub(super) fn is_late(&self, now: Time) -> bool {
         self.since
             .is_some_and(|(since, _)| now.since(since) >= MOST)
@@ -113,7 +129,7 @@ impl Entry {
     /// What the link takes, of which so much `arriving` is ours. Nothing, where the queue has hardly grown.
     pub(super) fn link(&self, arriving: Rate) -> Option<Rate> {
         let (least, last) = (self.least?, self.last?);
-        let grown = last.wait.saturating_sub(least.wait);
+        let grown = self.counted();
         if grown < TELLING {
             return None;
         }

@@ -170,7 +170,7 @@ impl Rivalry {
             let is_lost = lost.is_some_and(|from| from >= window.cut_next);
             // He overflows the queue by himself as well.
             let is_full = is_lost && entry.grown() >= entry::GROWING;
-            if !is_full && entry.grown() < entry::GROWTH && !entry.is_late(now) {
+            if !is_full && !entry.has_grown() && !entry.is_late(now) {
                 return Verdict::Beside(arriving.scaled(entry::RAISE));
             }
             self.link = entry.link(arriving);
