@@ -25,8 +25,8 @@ const TELLING: Duration = Duration::from_millis(4);
 /// At least this share of the link is ours at the end of that, whatever the queue tells.
 const SHARE_MIN: f64 = 0.25;
 
-/// Of a receiver whose bytes are not counted it has to grow by so much.
-const GROWTH_OTHER: Duration = Duration::from_millis(15);
+/// Bytes are counted of so many receivers at most: of whom the longest queue is may change from report to report.
+const COUNTED_MAX: usize = 4;
 
 /// Beats of which it is remembered when they came out of the queue: of half a second and more.
 const OUT: usize = 64;
@@ -34,17 +34,12 @@ const OUT: usize = 64;
 /// The growth, from its first report on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
-    /// Since when, and of whose queue the bytes are counted.
-    since: Option<(Time, PeerId)>,
+    since: Option<Time>,
     /// The longest queue of any receiver: when it was shortest, and of late.
     shortest: Option<Duration>,
     wait: Duration,
-    /// When packets came out of the queue, and how many had by then: at first, and of late.
-    origin: Option<(Time, u64)>,
-    out: VecDeque<(Time, u64)>,
-    /// The queue when it was shortest, and what of ours was in it then; the same of late.
-    least: Option<Inside>,
-    last: Option<Inside>,
+    /// What is in it, as receivers tell, each by what reached itself.
+    counted: Vec<(PeerId, Counted)>,
 }
 
 /// A queue, and bytes of ours in it beyond those of the first moment that is known.
@@ -54,19 +49,62 @@ struct Inside {
     bytes: f64,
 }
 
+/// What one receiver tells of the queue.
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    /// When packets came out of the queue, and how many had by then: at first, and of late.
+    origin: Option<(Time, u64)>,
+    out: VecDeque<(Time, u64)>,
+    /// The queue when it was shortest, and of late.
+    least: Option<Inside>,
+    last: Option<Inside>,
+}
+
 impl Entry {
-    /// Takes note of a receiver's queue, the longest of all. Bytes are counted for the first of them only, as others may
-    /// have lost other packets.
+    /// Takes note of a receiver's queue, the longest of all.
     pub(super) fn note(&mut self, now: Time, peer: PeerId, standing: &Standing, sent: &Sent) {
+        self.since.get_or_insert(now);
         self.wait = standing.wait;
         if self.grown() < GROWING {
             let shortest = self.shortest.unwrap_or(standing.wait);
             self.shortest = Some(shortest.min(standing.wait));
         }
-        let (_, first) = *self.since.get_or_insert((now, peer));
-        if peer != first {
-            return;
+        let known = self.counted.iter().position(|(id, _)| *id == peer);
+        if known.is_none() && self.counted.len() < COUNTED_MAX {
+            self.counted.push((peer, Counted::default()));
         }
+        let index = known.unwrap_or(self.counted.len() - 1);
+        if let Some((id, counted)) = self.counted.get_mut(index)
+            && *id == peer
+        {
+            counted.note(standing, sent);
+        }
+    }
+
+    /// By how much the queue has grown.
+    pub(super) fn grown(&self) -> Duration {
+        self.wait.saturating_sub(self.shortest.unwrap_or(self.wait))
+    }
+
+    /// Whether it has grown by enough.
+    pub(super) fn has_grown(&self) -> bool {
+        self.grown() >= GROWTH
+    }
+
+    pub(super) fn is_late(&self, now: Time) -> bool {
+        self.since.is_some_and(|since| now.since(since) >= MOST)
+    }
+
+    /// What the link takes, of which so much `arriving` is ours. Nothing, where the queue has hardly grown.
+    pub(super) fn link(&self, arriving: Rate) -> Option<Rate> {
+        let counted = self.counted.iter().map(|(_, counted)| counted);
+        let link = counted.max_by_key(|counted| counted.grown())?.link()?;
+        Some(link.min(arriving.scaled(1.0 / SHARE_MIN)))
+    }
+}
+
+impl Counted {
+    fn note(&mut self, standing: &Standing, sent: &Sent) {
         self.origin.get_or_insert(standing.out);
         let is_later = |(out_at, _): &(Time, u64)| standing.out.0 > *out_at;
         if self.out.back().is_none_or(is_later) {
@@ -103,39 +141,21 @@ impl Entry {
         Some(amount.bytes as f64 - (out - out_first as f64) * packet_bytes)
     }
 
-    /// By how much the queue has grown.
-    pub(super) fn grown(&self) -> Duration {
-        self.wait.saturating_sub(self.shortest.unwrap_or(self.wait))
-    }
-
-    /// Whether it has grown by enough.
-    pub(super) fn has_grown(&self) -> bool {
-        self.counted() >= GROWTH || self.grown() >= GROWTH_OTHER
-    }
-
-    /// By how much that one has grown of which bytes are counted.
-    fn counted(&self) -> Duration {
+    fn grown(&self) -> Duration {
         match (self.least, self.last) {
             (Some(least), Some(last)) => last.wait.saturating_sub(least.wait),
             _ => Duration::ZERO,
         }
     }
 
-    pub(super) fn is_late(&self, now: Time) -> bool {
-        self.since
-            .is_some_and(|(since, _)| now.since(since) >= MOST)
-    }
-
-    /// What the link takes, of which so much `arriving` is ours. Nothing, where the queue has hardly grown.
-    pub(super) fn link(&self, arriving: Rate) -> Option<Rate> {
+    fn link(&self) -> Option<Rate> {
         let (least, last) = (self.least?, self.last?);
-        let grown = self.counted();
+        let grown = self.grown();
         if grown < TELLING {
             return None;
         }
         let link = (last.bytes - least.bytes).max(0.0) / grown.as_secs_f64();
-        let link = Rate::from_bytes_per_second(link as u64);
-        Some(link.min(arriving.scaled(1.0 / SHARE_MIN)))
+        Some(Rate::from_bytes_per_second(link as u64))
     }
 }
 
@@ -208,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_others_do_not_count() {
+    fn each_receiver_counts_for_itself() {
         let alone = play(&[20, 60], |_, _, _| ());
         let beside = play(&[20, 60], |entry, now, book| {
             let other = standing(now, Duration::from_millis(90), (now, 7));
@@ -231,7 +251,7 @@ mod tests {
     #[test]
     fn a_growth_lasts_for_a_second() {
         let entry = play(&[20], |_, _, _| ());
-        let (since, _) = entry.since.unwrap();
+        let since = entry.since.unwrap();
         assert!(!entry.is_late(since + MOST - Duration::from_nanos(1)));
         assert!(entry.is_late(since + MOST));
         assert!(!Entry::default().is_late(at(9_000)));
