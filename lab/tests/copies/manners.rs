@@ -158,28 +158,35 @@ fn a_link_that_tcp_fills_already_is_shared() {
     let _receivers = trial.receivers(&[2, 3]);
     // At a receiver's port, and at the sender's own interface.
     for from in [4, 1] {
-        let [mut sink, mut flow] = tcp_to_node_3(&trial, from, "reno");
-        let file = trial.file(&format!("beside-{from}"), 280 << 20);
-        let mut sender = trial.sender(1, &file, 2);
-        trial.wait_for_bytes(2, 4 << 20);
-        thread::sleep(Duration::from_secs(1));
-        let share = share_at_node_3(&trial, Duration::from_secs(6));
-        assert!(sender.is_running().unwrap(), "the copy ended too early");
-        assert!(flow.is_running().unwrap(), "no TCP: {}", flow.messages());
-        flow.kill();
-        sink.kill();
-        println!("beside a TCP from node {from} the copy had {share:.2} of the link");
-        // The goal is a third, which the median reaches (0.47): single copies had 0.33.
+        let mut shares: Vec<f64> = (0..3).map(|_| share_of_the_second(&trial, from)).collect();
+        println!("beside a TCP from node {from} copies had {shares:.2?} of the link");
+        // Where processors are late, single copies get less, or see node 3 as a slow one and send it apart.
+        shares.sort_by(f64::total_cmp);
         assert!(
-            (0.25..MAY_HAVE.end).contains(&share),
-            "beside one from {from}: {share:.2}"
+            MAY_HAVE.contains(&shares[1]),
+            "beside one from {from}: {shares:.2?}"
         );
-        sender.finish(COPY_MAX).unwrap();
-        for node in [2, 3] {
-            trial.assert_whole(node, &file);
-            fs::remove_file(trial.copy_of(node, &file)).unwrap();
-        }
     }
+}
+
+/// What a copy from node 1 has of a link to node 3 that a TCP fills, from a second after its beginning on.
+fn share_of_the_second(trial: &Trial, from: u8) -> f64 {
+    let [mut sink, mut flow] = tcp_to_node_3(trial, from, "reno");
+    let file = trial.file("beside", 240 << 20);
+    let mut sender = trial.sender(1, &file, 2);
+    trial.wait_for_bytes(2, 4 << 20);
+    thread::sleep(Duration::from_secs(1));
+    let share = share_at_node_3(trial, Duration::from_secs(3));
+    assert!(sender.is_running().unwrap(), "the copy ended too early");
+    assert!(flow.is_running().unwrap(), "no TCP: {}", flow.messages());
+    flow.kill();
+    sink.kill();
+    sender.finish(COPY_MAX).unwrap();
+    for node in [2, 3] {
+        trial.assert_whole(node, &file);
+        fs::remove_file(trial.copy_of(node, &file)).unwrap();
+    }
+    share
 }
 
 #[test]

@@ -160,6 +160,8 @@ pub struct RateControl {
     /// While the knee is in doubt, as the queue behind which it was found may be somebody else's: since when, or when the
     /// rate was raised last for it.
     unproven_at: Option<Time>,
+    /// The highest knee, since the last that was no more in doubt.
+    proven: Option<Rate>,
     rivalry: Rivalry,
     /// When it was last asked whose queue stands: losses and clean samples do not count meanwhile. The knee before that.
     asking_at: Option<Time>,
@@ -236,6 +238,7 @@ impl RateControl {
             eased_at: None,
             drained_at: now,
             unproven_at: None,
+            proven: None,
             rivalry: Rivalry::default(),
             asking_at: None,
             knee_asked: None,
@@ -429,7 +432,7 @@ impl RateControl {
             .is_some_and(|(limiting, _)| limiting == peer)
         {
             self.limited_by = None;
-            self.unproven_at = None;
+            (self.unproven_at, self.proven) = (None, None);
             (self.knee, self.knee_asked) = (None, None);
         }
     }
@@ -484,7 +487,7 @@ impl RateControl {
         self.knee = None;
         self.trial = None;
         self.limited_by = None;
-        self.unproven_at = None;
+        (self.unproven_at, self.proven) = (None, None);
         self.starting = true;
     }
 
@@ -508,7 +511,7 @@ impl RateControl {
     pub fn go_back_to(&mut self, rate: Rate, next: Sequence) {
         self.trial = None;
         self.limited_by = None;
-        self.unproven_at = None;
+        (self.unproven_at, self.proven) = (None, None);
         self.starting = false;
         self.knee = Some(rate);
         if let Some((mut rivalry, knee)) = self.rivalry_before.take() {

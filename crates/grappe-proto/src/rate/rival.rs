@@ -38,6 +38,12 @@ const LOOK_SHORT: Duration = Duration::from_millis(6);
 const OWN_QUEUE: Duration = Duration::from_micros(2_500);
 const LINK_KNOWN: Duration = Duration::from_millis(60);
 
+/// One behind which less than this of the most arrives is what another leaves of his for a moment.
+const SAME: f64 = 0.5;
+
+/// A growth that ended with a loss and told nothing is tried again after so long.
+const ENTRY_AGAIN: Duration = Duration::from_millis(200);
+
 /// The least window, in packets.
 const WINDOW_MIN: f64 = 4.0;
 
@@ -77,6 +83,8 @@ pub(super) struct Rivalry {
     link: Option<Rate>,
     /// The growth beside one who was there first.
     entry: Option<Entry>,
+    /// When that ended with a loss before it told anything of the link.
+    untold_at: Option<Time>,
 }
 
 /// A look at what the link takes without the bound.
@@ -134,7 +142,8 @@ impl Rivalry {
             _ => return Verdict::Alone,
         };
         if !self.is_on() && self.full_for < LINK_KNOWN {
-            let is_own = standing.wait < OWN_QUEUE;
+            let is_own = standing.wait < OWN_QUEUE
+                && self.most.is_none_or(|most| arriving >= most.scaled(SAME));
             self.full_for = if is_own {
                 self.full_for + passed.min(RATE_TIME)
             } else {
@@ -165,6 +174,10 @@ impl Rivalry {
                 }
             };
         };
+        let is_again = |untold: &mut Time| now.since(*untold) >= ENTRY_AGAIN;
+        if self.alone.is_none() && self.untold_at.take_if(is_again).is_some() {
+            self.entry = Some(Entry::default());
+        }
         if let Some(entry) = &mut self.entry {
             entry.note(now, peer, standing, sent);
             let is_lost = lost.is_some_and(|from| from >= window.cut_next);
@@ -174,6 +187,7 @@ impl Rivalry {
                 return Verdict::Beside(arriving.scaled(entry::RAISE));
             }
             self.link = entry.link(arriving);
+            self.untold_at = (is_full && self.link.is_none()).then_some(now);
             self.entry = None;
             self.look = Some(Look {
                 since: now,
@@ -182,7 +196,7 @@ impl Rivalry {
             });
             let packets = sending.bytes_in(turnaround) as f64 / packet_bytes as f64 / WEIGHT;
             *window = Window::reached(now, packets, next);
-            return Verdict::Beside(sending.min(self.bound(most)));
+            return Verdict::Beside(self.bounded(sending, most));
         }
         // What left before a cut is no reason for another.
         if lost.is_some_and(|from| from >= window.cut_next) {
@@ -214,24 +228,20 @@ impl Rivalry {
         let of_window = WEIGHT * window.packets * packet_bytes as f64 / turnaround.as_secs_f64();
         let arriving = arriving.bytes_per_second() as f64;
         let rate = ((arriving + of_window) / 2.0).min(arriving * 1.5);
-        let bound = self.bound(most).bytes_per_second() as f64;
-        let most = most.bytes_per_second() as f64;
-        let rate = if self.looks(now, standing.wait) {
-            if standing.wait < LOOK_SHORT {
-                rate.max(most)
-            } else {
-                rate
-            }
+        let rate = Rate::from_bytes_per_second(rate as u64);
+        Verdict::Beside(if !self.looks(now, standing.wait) {
+            self.bounded(rate, most)
+        } else if standing.wait < LOOK_SHORT {
+            rate.max(most)
         } else {
-            rate.min(bound)
-        };
-        Verdict::Beside(Rate::from_bytes_per_second(rate as u64))
+            rate
+        })
     }
 
-    /// What is taken at most beside a rival, of what the link takes or of the most that ever arrived.
-    fn bound(&self, most: Rate) -> Rate {
+    /// `rate`, or what is taken at most beside a rival, of what the link takes or of the most that ever arrived.
+    fn bounded(&self, rate: Rate, most: Rate) -> Rate {
         let link = self.link.map_or(most, |link| link.max(most));
-        link.scaled(SHARE_MAX)
+        rate.min(link.scaled(SHARE_MAX))
     }
 
     /// Whether the bound is left aside for a look at who else is there. If it makes the queue grow, somebody is,
@@ -282,7 +292,7 @@ impl Rivalry {
         });
         self.began_at = Some(now);
         (self.alone, self.look) = (None, None);
-        self.link = None;
+        (self.link, self.untold_at) = (None, None);
         self.entry = (self.full_for < LINK_KNOWN).then(Entry::default);
     }
 }
@@ -313,5 +323,83 @@ impl Window {
         let per_turnaround = 3.0 * (1.0 - CUT) / (1.0 + CUT);
         let of_old = self.packets_before * CUT + per_turnaround * since / turnaround.as_secs_f64();
         self.packets = cubic.max(of_old).max(WINDOW_MIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: u64 = 1_500;
+
+    fn at(millis: u64) -> Time {
+        Time::from_nanos(millis * 1_000_000)
+    }
+
+    fn rate(megabytes: u64) -> Rate {
+        Rate::from_bytes_per_second(megabytes * 1_000_000)
+    }
+
+    /// Takes note of a queue of so many milliseconds, behind which so many MB/s arrive.
+    fn note(rivalry: &mut Rivalry, millis: u64, wait: f64, arriving: u64, lost: bool) -> Verdict {
+        let standing = Standing {
+            wait: Duration::from_secs_f64(wait / 1_000.0),
+            sent_at: at(millis),
+            is_shortest: false,
+            arriving: Some(rate(arriving)),
+            left: Some(rate(arriving)),
+            out: (at(millis), 0),
+        };
+        let sent = Sent::default();
+        let lost = lost.then_some(Sequence(10));
+        let us = (PeerId(0), &standing);
+        let sending = (rate(arriving), &sent);
+        rivalry.note(at(millis), us, sending, lost, Sequence(10), PACKET)
+    }
+
+    #[test]
+    fn what_arrives_behind_a_short_queue_is_the_link_but_for_what_another_leaves() {
+        let known_after = |arriving: u64| {
+            let mut rivalry = Rivalry::default();
+            note(&mut rivalry, 0, 8.0, 10, false);
+            for millis in (10..200).step_by(10) {
+                note(&mut rivalry, millis, 2.0, arriving, false);
+            }
+            rivalry.full_for >= LINK_KNOWN
+        };
+        assert!(known_after(10));
+        assert!(known_after(6), "the link became slower");
+        assert!(!known_after(4));
+    }
+
+    /// A growth that ends with a loss, as he filled the queue, when it has grown by so much.
+    fn grown_until_a_loss(by: f64) -> Rivalry {
+        let mut rivalry = Rivalry::default();
+        note(&mut rivalry, 0, 8.0, 10, false);
+        rivalry.begin(at(0), 20.0, Sequence(10));
+        note(&mut rivalry, 10, 8.0, 3, false);
+        note(&mut rivalry, 20, 8.0 + by, 3, true);
+        rivalry
+    }
+
+    #[test]
+    fn a_growth_that_told_nothing_is_tried_again() {
+        let mut rivalry = grown_until_a_loss(0.5);
+        assert!(rivalry.entry.is_some(), "it has not grown");
+        rivalry = grown_until_a_loss(2.0);
+        assert!(rivalry.entry.is_none());
+        note(&mut rivalry, 210, 8.0, 3, false);
+        assert!(rivalry.entry.is_none());
+        note(&mut rivalry, 220, 8.0, 3, false);
+        assert!(rivalry.entry.is_some());
+    }
+
+    #[test]
+    fn nobody_grows_beside_who_seems_to_be_gone() {
+        let mut rivalry = grown_until_a_loss(2.0);
+        for millis in (30..400).step_by(10) {
+            note(&mut rivalry, millis, 8.0, 10, false);
+            assert!(rivalry.entry.is_none(), "{millis}");
+        }
     }
 }

@@ -27,6 +27,9 @@ const NOTICED: Duration = Duration::from_micros(2_500);
 const STANDS: Duration = Duration::from_millis(400);
 const LESS: f64 = 0.9;
 
+/// A noticed queue that was shorter for no longer than this stands all the same: somebody else's is cut and filled again.
+const DIP: Duration = Duration::from_millis(100);
+
 /// So many packets more or less arrive in [`RATE_TIME`] by chance.
 const CHANCE: f64 = 8.0;
 
@@ -58,6 +61,8 @@ pub(super) enum Answer {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Question {
     suspicion: Option<Suspicion>,
+    /// Since when the queue is shorter than one that is noticed.
+    short_since: Option<Time>,
     /// Since when a queue stands while less arrives than did, when that was asked about last, and how long to wait
     /// before it may be again.
     less_since: Option<Time>,
@@ -80,7 +85,11 @@ struct Suspicion {
 impl Question {
     /// Takes note that the queue is `wait` long, of which nothing else may be known.
     pub(super) fn note_wait(&mut self, now: Time, wait: Duration) {
-        if wait < NOTICED {
+        self.short_since = (wait < NOTICED).then(|| self.short_since.unwrap_or(now));
+        if self
+            .short_since
+            .is_some_and(|since| now.since(since) >= DIP)
+        {
             self.less_since = None;
         }
         self.suspicion.take_if(|suspicion| match suspicion.asked {
@@ -250,11 +259,21 @@ mod tests {
     fn nothing_is_asked_where_all_arrives_or_the_queue_does_not_stand() {
         assert_eq!(play(|_, _| (4.0, 0.95)).1, 0);
         assert_eq!(play(|_, _| (2.4, 0.5)).1, 0);
-        // For 0.3 s at a time.
+        // For a quarter of a second at a time.
         assert_eq!(
-            play(|millis, _| (if millis % 400 < 300 { 4.0 } else { 0.5 }, 0.5)).1,
+            play(|millis, _| (if millis % 400 < 250 { 4.0 } else { 0.5 }, 0.5)).1,
             0
         );
+    }
+
+    #[test]
+    fn a_queue_stands_through_a_dip() {
+        let (millis, asked, _) = play(|millis, is_asked| {
+            let is_dip = !is_asked && millis % 300 >= 210;
+            (if is_dip { 0.5 } else { 4.0 }, 0.7)
+        });
+        assert_eq!(asked, 1);
+        assert!((600..1_000).contains(&millis), "{millis}");
     }
 
     #[test]

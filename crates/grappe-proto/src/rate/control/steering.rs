@@ -18,6 +18,9 @@ const QUEUE_SHORT: Duration = Duration::from_millis(1);
 const QUEUE_FOREIGN: Duration = Duration::from_millis(5);
 const FOLLOWS: f64 = 0.9;
 
+/// A knee below this share of the one that was known is in doubt once the queue is gone behind which it was found.
+const SUNK: f64 = 0.8;
+
 /// The queue that is aimed at once there is one: it rides over moments in which the sender is not scheduled.
 const QUEUE_AIM: Duration = Duration::from_millis(2);
 
@@ -165,6 +168,7 @@ impl RateControl {
             (1.0 - excess / self.drain_time(now).as_secs_f64()).clamp(EASE_MOST, PRESS_MOST);
         self.eased(now, id);
         self.knee = Some(knee);
+        self.proven = self.proven.max(self.knee);
         let rate = knee.scaled(factor);
         let epoch = if is_near(rate, self.rate) {
             self.epoch
@@ -185,8 +189,10 @@ impl RateControl {
         let is_foreign = self.peers.len() < MANY
             && standing.wait <= QUEUE_FOREIGN
             && standing.left.is_some_and(follows);
-        self.unproven_at = self.unproven_at.filter(|_| is_foreign);
-        let Some(raised_at) = self.unproven_at else {
+        let Some(raised_at) = self.unproven_at.filter(|_| is_foreign) else {
+            if self.unproven_at.take().is_some() {
+                self.proven = Some(arriving);
+            }
             return false;
         };
         self.eased(now, id);
@@ -239,6 +245,10 @@ impl RateControl {
         }
         if self.alone.holds(now) {
             return;
+        }
+        if self.proven.is_some_and(|proven| knee < proven.scaled(SUNK)) {
+            // Nobody found it: it was given way to a queue that somebody else may have filled, and which is gone.
+            self.doubt(now);
         }
         self.raised_at = now;
         let full = self.above(now, knee, PRESS_MOST);
