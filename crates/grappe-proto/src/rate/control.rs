@@ -160,8 +160,8 @@ pub struct RateControl {
     /// While the knee is in doubt, as the queue behind which it was found may be somebody else's: since when, or when the
     /// rate was raised last for it.
     unproven_at: Option<Time>,
-    /// The highest knee, since the last that was no more in doubt.
-    proven: Option<Rate>,
+    /// The highest knee since a doubt ended last: one far below is in doubt, once no queue stands.
+    highest_knee: Option<Rate>,
     rivalry: Rivalry,
     /// When it was last asked whose queue stands: losses and clean samples do not count meanwhile. The knee before that.
     asking_at: Option<Time>,
@@ -238,7 +238,7 @@ impl RateControl {
             eased_at: None,
             drained_at: now,
             unproven_at: None,
-            proven: None,
+            highest_knee: None,
             rivalry: Rivalry::default(),
             asking_at: None,
             knee_asked: None,
@@ -424,6 +424,7 @@ impl RateControl {
         self.best.take_if(|queue| queue.peer == peer);
         self.alone.forget(peer);
         self.rivalry_before = None;
+        self.highest_knee = None;
         if self.worst.take_if(|queue| queue.peer == peer).is_some() {
             self.forget_rivalry();
         }
@@ -432,7 +433,7 @@ impl RateControl {
             .is_some_and(|(limiting, _)| limiting == peer)
         {
             self.limited_by = None;
-            (self.unproven_at, self.proven) = (None, None);
+            self.unproven_at = None;
             (self.knee, self.knee_asked) = (None, None);
         }
     }
@@ -487,7 +488,7 @@ impl RateControl {
         self.knee = None;
         self.trial = None;
         self.limited_by = None;
-        (self.unproven_at, self.proven) = (None, None);
+        (self.unproven_at, self.highest_knee) = (None, None);
         self.starting = true;
     }
 
@@ -511,7 +512,7 @@ impl RateControl {
     pub fn go_back_to(&mut self, rate: Rate, next: Sequence) {
         self.trial = None;
         self.limited_by = None;
-        (self.unproven_at, self.proven) = (None, None);
+        (self.unproven_at, self.highest_knee) = (None, None);
         self.starting = false;
         self.knee = Some(rate);
         if let Some((mut rivalry, knee)) = self.rivalry_before.take() {
@@ -552,7 +553,9 @@ impl RateControl {
             return;
         }
         // What gets lost does not follow.
-        self.unproven_at = None;
+        if self.unproven_at.take().is_some() {
+            self.highest_knee = None;
+        }
         if self.rivalry.is_on() || is_asking {
             // Its window is cut for losses, or it is about to be known whose they are.
             return;
@@ -595,7 +598,7 @@ impl RateControl {
             rate_before: self.rate,
         });
         self.limited_by = Some((sample.peer, sample.at_host));
-        self.knee = Some(knee);
+        (self.knee, self.highest_knee) = (Some(knee), None);
         self.starting = false;
         self.raised_at = now;
         self.set_rate(knee.scaled(AFTER_CUT).max(self.rate.scaled(CUT_MOST)), next);

@@ -38,11 +38,13 @@ const LOOK_SHORT: Duration = Duration::from_millis(6);
 const OWN_QUEUE: Duration = Duration::from_micros(2_500);
 const LINK_KNOWN: Duration = Duration::from_millis(60);
 
-/// One behind which less than this of the most arrives is what another leaves of his for a moment.
+/// A queue behind which less than this share of the most arrives is somebody else's that is short for a moment.
 const SAME: f64 = 0.5;
 
-/// A growth that ended with a loss and told nothing is tried again after so long.
+/// A growth that ended with a loss and told nothing is tried again after so long, so often: where there is no room for
+/// the queue to grow, none ever tells.
 const ENTRY_AGAIN: Duration = Duration::from_millis(200);
+const ENTRIES_MORE: u8 = 2;
 
 /// The least window, in packets.
 const WINDOW_MIN: f64 = 4.0;
@@ -83,8 +85,9 @@ pub(super) struct Rivalry {
     link: Option<Rate>,
     /// The growth beside one who was there first.
     entry: Option<Entry>,
-    /// When that ended with a loss before it told anything of the link.
+    /// When that ended with a loss before it told anything of the link, and how often it was tried again.
     untold_at: Option<Time>,
+    entries_more: u8,
 }
 
 /// A look at what the link takes without the bound.
@@ -177,6 +180,7 @@ impl Rivalry {
         let is_again = |untold: &mut Time| now.since(*untold) >= ENTRY_AGAIN;
         if self.alone.is_none() && self.untold_at.take_if(is_again).is_some() {
             self.entry = Some(Entry::default());
+            self.entries_more += 1;
         }
         if let Some(entry) = &mut self.entry {
             entry.note(now, peer, standing, sent);
@@ -187,7 +191,8 @@ impl Rivalry {
                 return Verdict::Beside(arriving.scaled(entry::RAISE));
             }
             self.link = entry.link(arriving);
-            self.untold_at = (is_full && self.link.is_none()).then_some(now);
+            let is_untold = is_full && self.link.is_none() && self.entries_more < ENTRIES_MORE;
+            self.untold_at = is_untold.then_some(now);
             self.entry = None;
             self.look = Some(Look {
                 since: now,
@@ -238,7 +243,7 @@ impl Rivalry {
         })
     }
 
-    /// `rate`, or what is taken at most beside a rival, of what the link takes or of the most that ever arrived.
+    /// `rate`, or at most half of what the link takes or of the most that ever arrived, whichever is more.
     fn bounded(&self, rate: Rate, most: Rate) -> Rate {
         let link = self.link.map_or(most, |link| link.max(most));
         rate.min(link.scaled(SHARE_MAX))
@@ -264,7 +269,7 @@ impl Rivalry {
     /// Goes on after a while in which another way was looked at; what left before `next` was lost to that.
     pub(super) fn resume(&mut self, next: Sequence) {
         self.question.resume();
-        (self.noted_at, self.alone) = (None, None);
+        (self.noted_at, self.alone, self.untold_at) = (None, None, None);
         if let Some(entry) = &mut self.entry {
             *entry = Entry::default();
         }
@@ -292,7 +297,7 @@ impl Rivalry {
         });
         self.began_at = Some(now);
         (self.alone, self.look) = (None, None);
-        (self.link, self.untold_at) = (None, None);
+        (self.link, self.untold_at, self.entries_more) = (None, None, 0);
         self.entry = (self.full_for < LINK_KNOWN).then(Entry::default);
     }
 }
@@ -390,8 +395,18 @@ mod tests {
         assert!(rivalry.entry.is_none());
         note(&mut rivalry, 210, 8.0, 3, false);
         assert!(rivalry.entry.is_none());
-        note(&mut rivalry, 220, 8.0, 3, false);
-        assert!(rivalry.entry.is_some());
+        let mut again = 0;
+        for millis in (220..5_000).step_by(10) {
+            // Each one ends with a loss, as the first did.
+            note(&mut rivalry, millis, 8.0, 3, false);
+            let is_again = rivalry.entry.is_some();
+            again += u8::from(is_again);
+            if is_again {
+                note(&mut rivalry, millis + 1, 10.0, 3, true);
+                assert!(rivalry.entry.is_none());
+            }
+        }
+        assert_eq!(again, ENTRIES_MORE);
     }
 
     #[test]

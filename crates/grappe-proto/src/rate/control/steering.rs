@@ -168,7 +168,9 @@ impl RateControl {
             (1.0 - excess / self.drain_time(now).as_secs_f64()).clamp(EASE_MOST, PRESS_MOST);
         self.eased(now, id);
         self.knee = Some(knee);
-        self.proven = self.proven.max(self.knee);
+        if self.peers.len() < MANY {
+            self.highest_knee = self.highest_knee.max(self.knee);
+        }
         let rate = knee.scaled(factor);
         let epoch = if is_near(rate, self.rate) {
             self.epoch
@@ -191,7 +193,7 @@ impl RateControl {
             && standing.left.is_some_and(follows);
         let Some(raised_at) = self.unproven_at.filter(|_| is_foreign) else {
             if self.unproven_at.take().is_some() {
-                self.proven = Some(arriving);
+                self.highest_knee = Some(arriving);
             }
             return false;
         };
@@ -246,8 +248,9 @@ impl RateControl {
         if self.alone.holds(now) {
             return;
         }
-        if self.proven.is_some_and(|proven| knee < proven.scaled(SUNK)) {
-            // Nobody found it: it was given way to a queue that somebody else may have filled, and which is gone.
+        let is_sunk = |highest: Rate| knee.max(self.rate) < highest.scaled(SUNK);
+        if self.highest_knee.is_some_and(is_sunk) {
+            // It was given way to a queue that somebody else may have filled, and which is gone.
             self.doubt(now);
         }
         self.raised_at = now;

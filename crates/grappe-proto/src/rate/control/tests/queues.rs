@@ -694,5 +694,9 @@ fn what_short_flows_leave_is_taken_back_between_them() {
         let of_seed: Vec<f64> = of_seed.collect();
         let mean = of_seed.iter().sum::<f64>() / of_seed.len() as f64;
         assert!(mean > least, "{kept}: {mean:.3} of {of_seed:.2?}");
+        assert!(
+            of_seed.iter().all(|share| *share > 0.8 * least),
+            "{kept}: {of_seed:.2?}"
+        );
     }
 }
