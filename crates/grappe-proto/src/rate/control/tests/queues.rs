@@ -673,6 +673,31 @@ fn a_copy_that_comes_second_on_an_interface_gets_its_share() {
     }
 }
 
+/// With room for so short a queue it overflows before it is known for one.
+#[test]
+fn a_link_that_halves_behind_little_room_is_not_overrun_for_ever() {
+    for (link, room) in [
+        (12.5e6, 0.006),
+        (50e6, 0.004),
+        (125e6, 0.002),
+        (125e6, 0.004),
+    ] {
+        for seed in SEEDS {
+            let mut model = Model::new(link, link / 2.0 * room, seed);
+            model.play(3.0);
+            model.link = link / 2.0;
+            model.play(2.0);
+            let before = model.vanished;
+            let halved = model.play(12.0);
+            let lost = (model.vanished - before) / (model.link * 12.0);
+            assert!(
+                lost < 0.02 && halved.ours > 0.99,
+                "{link} {room} {seed}: {lost:.4} lost, {halved:?}"
+            );
+        }
+    }
+}
+
 /// Flows of 0.3 s with as much between them, each too short to be known for one: what is lost to them is taken back in
 /// between. Were each forgotten little by little only, 0.39 and 0.19 of the link would be left.
 #[test]
