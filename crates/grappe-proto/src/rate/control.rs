@@ -160,7 +160,7 @@ pub struct RateControl {
     /// While the knee is in doubt, as the queue behind which it was found may be somebody else's: since when, or when the
     /// rate was raised last for it.
     unproven_at: Option<Time>,
-    /// The highest knee since a doubt ended last: one far below is in doubt, once no queue stands.
+    /// The highest knee since a doubt ended last: a knee far below it is in doubt, once no queue stands.
     highest_knee: Option<Rate>,
     rivalry: Rivalry,
     /// When it was last asked whose queue stands: losses and clean samples do not count meanwhile. The knee before that.

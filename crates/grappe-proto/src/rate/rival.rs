@@ -406,7 +406,7 @@ mod tests {
                 assert!(rivalry.entry.is_none());
             }
         }
-        assert_eq!(again, ENTRIES_MORE);
+        assert_eq!(again, 2);
     }
 
     #[test]
