@@ -99,6 +99,11 @@ impl Held {
         Ok(rustix::fs::chmod(self.own(), Mode::from_raw_mode(mode))?)
     }
 
+    /// Its permissions as they are by now: 0 to 0o7777.
+    pub(super) fn mode_now(&self) -> io::Result<u32> {
+        Ok(Metadata::from(rustix::fs::fstat(&self.file)?).mode)
+    }
+
     /// Sets when its content last changed; the last access stays.
     pub(super) fn set_mtime(&self, (seconds, nanos): (i64, u32)) -> io::Result<()> {
         let times = changed_at(seconds, nanos)?;

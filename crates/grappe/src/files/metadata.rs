@@ -27,6 +27,10 @@ pub(super) const MODE_MASK_ALL: u32 = 0o7777;
 /// The bits beyond [`MODE_MASK`] that give powers: setuid and setgid.
 pub(super) const MODE_POWERS: u32 = 0o6000;
 
+/// The bit that the kernel leaves out, without an error, where the caller is not of the file's group and lacks
+/// `CAP_FSETID` (chmod(2)).
+const SETGID: u32 = 0o2000;
+
 /// An attribute that gives powers as setuid does (capabilities(7)).
 pub(super) const CAPABILITY: &[u8] = b"security.capability";
 
@@ -95,7 +99,9 @@ impl Dress {
         if self.attributes {
             set_attributes(file, entry.attributes(), |name| self.is_ours(name))?;
         }
-        set_file_mode(file, self.mode(entry))?;
+        let mode = self.mode(entry);
+        set_file_mode(file, mode)?;
+        has_setgid(mode, || Ok(rustix::fs::fstat(file)?.st_mode))?;
         set_time(file, entry)
     }
 
@@ -140,10 +146,11 @@ impl Dress {
         }
         let found = directory.own_metadata()?;
         let mode = (found.mode & !self.mode_mask()) | self.mode(entry);
-        if mode != found.mode {
-            directory.set_mode(mode)?;
+        if mode == found.mode {
+            return Ok(());
         }
-        Ok(())
+        directory.set_mode(mode)?;
+        has_setgid(mode, || Ok(directory.own_metadata()?.mode))
     }
 
     /// Whether `name` in `directory`, of which `found` is known, has the owner, permissions and attributes of
@@ -202,7 +209,9 @@ impl Dress {
                 if let Some((uid, gid)) = self.owner(entry) {
                     given_away(held.set_owner(uid, gid), (uid, gid))?;
                 }
-                held.set_mode(self.mode(entry))?;
+                let mode = self.mode(entry);
+                held.set_mode(mode)?;
+                has_setgid(mode, || held.mode_now())?;
                 held.set_mtime(entry.mtime)
             }
         }
@@ -268,6 +277,16 @@ fn given_away<E: Into<io::Error>>(result: Result<(), E>, (uid, gid): (u32, u32))
         "it cannot be given to user {uid} and group {gid}, which takes CAP_CHOWN (in a unit: CapabilityBoundingSet=); \
          or receive as another user than root"
     );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
+}
+
+/// That what was just given `mode` has its setgid bit, if that is in it; else what the bit takes.
+fn has_setgid(mode: u32, now: impl FnOnce() -> io::Result<u32>) -> io::Result<()> {
+    if mode & SETGID == 0 || now()? & SETGID != 0 {
+        return Ok(());
+    }
+    let reason = "its setgid bit cannot be set, which takes CAP_FSETID (in a unit: CapabilityBoundingSet=), or to be of \
+                  the group that it belongs to";
     Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 

@@ -1,6 +1,7 @@
 //! The main job: what is sent stands at every receiver afterwards, and the report says so.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -268,17 +269,10 @@ fn a_rate_is_kept_to() {
     );
 }
 
-/// As in a service of root whose unit takes all capabilities from it.
-#[test]
-fn root_that_may_not_give_files_away_says_what_that_takes() {
-    let stage = Stage::new();
-    let file = stage.file("tree/file", "content");
-    if std::os::unix::fs::chown(&file, Some(1234), Some(1234)).is_err() {
-        return skip("no file can be given away here; run as root for this test");
-    }
-    let whole = stage.receive("node");
+/// `whole` with no other capabilities than `kept`, as in a service whose unit takes the others from it.
+fn bounded(whole: &Command, kept: &str) -> Command {
     let mut bound = Command::new("setpriv");
-    bound.args(["--inh-caps=-all", "--bounding-set=-all"]);
+    bound.args(["--inh-caps=-all", &format!("--bounding-set=-all{kept}")]);
     bound.arg(whole.get_program()).args(whole.get_args());
     for (name, value) in whole.get_envs() {
         match value {
@@ -286,9 +280,50 @@ fn root_that_may_not_give_files_away_says_what_that_takes() {
             None => bound.env_remove(name),
         };
     }
-    let _receiver = listening(&mut bound);
+    bound
+}
+
+#[test]
+fn root_that_may_not_give_files_away_says_what_that_takes() {
+    let stage = Stage::new();
+    let file = stage.file("tree/file", "content");
+    if std::os::unix::fs::chown(&file, Some(1234), Some(1234)).is_err() {
+        return skip("no file can be given away here; run as root for this test");
+    }
+    let _receiver = listening(&mut bounded(&stage.receive("node"), ""));
     let sent = Running::start(&mut stage.send_to(1, &[&stage.path("tree")])).end();
     sent.with_code(1)
         .saying("cannot be given to user 1234 and group 1234, which takes CAP_CHOWN");
     assert_eq!(names(&stage.path("node")), [""; 0]);
+}
+
+/// The kernel leaves the bit out without a word.
+#[test]
+fn a_setgid_bit_that_the_kernel_leaves_out_is_missed() {
+    const UNIT: &str = ",+chown,+fowner,+dac_override";
+
+    let stage = Stage::new();
+    let tree = stage.path("tree");
+    fs::create_dir(&tree).expect("the stage is writable");
+    if std::os::unix::fs::chown(&tree, Some(0), Some(1234)).is_err() {
+        return skip("no file can be given away here; run as root for this test");
+    }
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o2775)).expect("it is ours");
+    for (name, kept, code) in [
+        ("without", UNIT.to_owned(), 1),
+        ("with", format!("{UNIT},+fsetid"), 0),
+    ] {
+        let mut whole = stage.receive(name);
+        whole.args(["--once", "--allow-setuid"]);
+        let _receiver = listening(&mut bounded(&whole, &kept));
+        let sent = Running::start(stage.send_to(1, &[&tree]).arg("--setuid"))
+            .end()
+            .with_code(code);
+        if code != 0 {
+            sent.saying("its setgid bit cannot be set, which takes CAP_FSETID");
+            continue;
+        }
+        let arrived = fs::metadata(stage.path(name).join("tree")).expect("it was placed");
+        assert_eq!((arrived.mode() & 0o7777, arrived.gid()), (0o2775, 1234));
+    }
 }
