@@ -1,6 +1,7 @@
 //! `--events`: what happens, as it happens, for a program: one JSON object to a line on standard output.
 //!
-//! Each has `time` (seconds since 1970) and `event`; what else depends on the event.
+//! Each has `time` (seconds since 1970) and `event`; what else depends on the event. The tables of
+//! `docs/operations.md` are held to this by a test.
 
 use std::io::Write;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -104,10 +105,19 @@ pub(crate) fn of_receiver(notice: &receive::Notice) -> Value {
     }
 }
 
-/// What a sender tells.
-pub(crate) fn of_sender(notice: &send::Notice<'_>) -> Value {
+/// What became of the command of `--exec` that ran for a session.
+pub(crate) fn of_command(session: &str, result: Result<(), String>) -> Value {
+    json!({
+        "event": "exec",
+        "session": session,
+        "failed": result.err(),
+    })
+}
+
+/// What a sender tells, if it is for programs.
+pub(crate) fn of_sender(notice: &send::Notice<'_>) -> Option<Value> {
     use send::Notice;
-    match notice {
+    Some(match notice {
         Notice::Announced {
             session,
             bytes,
@@ -119,7 +129,7 @@ pub(crate) fn of_sender(notice: &send::Notice<'_>) -> Value {
             "bytes": bytes,
             "files": files,
         }),
-        Notice::Event(event) => of_node(event),
+        Notice::Event(event) => return of_node(event),
         Notice::Stranger(address, reason) => json!({
             "event": "turned-away",
             "address": address.to_string(),
@@ -133,19 +143,16 @@ pub(crate) fn of_sender(notice: &send::Notice<'_>) -> Value {
             "receivers": progress.receivers,
             "rate": progress.rate,
         }),
-        Notice::Receptions(receptions) => json!({
-            "event": "received",
-            "nodes": receptions.iter().map(|it| json!({"node": it.name, "bytes": it.bytes}))
-                .collect::<Vec<_>>(),
-        }),
+        // As many lines as nodes, several times a second, are for pictures.
+        Notice::Receptions(_) => return None,
         Notice::Waiting(text) => json!({"event": "waiting", "text": text}),
         Notice::Note(text) => json!({"event": "note", "text": text}),
-    }
+    })
 }
 
-fn of_node(event: &send::Event) -> Value {
+fn of_node(event: &send::Event) -> Option<Value> {
     use send::Event;
-    match event {
+    Some(match event {
         Event::Joined(node) => json!({"event": "joined", "node": node}),
         Event::JoinedLate(node) => json!({"event": "joined-late", "node": node}),
         Event::Demoted(node, reason) => json!({"event": "apart", "node": node, "reason": reason}),
@@ -153,7 +160,8 @@ fn of_node(event: &send::Event) -> Value {
         Event::Apart(count) => json!({"event": "sending-rest", "receivers": count}),
         Event::Refused(node, reason) => json!({"event": "refused", "node": node, "reason": reason}),
         Event::Started(count) => json!({"event": "started", "receivers": count}),
-        Event::Prepared(count) => json!({"event": "prepared", "receivers": count}),
+        // Of the turns of a gather, which the coordinator lets begin.
+        Event::Prepared(_) => return None,
         Event::SentOnce => json!({"event": "sent-once"}),
         Event::Piped(node, reason) => json!({"event": "piped", "node": node, "reason": reason}),
         Event::PassedBy(node, reason) => {
@@ -162,5 +170,134 @@ fn of_node(event: &send::Event) -> Value {
         Event::Unfed(node, reason) => json!({"event": "unfed", "node": node, "reason": reason}),
         Event::Complete(node) => json!({"event": "complete", "node": node}),
         Event::Gone(node, reason) => json!({"event": "gone", "node": node, "reason": reason}),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use grappe::announce::Heard;
+    use grappe::send::Progress;
+    use grappe::trust::PublicKey;
+    use grappe_proto::units::SessionId;
+    use grappe_proto::wire::control::Done;
+
+    use super::*;
+
+    type Row = (String, BTreeSet<String>);
+
+    /// The events of the table below `heading`: each with its fields.
+    fn documented(heading: &str) -> BTreeSet<Row> {
+        const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+
+        let page = std::fs::read_to_string(PAGE).expect("the page is part of the repository");
+        let below = page.split_once(heading).expect("the heading is there").1;
+        let table = below.lines().skip_while(|line| !line.starts_with("| `"));
+        let words = |cell: &str| -> BTreeSet<String> {
+            let words = cell.split('`').skip(1).step_by(2);
+            words.map(str::to_owned).collect()
+        };
+        table
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| {
+                let mut cells = line.split('|').skip(1);
+                let event = words(cells.next().expect("a row has cells"));
+                let event = event.into_iter().next().expect("an event has a name");
+                (event, words(cells.next().expect("a row has cells")))
+            })
+            .collect()
+    }
+
+    fn told(events: impl IntoIterator<Item = Value>) -> BTreeSet<Row> {
+        let row = |event: Value| {
+            let fields = event.as_object().expect("an object");
+            let name = fields["event"].as_str().expect("a text").to_owned();
+            let others = fields.keys().filter(|key| *key != "event");
+            (name, others.cloned().collect())
+        };
+        events.into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_page_has_every_event_of_a_receiver_with_its_fields() {
+        use receive::Notice;
+
+        let session = SessionId([1; 16]);
+        let key = PublicKey::from_bytes([2; 32]);
+        let heard = |call| Heard {
+            call,
+            session,
+            sender: key,
+            control: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+        };
+        let why = || "why".to_owned();
+        let notices = [
+            Notice::Listening,
+            Notice::Joining(session, heard(Call::Copy)),
+            Notice::Joining(session, heard(Call::Gather)),
+            Notice::Placed(session, vec![b"name".to_vec()]),
+            Notice::Ended(session, Ok(Done::default())),
+            Notice::Ended(session, Err(Failure::Refused(why()))),
+            Notice::Ended(session, Err(Failure::Failed(why()))),
+            Notice::Ended(session, Err(Failure::SenderGone(why()))),
+            Notice::Gathered(session, Ok(())),
+            Notice::Examined(heard(Call::Copy), None),
+            Notice::Untrusted(key, Ipv4Addr::LOCALHOST.into()),
+            Notice::Note(why()),
+        ];
+        let events = notices.iter().map(of_receiver);
+        let events = events.chain([of_command("session", Ok(()))]);
+        assert_eq!(documented("Of a receiver:"), told(events));
+    }
+
+    #[test]
+    fn the_page_has_every_event_of_a_sender_with_its_fields() {
+        use send::{Event, Notice};
+
+        let (node, why) = (|| "node".to_owned(), || "why".to_owned());
+        let events = [
+            Event::Joined(node()),
+            Event::JoinedLate(node()),
+            Event::Demoted(node(), why()),
+            Event::Returned(node()),
+            Event::Apart(1),
+            Event::Refused(node(), why()),
+            Event::Started(1),
+            Event::SentOnce,
+            Event::Piped(node(), why()),
+            Event::PassedBy(node(), why()),
+            Event::Unfed(node(), why()),
+            Event::Complete(node()),
+            Event::Gone(node(), why()),
+        ];
+        let progress = Progress {
+            stored_blocks: 0,
+            sent_blocks: 0,
+            content_blocks: 1,
+            planned_blocks: 1,
+            allowed: 1,
+            knee: None,
+            packets: (0, 0),
+            receivers: 1,
+            rate: 1,
+        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let others = [
+            Notice::Announced {
+                session: SessionId([1; 16]),
+                control: address,
+                bytes: 1,
+                files: 1,
+            },
+            Notice::Stranger(address, "why"),
+            Notice::Progress(progress),
+            Notice::Waiting("why"),
+            Notice::Note("why"),
+        ];
+        let notices = events.iter().map(Notice::Event).chain(others);
+        let events = notices.map(|notice| of_sender(&notice).expect("it is for programs"));
+        assert_eq!(documented("Of a sender, whose last line"), told(events));
     }
 }

@@ -124,11 +124,7 @@ fn hooks(line: OsString, has_events: bool) -> Result<Hooks, CommandError> {
             ));
         }
         if has_events {
-            events::print(serde_json::json!({
-                "event": "exec",
-                "session": session,
-                "failed": result.err(),
-            }));
+            events::print(events::of_command(session, result));
         }
     };
     Hooks::new(line, Box::new(tell)).map_err(|error| {

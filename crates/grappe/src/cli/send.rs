@@ -42,7 +42,7 @@ sent whole, or the copy was broken off; 2 usage or configuration; 3 nobody joine
 The object of --json: session, bytes, files, seconds, blake3, nodes (each with name, state, bytes, \
 seconds, rate, repaired, limited_by, transport, and where it is so transport_reason, mtu, holds_all, apart, \
 spared (entries that stay by its --no-delete) and reason), skipped, missing, cancelled (null, \
-or why the copy was broken off), packets (how many left), cipher. It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
+or why the copy was broken off), packets (how many were sent), cipher. It is printed with exit codes 0, 1 and 3; with 2, nothing is.";
 
 /// Send files and directories to every node that listens
 #[derive(Debug, Args)]
@@ -232,14 +232,12 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
             timeline.note(&notice);
         }
         display.show(&notice);
-        let is_told = match notice {
-            Notice::Progress(_) => progress.is_due(),
-            // As many lines as nodes, several times a second, are for pictures.
-            Notice::Receptions(_) => false,
-            _ => true,
-        };
-        if arguments.events && is_told {
-            events::print(events::of_sender(&notice));
+        let is_told = !matches!(notice, Notice::Progress(_)) || progress.is_due();
+        if arguments.events
+            && is_told
+            && let Some(event) = events::of_sender(&notice)
+        {
+            events::print(event);
         }
     })?;
     let turned_away = display.finish();
