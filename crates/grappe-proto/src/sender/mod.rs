@@ -199,9 +199,9 @@ pub enum Event {
     Joined(String),
     /// A receiver joined after the copy had begun.
     JoinedLate(String),
-    /// A receiver is served apart from now on, for this reason.
+    /// A receiver is sent apart from now on, for this reason.
     Demoted(String, String),
-    /// A receiver that was served apart, or came late, goes with the others from here on.
+    /// A receiver that was sent apart, or came late, goes with the others from here on.
     Returned(String),
     /// So many receivers get what they still lack.
     Apart(usize),

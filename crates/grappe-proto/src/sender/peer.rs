@@ -126,7 +126,7 @@ pub(super) struct Large {
     pub(super) is_suspicious: bool,
 }
 
-/// Why and since when a receiver is served apart.
+/// Why and since when a receiver is sent apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Apart {
     pub(super) cause: LimitedBy,

@@ -1,4 +1,4 @@
-//! Who is far slower than the others, and what becomes of it: it is served apart, or given up.
+//! Who is far slower than the others, and what becomes of it: it is sent apart, or given up.
 //!
 //! A receiver is far slower when it holds all others more than half of the time. One whose disk or
 //! processor stood still comes back as soon as it has caught up, at most every so often.

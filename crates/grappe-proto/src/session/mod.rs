@@ -43,7 +43,7 @@ impl Expectation {
 pub enum Straggler {
     /// All go at its pace.
     Wait,
-    /// The others go on, and it is served apart.
+    /// The others go on, and it is sent apart.
     #[default]
     Demote,
     /// It is given up.

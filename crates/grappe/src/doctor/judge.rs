@@ -22,7 +22,7 @@ const FLOOD_SHARE: f64 = 0.7;
 /// Clocks further apart than this make times of files and logs hard to compare.
 const CLOCK_MAX_US: u64 = 2_000_000;
 
-/// A node that takes less than this share of the fastest is served apart by a copy.
+/// A node that takes less than this share of the fastest is sent apart by a copy.
 const SLOW_SHARE: f64 = 0.4;
 
 /// What is to be told, in the order of a reader's questions: this node, the network, the others.
