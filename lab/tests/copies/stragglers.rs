@@ -86,7 +86,7 @@ fn a_slow_link_costs_the_others_little_and_ends_as_its_user_says() {
     let (last, own) = (seconds(&report, "n5"), FILE_BYTES as f64 / SLOW_LINK);
     println!("demote: {slowest:.2} s beside {alone:.2} s, then {last:.2} s, its link {own:.2} s");
     let slow = report.nodes.iter().find(|it| it.name == "n5").unwrap();
-    assert!(slow.apart, "not served apart: {}", demoting.messages());
+    assert!(slow.apart, "not sent apart: {}", demoting.messages());
     assert_eq!(slow.limited_by.as_deref(), Some("network"));
     let parted = report.nodes.iter().filter(|it| it.apart).count();
     assert_eq!(parted, 1, "the others stay together");

@@ -220,6 +220,50 @@ mod tests {
         events.into_iter().map(row).collect()
     }
 
+    /// Does not build with a new one: add it here, and to the list of the test.
+    const fn is_listed(notice: &receive::Notice) {
+        use receive::Notice;
+        match notice {
+            Notice::Listening
+            | Notice::Joining(..)
+            | Notice::Placed(..)
+            | Notice::Ended(..)
+            | Notice::Gathered(..)
+            | Notice::Examined(..)
+            | Notice::Untrusted(..)
+            | Notice::Note(_) => (),
+        }
+    }
+
+    /// The same for what a sender tells. What of it is not for programs has no place in the list.
+    const fn is_listed_of_sender(notice: &send::Notice<'_>) {
+        use send::{Event, Notice};
+        match notice {
+            Notice::Announced { .. }
+            | Notice::Stranger(..)
+            | Notice::Progress(_)
+            | Notice::Receptions(_)
+            | Notice::Waiting(_)
+            | Notice::Note(_)
+            | Notice::Event(
+                Event::Joined(_)
+                | Event::JoinedLate(_)
+                | Event::Demoted(..)
+                | Event::Returned(_)
+                | Event::Apart(_)
+                | Event::Refused(..)
+                | Event::Started(_)
+                | Event::Prepared(_)
+                | Event::SentOnce
+                | Event::Piped(..)
+                | Event::PassedBy(..)
+                | Event::Unfed(..)
+                | Event::Complete(_)
+                | Event::Gone(..),
+            ) => (),
+        }
+    }
+
     #[test]
     fn the_page_has_every_event_of_a_receiver_with_its_fields() {
         use receive::Notice;
@@ -247,6 +291,7 @@ mod tests {
             Notice::Untrusted(key, Ipv4Addr::LOCALHOST.into()),
             Notice::Note(why()),
         ];
+        notices.iter().for_each(is_listed);
         let events = notices.iter().map(of_receiver);
         let events = events.chain([of_command("session", Ok(()))]);
         assert_eq!(documented("Of a receiver:"), told(events));
@@ -297,7 +342,10 @@ mod tests {
             Notice::Note("why"),
         ];
         let notices = events.iter().map(Notice::Event).chain(others);
-        let events = notices.map(|notice| of_sender(&notice).expect("it is for programs"));
+        let events = notices.map(|notice| {
+            is_listed_of_sender(&notice);
+            of_sender(&notice).expect("it is for programs")
+        });
         assert_eq!(documented("Of a sender, whose last line"), told(events));
     }
 }

@@ -77,7 +77,7 @@ pub(crate) struct Arguments {
     /// Send at most this much: 900mbit, 80MB/s [default: as much as network and nodes take]
     #[arg(long, value_parser = parse_rate)]
     rate: Option<Rate>,
-    /// A node far slower than the others: wait, all go at its pace; demote, they go on and it is served
+    /// A node far slower than the others: wait, all go at its pace; demote, they go on and it is sent
     /// apart; drop, it is given up
     #[arg(long, value_enum, value_name = "WHAT", default_value = "demote")]
     straggler: Straggler,

@@ -506,7 +506,7 @@ fn way(node: &NodeFacts, phases: &[SentPhase], fastest: Option<u64>) -> Finding 
         );
         (Level::Bad, text, Some(advice))
     } else if slow {
-        let text = format!("{shown}, far less than to others: a copy serves it apart");
+        let text = format!("{shown}, far less than to others: a copy sends to it apart");
         let advice = format!("look at its link, there: ethtool {interface}");
         (Level::Note, text, Some(advice))
     } else if dropped > 0 {

@@ -133,7 +133,8 @@ impl Dress {
     }
 
     /// Gives `directory` the owner, attributes and permissions of `entry`, as far as they differ: it may
-    /// have been there and belong to somebody else. Setuid, setgid and sticky bits that do not travel stay.
+    /// have been there and belong to somebody else. Setuid, setgid and sticky bits that do not travel stay, but for a
+    /// setgid bit that the kernel takes away with every change (see [`SETGID`]).
     pub(super) fn directory(&self, directory: &Directory, entry: &Entry) -> io::Result<()> {
         let found = directory.own_metadata()?;
         if let Some((uid, gid)) = self.owner(entry)
@@ -150,7 +151,7 @@ impl Dress {
             return Ok(());
         }
         directory.set_mode(mode)?;
-        has_setgid(mode, || Ok(directory.own_metadata()?.mode))
+        has_setgid(self.mode(entry), || Ok(directory.own_metadata()?.mode))
     }
 
     /// Whether `name` in `directory`, of which `found` is known, has the owner, permissions and attributes of
@@ -280,7 +281,7 @@ fn given_away<E: Into<io::Error>>(result: Result<(), E>, (uid, gid): (u32, u32))
     Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
-/// That what was just given `mode` has its setgid bit, if that is in it; else what the bit takes.
+/// That what is to have `mode` has its setgid bit by now, if that is in it; else what the bit takes.
 fn has_setgid(mode: u32, now: impl FnOnce() -> io::Result<u32>) -> io::Result<()> {
     if mode & SETGID == 0 || now()? & SETGID != 0 {
         return Ok(());
