@@ -1,5 +1,5 @@
-//! What becomes of packets: the sender's uplink, which queues and pushes back, and each receiver's
-//! downlink, which queues, drops, loses, delays, doubles and breaks.
+//! What becomes of packets: the sender's uplink, which queues and pushes back, each receiver's downlink, which
+//! queues, drops, loses, delays, doubles and breaks, and the link on which the sender hears.
 //!
 //! Times are exact for each packet in the queues; a train is handed over when its last packet is
 //! there, as a kernel that joins packets (GRO) does.
@@ -53,6 +53,35 @@ impl Uplink {
     pub(crate) fn full_until(&self, now: Time) -> Option<Time> {
         let drained = self.free_at - self.rate.time_for(self.queue_bytes);
         (drained > now).then_some(drained)
+    }
+}
+
+/// The link on which the reports of all receivers reach the sender.
+#[derive(Clone, Debug)]
+pub(crate) struct Inlink {
+    rate: Rate,
+    free_at: Time,
+}
+
+/// Of reports, such a queue holds thousands.
+const INLINK_QUEUE: u64 = 512 << 10;
+
+impl Inlink {
+    pub(crate) const fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            free_at: Time::ZERO,
+        }
+    }
+
+    /// When a packet of `bytes` that comes to the link at `at` reaches the sender; never, where its queue is full.
+    pub(crate) fn carry(&mut self, at: Time, bytes: u64) -> Option<Time> {
+        let begin = self.free_at.max(at);
+        if self.rate.bytes_in(begin.since(at)) > INLINK_QUEUE {
+            return None;
+        }
+        self.free_at = begin + self.rate.time_for(bytes);
+        Some(self.free_at)
     }
 }
 

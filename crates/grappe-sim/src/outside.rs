@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use grappe_proto::limits::{PROTOCOL_VERSION, SYMBOL_SIZE};
+use grappe_proto::limits::{IP_UDP_HEADERS, PROTOCOL_VERSION, SYMBOL_SIZE};
 use grappe_proto::receiver;
 use grappe_proto::seal::Suite;
 use grappe_proto::units::{PeerId, Rate, Time};
@@ -13,7 +13,7 @@ use grappe_proto::wire::control::Welcome;
 use crate::content::Content;
 use crate::event::{Agenda, Event, Mail, Node};
 use crate::marks::{Marks, Waits};
-use crate::network::{Departure, Downlink};
+use crate::network::{Departure, Downlink, Inlink};
 use crate::random::Random;
 use crate::scenario::{Fault, Scenario, Way};
 use crate::train::Train;
@@ -41,6 +41,7 @@ pub(crate) struct Outside {
     /// How often each receiver has begun anew.
     pub(crate) lives: Vec<u32>,
     downlinks: Vec<Downlink>,
+    inlink: Option<Inlink>,
     cuts: Vec<Cut>,
     /// Reports that reached the sender.
     pub(crate) reports: u64,
@@ -112,6 +113,7 @@ impl Outside {
             peers: vec![PeerId(0); scenario.receivers],
             lives: vec![0; scenario.receivers],
             downlinks: (0..scenario.receivers).map(downlink).collect(),
+            inlink: scenario.inlink.map(Inlink::new),
             cuts: scenario.faults.iter().filter_map(Cut::of).collect(),
             reports: 0,
             reports_by_time: Marks::default(),
@@ -150,14 +152,22 @@ impl Outside {
         }
     }
 
-    /// Sends a report, which may be lost or overtake another.
+    /// Sends a report, which may be lost, overtake another, or wait for the reports of others.
     pub(crate) fn report(&mut self, now: Time, node: usize, packet: Vec<u8>) {
         let is_cut = cut_until(&self.cuts, now, node, Way::ToSender).is_some();
         let downlink = &mut self.downlinks[node];
-        if !downlink.loses_datagram() && !is_cut {
-            self.reports += 1;
-            let at = now + downlink.latency();
-            self.reports_by_time.note(at, 1);
+        if downlink.loses_datagram() || is_cut {
+            return;
+        }
+        self.reports += 1;
+        let at = now + downlink.latency();
+        self.reports_by_time.note(at, 1);
+        let bytes = packet.len() + IP_UDP_HEADERS;
+        let at = match &mut self.inlink {
+            Some(inlink) => inlink.carry(at, bytes as u64),
+            None => Some(at),
+        };
+        if let Some(at) = at {
             self.agenda.plan(at, Event::ToSender(Mail::Report(packet)));
         }
     }

@@ -26,6 +26,8 @@ pub struct Scenario {
     pub uplink: Rate,
     /// Bytes that the sender's socket takes before it pushes back.
     pub uplink_queue_bytes: u64,
+    /// The link on which reports reach the sender, where it is one that they can fill.
+    pub inlink: Option<Rate>,
     /// The way to each receiver.
     pub downlink: Link,
     /// Receivers whose way differs.
@@ -56,6 +58,7 @@ impl Default for Scenario {
             payload: false,
             uplink: mbit_per_second(1_000),
             uplink_queue_bytes: 1 << 20,
+            inlink: None,
             downlink: Link::default(),
             downlinks: BTreeMap::new(),
             read_rate: mbit_per_second(16_000),

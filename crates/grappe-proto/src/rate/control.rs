@@ -6,12 +6,14 @@
 //! unmoving window (`sender`), not here; here only packets that wait on the way or vanished count.
 
 mod alone;
+mod proven;
 mod steering;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::alone::Alone;
+use self::proven::Proven;
 use super::queue::{Echo, Pace, QueueWatch};
 use super::rival::Rivalry;
 use super::sent::Sent;
@@ -131,6 +133,8 @@ pub struct RateControl {
     starting: bool,
     /// The rate at which packets vanished last.
     knee: Option<Rate>,
+    /// What arrived before one was known.
+    proven: Proven,
     raised_at: Time,
     /// Packets from this one on were sent at the present rate.
     epoch: Sequence,
@@ -221,6 +225,7 @@ impl RateControl {
             rate: start,
             starting: true,
             knee: None,
+            proven: Proven::default(),
             raised_at: now,
             epoch: Sequence(0),
             confirmed: false,
@@ -343,6 +348,11 @@ impl RateControl {
         let lost = known.loses(&seen).then_some(known.last.highest);
         let standing = known.queue.note(now, seen.echo, &self.sent, pace);
         known.last = seen;
+        if self.knee.is_none()
+            && let Some(arrived) = known.queue.arrived(self.packet_bytes)
+        {
+            self.proven.arrived(now, peer, arrived);
+        }
         // A queue that all senders fill together tells nothing of what this one may send.
         if let Some(standing) = standing.filter(|_| !self.is_led) {
             self.steer(now, peer, standing, lost, next);
@@ -452,6 +462,15 @@ impl RateControl {
     /// The rate at which packets got lost last, if they did.
     pub const fn knee(&self) -> Option<Rate> {
         self.knee
+    }
+
+    /// What the links take as far as is known, for reports on their way back.
+    pub fn taken(&self) -> Rate {
+        match self.knee {
+            // Right after a cut the rate is lower.
+            Some(knee) => knee.max(self.rate),
+            None => self.proven.of(self.rate),
+        }
     }
 
     /// Sets the share of the links that this sender has; packets from `next` on tell of it where it lowers

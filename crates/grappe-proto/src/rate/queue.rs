@@ -207,6 +207,16 @@ impl QueueWatch {
         this.min(before)
     }
 
+    /// The rate at which packets of `packet_bytes` arrived lately, queue or not.
+    pub(super) fn arrived(&self, packet_bytes: u64) -> Option<Rate> {
+        let (last, _) = self.beats.back()?;
+        let stretch = |beat: &Echo| last.arrived.since(beat.arrived);
+        let is_apart = |(beat, _): &&(Echo, i64)| stretch(beat) >= RATE_TIME_HURRIED;
+        let (from, _) = self.beats.iter().rev().find(is_apart)?;
+        let packets = last.received - from.received;
+        Some(rate(packets as f64 * packet_bytes as f64, stretch(from)))
+    }
+
     /// The rate over all beats that waited behind what was `sent`, without one in between that did not, if that was for
     /// `time`.
     fn arriving(&self, last: Echo, base: i64, time: Duration, sent: &Sent) -> Option<(Rate, Rate)> {
@@ -224,12 +234,13 @@ impl QueueWatch {
         let amount = sent.between(from.sent_at, last.sent_at);
         let packet_bytes = amount.bytes as f64 / amount.packets.max(1) as f64;
         let bytes = (last.received - from.received) as f64 * packet_bytes;
-        let rate = |bytes: f64, time: Duration| {
-            Rate::from_bytes_per_second((bytes / time.as_secs_f64()).round() as u64)
-        };
         let left = rate(amount.bytes as f64, last.sent_at.since(from.sent_at));
         Some((rate(bytes, stretch), left))
     }
+}
+
+fn rate(bytes: f64, time: Duration) -> Rate {
+    Rate::from_bytes_per_second((bytes / time.as_secs_f64()).round() as u64)
 }
 
 /// By how much a beat's time is longer than the shortest.

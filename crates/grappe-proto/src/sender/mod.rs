@@ -587,10 +587,11 @@ impl Sender {
 
     /// How often each receiver reports.
     fn report_interval(&self) -> Duration {
-        // Right after a cut the rate is lower than what the links take.
-        let rate = self.rate.rate();
-        let taken = self.rate.knee().map_or(rate, |knee| knee.max(rate));
-        reports::interval(self.receivers as u64, taken, self.shares_links())
+        reports::interval(
+            self.receivers as u64,
+            self.rate.taken(),
+            self.shares_links(),
+        )
     }
 
     /// The longest time from one report of a receiver to the next: rare ones are spread.
