@@ -56,7 +56,8 @@ impl Uplink {
     }
 }
 
-/// The link on which the reports of all receivers reach the sender.
+/// The link on which the reports of all receivers reach the sender, in the order in which they left: the ways to it must be
+/// about as long.
 #[derive(Clone, Debug)]
 pub(crate) struct Inlink {
     rate: Rate,

@@ -25,9 +25,9 @@ pub struct Outcome {
     pub packets_repair: u64,
     /// Beats that the sender sent.
     pub beats: u64,
-    /// Reports that reached the sender.
+    /// Reports that came as far as the sender's link.
     pub reports: u64,
-    /// The same, by when they reached it.
+    /// The same, by when they came there.
     pub reports_by_time: Marks,
     /// Data packets that the receivers' downlinks, sockets and chance kept from them, all together.
     pub packets_lost: u64,

@@ -43,7 +43,7 @@ pub(crate) struct Outside {
     downlinks: Vec<Downlink>,
     inlink: Option<Inlink>,
     cuts: Vec<Cut>,
-    /// Reports that reached the sender.
+    /// Reports that came as far as the sender's link.
     pub(crate) reports: u64,
     pub(crate) reports_by_time: Marks,
 }

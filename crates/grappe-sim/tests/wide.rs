@@ -113,13 +113,11 @@ fn on_slow_links_reports_are_few_and_still_tell_of_queues() {
 /// A copy begins at ten times what these links take. Would it ask for the reports that links of such a rate bear, they
 /// would fill the one on which the sender hears, and what waits there would be told too late.
 #[test]
-fn a_copy_that_begins_too_fast_for_its_links_still_hears_of_it() {
+fn a_copy_that_begins_too_fast_does_not_fill_the_way_back() {
     const LINK: u64 = 10 * 125_000;
     const SECONDS: u64 = 4;
     let rate = Rate::from_bytes_per_second(LINK);
-    for (receivers, burst_bytes, seed) in
-        [(64, 0, 0), (120, 0, 0), (120, 128 << 10, 1), (400, 0, 0)]
-    {
+    for (receivers, burst_bytes, seed) in [(120, 0, 0), (120, 128 << 10, 1), (400, 0, 0)] {
         let outcome = sound(&Scenario {
             seed,
             receivers,
@@ -168,8 +166,8 @@ fn one_slower_link_among_many_is_minded() {
         keeps_order: true,
         ..Link::default()
     };
-    // The queue holds 75 ms; the more there are, the later it is known. How late is chance: of 400 receivers, one copy of
-    // seven had 15 ms in it.
+    // The queue holds 75 ms; the more there are, the later it is known. How late is chance: of seven copies, 3 to 13 ms with
+    // 200 receivers, 6 to 16 ms with 400.
     for (receivers, seeds, wait_most) in [(64, 1, 5), (200, 3, 8), (400, 3, 15)] {
         let slower = receivers / 2;
         let mut waits = Vec::new();
@@ -203,6 +201,7 @@ fn one_slower_link_among_many_is_minded() {
         let wait = waits[waits.len() / 2];
         let most = Duration::from_millis(wait_most);
         assert!(wait <= most, "{waits:?} in the queue");
+        assert!(waits.iter().all(|wait| *wait <= most * 2), "{waits:?}");
     }
 }
 

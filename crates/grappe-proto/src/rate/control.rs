@@ -133,7 +133,7 @@ pub struct RateControl {
     starting: bool,
     /// The rate at which packets vanished last.
     knee: Option<Rate>,
-    /// What arrived before one was known.
+    /// What arrives while none is known.
     proven: Proven,
     raised_at: Time,
     /// Packets from this one on were sent at the present rate.
@@ -347,8 +347,10 @@ impl RateControl {
         });
         let lost = known.loses(&seen).then_some(known.last.highest);
         let standing = known.queue.note(now, seen.echo, &self.sent, pace);
+        let is_new = seen.echo.sent_at > known.last.echo.sent_at;
         known.last = seen;
         if self.knee.is_none()
+            && is_new
             && let Some(arrived) = known.queue.arrived(self.packet_bytes)
         {
             self.proven.arrived(now, peer, arrived);
@@ -433,6 +435,7 @@ impl RateControl {
         self.trial.take_if(|trial| trial.peer == peer);
         self.best.take_if(|queue| queue.peer == peer);
         self.alone.forget(peer);
+        self.proven.forget(peer);
         self.rivalry_before = None;
         self.highest_knee = None;
         if self.worst.take_if(|queue| queue.peer == peer).is_some() {

@@ -341,6 +341,24 @@ mod tests {
         assert_eq!(rate(7), None, "not for long enough");
     }
 
+    #[test]
+    fn what_arrived_counts_with_a_queue_or_without() {
+        let mut watch = QueueWatch::default();
+        let book = sent();
+        let mut told = Vec::new();
+        for (sent, received) in [(10, 100), (15, 120), (25, 170), (35, 170)] {
+            let echo = Echo {
+                sent_at: at(1_000 * sent),
+                arrived: at(1_000 * sent + 100),
+                received,
+            };
+            let _ = watch.note(echo.arrived, echo, &book, Pace::Starting);
+            told.push(watch.arrived(PACKET).map(Rate::bytes_per_second));
+        }
+        // 70 packets of 1,500 bytes in the last 15 ms, then 50 in 20 ms.
+        assert_eq!(told, [None, None, Some(7_000_000), Some(3_750_000)]);
+    }
+
     /// A report every 300 ms that tells of five beats: of what happened between two reports nobody knows.
     #[test]
     fn rare_reports_of_several_beats_tell_of_a_queue_and_what_arrived() {
@@ -399,6 +417,7 @@ mod tests {
                     received,
                 };
                 let _ = watch.note(Time::from_nanos(sent), echo, &book, Pace::Steady);
+                let _ = watch.arrived(PACKET);
             }
         }
     }

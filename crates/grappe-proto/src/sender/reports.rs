@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn slow_links_are_left_to_the_copy() {
         let link = Rate::from_bytes_per_second(2_500_000);
-        // 169 bytes of each of 64, eight times, take 34.6 ms.
+        // 170 bytes of each of 64, eight times, take 34.8 ms.
         assert_eq!(millis(64, link), 34);
         assert_eq!(millis(200, link), 108);
         // A thousand reports a second come in any case.

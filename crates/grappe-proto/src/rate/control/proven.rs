@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use crate::units::{PeerId, Rate, Time};
 
-/// Links are taken for so much before anybody told of more, 50 Mbit/s: of links of 10 Mbit/s reports take little more than half then.
-/// Where links are far faster, half as much costs a copy to 300 receivers 50 ms more at its beginning, and this 2 to 16 ms.
+/// Links are taken for so much before anybody told of more, 50 Mbit/s: of the way back of links of 10 Mbit/s, reports take
+/// five eighths then. Where links are far faster, half as much costs a copy to 300 receivers 50 ms more at its beginning,
+/// and this 2 to 16 ms.
 const LEAST: Rate = Rate::from_bytes_per_second(6_250_000);
 
-/// What arrived longer ago, or twice as long, is forgotten: it may have been the burst that a shaper lets pass.
+/// What arrived longer ago, or twice as long, is forgotten once more is heard: it may have been the burst that a shaper
+/// lets pass.
 const MEMORY: Duration = Duration::from_millis(100);
 
 /// What is known.
@@ -37,6 +39,12 @@ impl Proven {
         self.now.note(peer, rate);
     }
 
+    /// Forgets a receiver that is gone: were it to come again, it would count as two.
+    pub(super) fn forget(&mut self, peer: PeerId) {
+        self.now.forget(peer);
+        self.before.forget(peer);
+    }
+
     /// What the links may take, of the `rate` at which packets leave.
     pub(super) fn of(&self, rate: Rate) -> Rate {
         let told = self.now.of_two().max(self.before.of_two());
@@ -56,6 +64,16 @@ impl Most {
             *first = Some((peer, rate));
         } else if !is_first && is_more(second) {
             *second = Some((peer, rate));
+        }
+    }
+
+    fn forget(&mut self, peer: PeerId) {
+        let [first, second] = &mut self.0;
+        if second.is_some_and(|(second, _)| second == peer) {
+            *second = None;
+        }
+        if first.is_some_and(|(first, _)| first == peer) {
+            *first = second.take();
         }
     }
 
@@ -100,6 +118,22 @@ mod tests {
             taken(&[(1, 1, 8), (2, 2, 50), (3, 2, 60), (4, 3, 7)]),
             8_000_000
         );
+    }
+
+    #[test]
+    fn who_is_gone_is_forgotten() {
+        let mut proven = Proven::default();
+        let told = |proven: &mut Proven, peer, rate| {
+            proven.arrived(Time::from_nanos(1_000_000), PeerId(peer), mega(rate));
+        };
+        told(&mut proven, 1, 40);
+        told(&mut proven, 2, 50);
+        proven.forget(PeerId(2));
+        // The same one again, by another number.
+        told(&mut proven, 3, 50);
+        assert_eq!(proven.of(mega(100)), mega(40));
+        proven.forget(PeerId(1));
+        assert_eq!(proven.of(mega(100)), LEAST);
     }
 
     #[test]

@@ -148,6 +148,47 @@ fn the_cap_holds() {
     assert!(control.is_capped());
 }
 
+/// Until a knee is known, reports are for links of 50 Mbit/s or what arrives; then for what the knee says.
+#[test]
+fn what_links_take_is_not_taken_for_granted() {
+    let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
+    assert_eq!(control.rate().bytes_per_second(), 12_500_000);
+    assert_eq!(control.taken().bytes_per_second(), 6_250_000);
+    for milli in 1..50 {
+        let now = Time::from_nanos(milli * 1_000_000);
+        // Eight packets in a millisecond, 12 MB/s.
+        control.sent(now, 8 * PACKET, Sequence(8 * milli));
+        for peer in [0, 1] {
+            let echo = Echo {
+                sent_at: now,
+                arrived: now,
+                received: 8 * milli,
+            };
+            let seen = Observation {
+                highest: Sequence(8 * milli),
+                received: 8 * milli,
+                dropped: 0,
+                echo,
+            };
+            if milli % 5 == 0 {
+                control.observe(now, PeerId(peer), seen, Sequence(8 * milli));
+            }
+        }
+    }
+    assert_eq!(control.knee(), None);
+    assert_eq!(control.taken().bytes_per_second(), 12_000_000);
+
+    let mut control = RateControl::new(RateLimits::default(), PACKET, Time::ZERO);
+    let link = Link {
+        knee: 1.25e6,
+        own_loss: 0.0,
+    };
+    run(&mut control, &link, 1_000, &mut (0.0, 0.0, 0));
+    let knee = control.knee().expect("packets were lost");
+    assert_eq!(control.taken(), knee.max(control.rate()));
+    assert!(control.taken().bytes_per_second() < 2_500_000);
+}
+
 #[test]
 fn who_has_a_share_is_back_at_it_soon_after_others_were_in_the_way() {
     let share = Rate::from_bytes_per_second(40_000_000);
