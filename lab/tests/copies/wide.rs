@@ -16,8 +16,8 @@ use crate::trial::{COPY_MAX, Trial};
 /// them a second at most; lacks make some longer.
 const REPORT_BYTES_MAX: f64 = 10_000.0 * 300.0;
 
-/// On slow links fewer: an eighth of what the links take. But a copy begins with ten times what these take, and what is lost
-/// then makes the first reports long: a third of the link over a copy of four seconds.
+/// On slow links fewer: an eighth of what the links take. But until that is known, they come as for links of 50 Mbit/s, and
+/// what is lost makes the first of them long: up to a third of the link over a copy of six seconds.
 const PART_OF_LINK: f64 = 0.5;
 
 /// What one receiver says over its control connection while a copy goes on and ends, acknowledgements included.
