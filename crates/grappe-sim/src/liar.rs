@@ -44,16 +44,33 @@ fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
             report.stored_below = BlockIndex(0);
             report.lacks = (0..LACKS_MAX as u32).map(whole_block).collect();
         }
-        Lie::ReceivedNothing => (report.received, report.highest) = (0, Sequence(0)),
-        Lie::LosesHalf => report.received = report.received.min(report.highest.0 / 2),
+        Lie::LacksWhatItStored => {
+            let stored = report.stored_below.0;
+            let stored = stored.saturating_sub(LACKS_MAX as u32)..stored;
+            report.lacks = stored.map(whole_block).collect();
+        }
+        Lie::ReceivedNothing => {
+            (report.received, report.highest) = (0, Sequence(0));
+            report.echo_received = 0;
+        }
+        // At the beats as well, or the reports would contradict themselves.
+        Lie::LosesHalf => {
+            report.received = report.received.min(report.highest.0 / 2);
+            report.echo_received = (report.echo_received / 2).min(report.received);
+            for beat in &mut report.earlier {
+                beat.received_since /= 2;
+            }
+        }
         Lie::IsSlow => {
             report.highest = Sequence(report.highest.0 / 11);
             report.received = report.received.min(report.highest.0);
+            report.echo_received = report.echo_received.min(report.received);
         }
         Lie::StoredEverything => {
             report.stored_below = BlockIndex(u32::MAX);
             report.lacks.clear();
         }
+        Lie::HeardBeforeItReceived => report.echo_received = report.received + 1,
         Lie::SawTheFuture => report.highest = Sequence(u64::MAX),
         // Not in its reports.
         Lie::HearsAnySize => {}

@@ -538,6 +538,8 @@ pub enum Way {
 pub enum Lie {
     /// That it lacks every symbol of the first blocks, for ever.
     LacksEverything,
+    /// That it lacks every symbol of the last blocks that it has stored, as it says, too.
+    LacksWhatItStored,
     /// That no packet ever came.
     ReceivedNothing,
     /// That every other packet is lost on the way.
@@ -548,6 +550,8 @@ pub enum Lie {
     StoredEverything,
     /// That it saw packets which were never sent.
     SawTheFuture,
+    /// That more had arrived at the last beat than by now.
+    HeardBeforeItReceived,
     /// Numbers without sense.
     Nonsense,
     /// That it heard packets larger than any.
@@ -560,10 +564,12 @@ pub enum Lie {
 
 impl Lie {
     /// Those that hurt nobody else, whatever the policy, the links and the number of the others.
-    const HARMLESS: [Self; 5] = [
+    const HARMLESS: [Self; 7] = [
+        Self::LacksWhatItStored,
         Self::ReceivedNothing,
         Self::LosesHalf,
         Self::SawTheFuture,
+        Self::HeardBeforeItReceived,
         Self::Nonsense,
         Self::HearsAnySize,
     ];

@@ -8,6 +8,7 @@ mod common;
 use std::time::Duration;
 
 use common::sound;
+use grappe_proto::session::NodeState;
 use grappe_sim::{End, Fault, Lie, Link, Outcome, Scenario, Way, run};
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -90,6 +91,43 @@ fn a_disk_that_stands_still_for_two_seconds_costs_nobody_but_itself() {
 }
 
 #[test]
+fn who_does_not_get_ready_is_waited_for_three_seconds_only() {
+    let slow = Fault::SlowPrepare {
+        node: NODE,
+        lasting: 20 * SECOND,
+    };
+    let outcomes = costs_others_at_most(3_300 * MILLI, &slow);
+    assert!(outcomes.iter().all(Outcome::all_complete));
+}
+
+#[test]
+fn who_stood_still_for_a_moment_goes_on_with_the_others() {
+    let pause = Fault::ReceiverPause {
+        node: NODE,
+        at: SECOND,
+        lasting: SECOND,
+    };
+    for seed in SEEDS {
+        let outcome = sound(&Scenario {
+            bytes: 4 * BYTES,
+            ..cluster(seed, vec![pause.clone()])
+        });
+        assert!(outcome.all_complete(), "seed {seed}");
+        let own = outcome.nodes[NODE]
+            .ended_at
+            .expect("it ended")
+            .as_secs_f64();
+        let others = others_end(&outcome);
+        println!("{seed}: {own:.2} s, the others {others:.2}");
+        // What it missed, and not all that was sent since.
+        assert!(
+            own <= others + 3.0,
+            "seed {seed}: {own}, the others {others} s"
+        );
+    }
+}
+
+#[test]
 fn a_leap_of_a_clock_is_no_silence() {
     let jump = |node, by| Fault::ClockJump {
         node,
@@ -139,14 +177,25 @@ fn who_is_cut_off_for_good_is_given_up_and_the_others_complete() {
 fn a_liar_slows_itself_down_and_nobody_else() {
     for lie in [
         Lie::LacksEverything,
+        Lie::LacksWhatItStored,
         Lie::ReceivedNothing,
-        Lie::LosesHalf,
         Lie::StoredEverything,
         Lie::SawTheFuture,
         Lie::Nonsense,
     ] {
         // Where no packet is late half a second, a moment of less rate.
         costs_others_at_most(700 * MILLI, &Fault::Liar { node: NODE, lie });
+    }
+    // Until repairs have been in vain for long enough that its link, and not chance, must be the cause.
+    let lie = Lie::LosesHalf;
+    costs_others_at_most(1_100 * MILLI, &Fault::Liar { node: NODE, lie });
+}
+
+#[test]
+fn who_contradicts_itself_is_ended() {
+    let lie = Lie::HeardBeforeItReceived;
+    for outcome in costs_others_at_most(200 * MILLI, &Fault::Liar { node: NODE, lie }) {
+        assert_eq!(outcome.nodes[NODE].state, Some(NodeState::Failed));
     }
 }
 
@@ -196,7 +245,7 @@ fn who_pretends_to_be_slow_is_waited_for_alone() {
     for (seed, receivers) in SEEDS.flat_map(|seed| [2, 3, 4].map(|count| (seed, count))) {
         let (with, alone) = with_and_without(seed, (receivers, BYTES), Lie::IsSlow);
         assert!(
-            with <= alone + 0.9,
+            with <= alone + 1.4,
             "{seed}, {receivers}: {with} instead of {alone} s"
         );
     }

@@ -71,6 +71,7 @@ impl Sender {
         if report.highest < peer.highest
             || report.received < peer.received
             || report.received > report.highest.0
+            || report.echo_received > report.received
         {
             // Counters only grow. What a node invents must not set the others' rate.
             let reason = "broke the protocol: its reports contradict each other".into();
@@ -135,7 +136,8 @@ impl Sender {
             );
         }
         for lack in &report.lacks {
-            if lack.block < cursor {
+            // Nobody lacks what it has stored: to read and send that again would cost the others.
+            if lack.block < cursor && lack.block >= stored_below {
                 // Not planned where a block that was there before differs from the sender's.
                 self.plan.insert(lack.block);
                 let symbols = self.symbols(lack.block);
@@ -170,8 +172,15 @@ impl Sender {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::PEERS_MAX;
+    use crate::content::stream::Stream;
+    use crate::fec::SymbolSet;
+    use crate::limits::{PEERS_MAX, SYMBOL_SIZE};
     use crate::rate::RateLimits;
+    use crate::seal::{SealKey, Suite};
+    use crate::sender::{Input, Phase, SenderSetup};
+    use crate::session::{Expectation, Straggler, Transport};
+    use crate::wire::control::ToSender;
+    use crate::wire::report::Lack;
     use proptest::prelude::*;
 
     const GIGABIT: Rate = Rate::from_bytes_per_second(125_000_000);
@@ -206,6 +215,50 @@ mod tests {
         // A thousand reports a second come in any case.
         assert_eq!(millis(11, RateLimits::default().floor), 11);
         assert_eq!(millis(200, RateLimits::default().floor), 200);
+    }
+
+    #[test]
+    fn what_a_receiver_has_stored_it_does_not_lack() {
+        let stream = Stream::of_manifest_only(100).and_then(|it| it.with_full_blocks(1_000, 0));
+        let setup = SenderSetup {
+            tag: 1,
+            stream: stream.expect("small"),
+            symbol_size: SYMBOL_SIZE,
+            expectation: Expectation::Anybody,
+            wait: Duration::from_secs(1),
+            rate: RateLimits::default(),
+            straggler: Straggler::Demote,
+            transport: Transport::Multicast,
+            mtu: 1500,
+            burst_packets_max: 16,
+            starts_when_told: false,
+        };
+        let (mut machine, peer) = (Sender::new(setup, Time::ZERO), PeerId(0));
+        let hello = Input::Hello {
+            peer,
+            name: "node".into(),
+            report_key: SealKey::new(Suite::Aes128Gcm, &[0; 16]),
+        };
+        machine.handle(hello, Time::ZERO);
+        let joined = ToSender::Joined { buffer_bytes: 0 };
+        machine.handle(Input::Control(peer, joined), Time::ZERO);
+        (machine.phase, machine.cursor) = (Phase::Content, (BlockIndex(500), 0));
+        // Its report of blocks 490 to 492, when it has stored all before 492.
+        let lack = |block| Lack {
+            block: BlockIndex(block),
+            need: 1,
+            missing: SymbolSet::first(1),
+        };
+        let report = Report {
+            stored_below: BlockIndex(492),
+            lacks: (490..493).map(lack).collect(),
+            ..Report::default()
+        };
+        machine.report(peer, &report, Time::ZERO);
+        let planned: Vec<u32> = (0..500)
+            .filter(|block| machine.plan.contains(BlockIndex(*block)))
+            .collect();
+        assert_eq!(planned, [492]);
     }
 
     proptest! {
