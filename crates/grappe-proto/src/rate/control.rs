@@ -476,6 +476,11 @@ impl RateControl {
         }
     }
 
+    /// Whether somebody who knows all senders divides the links among them.
+    pub const fn is_led(&self) -> bool {
+        self.is_led
+    }
+
     /// Sets the share of the links that this sender has; packets from `next` on tell of it where it lowers
     /// the rate. From now on only losses hold it below.
     ///

@@ -260,8 +260,11 @@ impl Sender {
         self.take_repairs(now, packets_max, false, &mut symbols);
         let obstacle = self.take_new(packets_max, have_enough, &mut symbols);
         if symbols.is_empty() {
-            let by = self.is_window_closed().then_some(Hold::Window);
-            self.note_held(now, by);
+            // That somebody is not prepared was noted before.
+            if self.phase != Phase::Manifest {
+                let by = self.is_window_closed().then_some(Hold::Window);
+                self.note_held(now, by);
+            }
             // Who is served without end holds the others all the same.
             if self.is_window_closed() || self.cursor.0 >= self.gate || have_enough {
                 self.take_repairs(now, packets_max, true, &mut symbols);

@@ -442,6 +442,8 @@ impl Sender {
                     peer.excuse(gap);
                 }
                 self.chain.excuse(gap);
+                // Nobody held anybody meanwhile.
+                self.held = stragglers::Held::new(now);
             }
             Input::Start(rate) => self.start = Start::Given(rate),
             Input::Cap(rate) => {

@@ -277,6 +277,7 @@ impl Peer {
             &mut self.heard_at,
             &mut self.hearing_at,
             &mut self.storing_at,
+            &mut self.tested_from,
         ] {
             *since = *since + gap;
         }

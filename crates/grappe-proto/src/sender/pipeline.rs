@@ -82,15 +82,16 @@ impl Sender {
 
     /// A report of a receiver in the pipeline.
     pub(super) fn report_piped(&mut self, id: PeerId, report: &Report, now: Time) {
-        self.chain.progress(id, report.stored_below, now);
+        let stored_below = report.stored_below.min(self.end());
+        self.chain.progress(id, stored_below, now);
         let has_all = self.chain.has_all_there_is(id);
         let Some(peer) = self.peers.get_mut(id.as_usize()) else {
             return;
         };
-        if report.stored_below > peer.stored_below || has_all {
+        if stored_below > peer.stored_below || has_all {
             peer.storing_at = now;
         }
-        peer.stored_below = report.stored_below;
+        peer.stored_below = stored_below;
         let (all, busy) = &mut peer.piped_reports;
         *all = all.saturating_add(1);
         *busy = busy.saturating_add(u32::from(report.store_backlog >= BACKLOG_BUSY));
@@ -191,11 +192,16 @@ impl Sender {
     /// Where receivers hear the group, one of them feeds the first of the pipeline: the sender's link is
     /// the group's.
     fn choose_trunk(&mut self, now: Time) {
+        let start = self.setup.stream.content_blocks().start;
+        // Who came back to the pass later lacks what went by meanwhile.
+        let has_from_start = |peer: &Peer| peer.have.covers(start..peer.from.max(start));
         let is_of_use = |id: PeerId| {
             let parts = self.parting.iter().any(|(parting, _)| *parting == id);
             parts
                 || self.peers.get(id.as_usize()).is_some_and(|peer| {
-                    peer.is_present() && matches!(peer.role, Role::Member | Role::Finishing)
+                    peer.is_present()
+                        && matches!(peer.role, Role::Member | Role::Finishing)
+                        && has_from_start(peer)
                 })
         };
         if let Some(trunk) = self.chain.trunk_peer() {
@@ -204,7 +210,7 @@ impl Sender {
             }
             self.chain.remove(trunk);
         }
-        let Some(peer) = self.live().next() else {
+        let Some(peer) = self.live().find(|peer| has_from_start(peer)) else {
             return;
         };
         let (id, serves) = (peer.id, peer.serves_at.is_some());

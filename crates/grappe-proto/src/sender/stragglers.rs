@@ -23,6 +23,9 @@ const PREPARE_PATIENCE: Duration = Duration::from_secs(3);
 /// nearly everything, repairs too: the others wait for those.
 const REPAIR_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Who holds the others and has not reported for so long stands still. Who only hears nothing still reports every 200 ms.
+const SILENT_MIN: Duration = Duration::from_millis(300);
+
 /// A receiver that has caught up comes back after so long the first time, four times as long the next.
 const APART_MIN: Duration = Duration::from_millis(200);
 const APART_MAX: Duration = Duration::from_secs(60);
@@ -113,7 +116,7 @@ impl Sender {
             return;
         }
         for id in slow {
-            let cause = self.cause_at(id);
+            let cause = self.cause_of_hold(id, hold, now);
             self.part_with(id, cause, now);
         }
     }
@@ -207,7 +210,9 @@ impl Sender {
             return;
         };
         peer.role = Role::Waiting;
-        let knee = peer.delivered.filter(|_| cause == LimitedBy::Network);
+        // What trickled in last before nothing came is no rate that it takes.
+        let hears = now.since(peer.hearing_at) < SILENT_MIN;
+        let knee = (peer.delivered).filter(|_| cause == LimitedBy::Network && hears);
         peer.apart = Some(Apart {
             cause,
             named,
@@ -240,15 +245,24 @@ impl Sender {
         }
     }
 
-    /// The slowest receivers' cause, as far as its reports tell.
-    fn cause_at(&self, id: PeerId) -> LimitedBy {
-        self.peers
-            .get(id.as_usize())
-            .map_or(LimitedBy::Network, Self::cause)
+    /// Why a receiver holds the others, as far as its reports tell.
+    fn cause_of_hold(&self, id: PeerId, hold: Hold, now: Time) -> LimitedBy {
+        let Some(peer) = self.peers.get(id.as_usize()) else {
+            return LimitedBy::Network;
+        };
+        let patience = SILENT_MIN.max(self.report_interval_most() * REPORTS);
+        let is_silent = now.since(peer.heard_at) >= patience;
+        match hold {
+            Hold::Prepare => LimitedBy::Disk,
+            // A slow link lets reports pass.
+            Hold::Buffer if is_silent => LimitedBy::Host,
+            Hold::Buffer | Hold::Window => Self::cause(peer),
+        }
     }
 }
 
-fn has_caught_up(peer: &Peer, now: Time) -> bool {
+/// Whether a receiver that was sent apart may take part again.
+pub(super) fn has_caught_up(peer: &Peer, now: Time) -> bool {
     let Some(apart) = peer.apart else {
         return false;
     };

@@ -45,7 +45,11 @@ impl Sender {
         self.repairs.clear();
         self.ledger = RepairLedger::default();
         let packet = super::packet_bytes(self.setup.symbol_size);
+        let was_led = self.rate.is_led();
         self.rate = RateControl::new(self.setup.rate, packet, now);
+        if let Some(cap) = self.setup.rate.cap.filter(|_| was_led) {
+            self.rate.set_cap(cap, Sequence(self.sequence));
+        }
         // What the slowest of them takes is known; more would only be lost.
         let knees = self.live().filter_map(|peer| peer.apart?.knee);
         if let Some(knee) = knees.min() {
@@ -108,7 +112,9 @@ impl Sender {
     pub(super) fn pass_is_over(&self) -> bool {
         let mut live = self.live().peekable();
         live.peek().is_none()
-            || self.peers.iter().any(|peer| peer.is_waiting())
+            // Until it is laid out, there may be more than what they have all of.
+            || self.is_laid
+                && self.peers.iter().any(|peer| peer.is_waiting())
                 && live.all(|peer| peer.stored_below >= self.end())
     }
 
@@ -132,16 +138,19 @@ impl Sender {
         let Some(peer) = self.peers.get_mut(id.as_usize()) else {
             return;
         };
+        // Who is sent apart does not come back by saying again that it is ready.
+        let comes_back =
+            peer.apart.is_none() || !peer.is_prepared() || stragglers::has_caught_up(peer, now);
         peer.stage = Stage::Ready;
         peer.have = have;
         peer.in_turn |= turn == peer.turn;
-        let is_waiting = peer.is_waiting();
+        let is_admitted = peer.is_waiting() && comes_back;
         if let Digests::Ready { hash, .. } = self.digests {
             let digests_hash = hash.0;
             self.outputs
                 .push_back(Output::Control(id, ToReceiver::Finish { digests_hash }));
         }
-        if is_waiting {
+        if is_admitted {
             self.try_to_admit(id, now);
         }
     }

@@ -211,3 +211,47 @@ fn a_node_that_comes_after_all_is_waited_for_again() {
         }
     }
 }
+
+#[test]
+fn a_pass_ends_for_who_waits_only_once_it_is_known_what_is_sent() {
+    let mut session = Session::new(Expectation::Anybody);
+    session.machine.await_layout();
+    for name in ["in time", "late"] {
+        let peer = session.greet(name);
+        session.say(peer, ToSender::Joined { buffer_bytes: 0 });
+    }
+    session.machine.peers[0].stored_below = session.machine.end();
+    session.machine.peers[1].role = Role::Waiting;
+    assert!(
+        !session.machine.pass_is_over(),
+        "more may follow the manifest"
+    );
+    let stream = session.machine.setup.stream.clone();
+    session.machine.handle(Input::Laid(stream), Time::ZERO);
+    assert!(session.machine.pass_is_over(), "nothing does");
+}
+
+#[test]
+fn who_is_sent_apart_does_not_come_back_by_saying_that_it_is_ready() {
+    let mut session = Session::new(Expectation::Anybody);
+    let peer = session.greet("node");
+    session.say(peer, ToSender::Joined { buffer_bytes: 0 });
+    let stream = Stream::of_manifest_only(100).and_then(|it| it.with_full_blocks(1_000, 0));
+    let stream = stream.expect("small");
+    session.machine.handle(Input::Laid(stream), Time::ZERO);
+    (session.machine.phase, session.machine.cursor) = (Phase::Content, (BlockIndex(1), 0));
+    let ready = |turn| ToSender::Ready {
+        turn,
+        have: crate::content::block_set::BlockSet::new(),
+    };
+    session.say(peer, ready(0));
+    let machine = &mut session.machine;
+    machine.part_with(peer, LimitedBy::Host, Time::ZERO);
+    // Straggler::Wait parts with nobody by itself, and does not hinder it here.
+    assert_eq!(machine.peers[0].role, Role::Waiting);
+    machine.handle(Input::Control(peer, ready(0)), Time::ZERO);
+    assert_eq!(machine.peers[0].role, Role::Waiting, "it has not rested");
+    let later = Time::ZERO + Duration::from_millis(200);
+    machine.handle(Input::Control(peer, ready(0)), later);
+    assert_eq!(machine.peers[0].role, Role::Member);
+}
