@@ -222,6 +222,8 @@ pub struct Receiver {
     /// Where the sender's pipe ended, until the driver is told. A short one ends before all is prepared.
     stream_end: Option<u64>,
     result: Option<Done>,
+    /// The sender went while files got their final names, for which it is not needed.
+    is_alone: bool,
     beat: Option<HeardBeat>,
     /// Those before it, the earliest first.
     beats_before: VecDeque<HeardBeat>,
@@ -277,6 +279,7 @@ impl Receiver {
             digests_hash: None,
             stream_end: None,
             result: None,
+            is_alone: false,
             beat: None,
             beats_before: VecDeque::new(),
             heard_at: now,
@@ -478,8 +481,11 @@ impl Receiver {
                 };
                 self.outputs
                     .push_back(Output::Control(ToSender::Done(done.clone())));
-                self.result = Some(done);
+                self.result = Some(done.clone());
                 self.phase = Phase::Telling;
+                if self.is_alone {
+                    self.over(Ok(done));
+                }
             }
             Input::Failed(reason) => self.fail(reason),
             Input::Serving(port) => self.serving(port),
@@ -504,7 +510,7 @@ impl Receiver {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        if self.phase == Phase::Over || !self.joined {
+        if self.phase == Phase::Over || !self.joined || self.is_alone {
             return Output::Wait(Time::NEVER);
         }
         if now >= self.report_due() {
@@ -562,6 +568,7 @@ impl Receiver {
             ToReceiver::Finish { digests_hash } => self.digests_hash = Some(Digest(digests_hash)),
             ToReceiver::End => match self.result.take() {
                 Some(done) => self.over(Ok(done)),
+                None if self.phase == Phase::Placing => self.is_alone = true,
                 None => self.fail("the sender ended the session before this node was done".into()),
             },
             ToReceiver::Abort { reason } | ToReceiver::Refused { reason } => {
@@ -619,7 +626,7 @@ impl Receiver {
             _ => {}
         }
         let silent = self.joined && now.since(self.heard_at) >= SENDER_SILENCE_MAX;
-        if silent && self.phase != Phase::Over {
+        if silent && self.phase != Phase::Over && !self.is_alone {
             let reason = format!(
                 "nothing heard from the sender for {} s",
                 SENDER_SILENCE_MAX.as_secs()
@@ -692,6 +699,11 @@ impl Receiver {
     }
 
     fn over(&mut self, result: Result<Done, Failure>) {
+        if self.phase == Phase::Placing && matches!(result, Err(Failure::SenderGone(_))) {
+            // Files get their final names already, which cannot be broken off in the middle.
+            self.is_alone = true;
+            return;
+        }
         // Once everything stands under its final name, nothing that the sender does changes that.
         let result = self.result.take().map_or(result, Ok);
         self.phase = Phase::Over;

@@ -500,3 +500,52 @@ fn an_opener_leaves_alone_what_is_no_data_packet_of_its_session() {
     assert_eq!(opener.fits(&forged), Some(header), "only the key tells");
     assert_eq!(opener.open_in_place(&header, &mut forged), Err(Unsealed));
 }
+
+#[test]
+fn who_gives_files_their_names_needs_no_sender_for_it() {
+    let abort = ToReceiver::Abort {
+        reason: "the user ended it".into(),
+    };
+    let ways: [Option<Input>; 4] = [
+        Some(Input::Closed("reset".into())),
+        Some(Input::Control(abort)),
+        Some(Input::Control(ToReceiver::End)),
+        None,
+    ];
+    for gone in ways {
+        let mut machine = machine();
+        machine.phase = Phase::Verifying;
+        machine.handle(Input::Verified(Vec::new()), Time::ZERO);
+        assert_eq!(jobs(&mut machine), [Job::Place]);
+        if let Some(gone) = gone.clone() {
+            machine.handle(gone, Time::ZERO);
+        }
+        // Until all is placed it rests, also when the sender is silent.
+        let mut now = Time::ZERO;
+        while now < Time::ZERO + SENDER_SILENCE_MAX * 2 {
+            match machine.poll(now) {
+                Output::Wait(until) => {
+                    assert!(until > now, "{gone:?}");
+                    now = now + Duration::from_millis(100);
+                }
+                Output::Report(_) | Output::Control(ToSender::Failed { .. }) => {}
+                output => panic!("{gone:?}: {output:?}"),
+            }
+        }
+        machine.handle(Input::Placed(Done::default()), now);
+        let outputs = outputs(&mut machine);
+        let ends = |output: &Output| matches!(output, Output::Finished(Ok(_)));
+        assert!(outputs.iter().any(ends), "{gone:?}: {outputs:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_placed_fails_also_without_a_sender() {
+    let mut machine = machine();
+    machine.phase = Phase::Placing;
+    machine.handle(Input::Closed("reset".into()), Time::ZERO);
+    machine.handle(Input::Failed("the disk is full".into()), Time::ZERO);
+    let outputs = outputs(&mut machine);
+    let fails = |output: &Output| matches!(output, Output::Finished(Err(Failure::Failed(_))));
+    assert!(outputs.iter().any(fails), "{outputs:?}");
+}
