@@ -82,13 +82,23 @@ impl Sink {
         &self.directory
     }
 
-    pub(super) const fn allowed(&self) -> Allowed {
+    /// What copies may do beside bringing files, directories and links along.
+    pub const fn allowed(&self) -> Allowed {
         self.allowed
     }
 
     /// Whether a copy of `manifest` removes what is not in it.
     pub(super) const fn is_cleared_by(&self, manifest: &Manifest) -> bool {
         manifest.terms.delete && !self.allowed.keeps_others
+    }
+
+    /// Whether its name still leads to it. A directory that was removed, or over which another was mounted since, takes
+    /// files all the same, where nobody finds them.
+    pub fn is_where_named(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let named = std::fs::metadata(&self.path);
+        let own = self.directory.own_metadata();
+        matches!((named, own), (Ok(named), Ok(own)) if (named.dev(), named.ino()) == (own.device, own.inode))
     }
 
     /// The directory as its user named it.

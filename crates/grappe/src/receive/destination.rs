@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::ReceiveError;
 use crate::files::{Allowed, Sink};
@@ -59,6 +60,21 @@ impl Destination {
                         source,
                     })
             }
+        }
+    }
+
+    /// The same, or what its name leads to by now: a receiver that runs for months may see its directory made anew, or
+    /// a disk mounted there after all.
+    ///
+    /// # Errors
+    ///
+    /// In words, when nothing that takes copies is there any more.
+    pub(super) fn as_named(self: &Arc<Self>) -> Result<Arc<Self>, String> {
+        match &**self {
+            Self::Directory(sink) if !sink.is_where_named() => Sink::open(sink.path())
+                .map(|new| Arc::new(Self::Directory(new.allowing(sink.allowed()))))
+                .map_err(|error| error.to_string()),
+            _ => Ok(Arc::clone(self)),
         }
     }
 

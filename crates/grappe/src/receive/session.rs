@@ -274,7 +274,7 @@ fn start(
         socket,
         sender: heard.control,
         local: interface.socket_address(0),
-        destination: Arc::clone(&node.destination),
+        destination: node.destination.as_named()?,
         link_port: node.network.port,
         outbox,
         notes: node.notes.of(heard.session),

@@ -116,3 +116,32 @@ fn a_directory_that_was_full_takes_the_next_copy_that_fits() {
         .with_code(0);
     assert_same(&fitting, &stage.path("small/fitting"));
 }
+
+#[test]
+fn a_directory_that_was_made_anew_or_mounted_over_is_found_by_its_name() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(6, 300_000));
+    let receiver = stage.receiver("node");
+    let folder = stage.path("node");
+    let copy = || {
+        // Who fails before it has joined is waited for.
+        let mut sending = stage.send(&[&file]);
+        sending.args(["--json", "--expect", "1", "--wait", "3s"]);
+        let report = Running::start(&mut sending).end().report();
+        let state = node(&report, "node").clone();
+        (state["state"].clone(), state["reason"].to_string())
+    };
+    assert_eq!(copy().0, "complete");
+    fs::remove_dir_all(&folder).unwrap();
+    let (state, reason) = copy();
+    assert_eq!(state, "failed");
+    assert!(reason.contains("node does not exist"), "{reason}");
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(copy().0, "complete");
+    assert_same(&file, &folder.join("data"));
+    if let Some(_mount) = Mount::new(&folder, "size=10m") {
+        assert_eq!(copy().0, "complete");
+        assert_same(&file, &folder.join("data"));
+    }
+    drop(receiver);
+}

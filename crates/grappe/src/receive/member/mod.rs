@@ -314,7 +314,11 @@ impl Member {
             let linked = || {
                 let _over = happened.send(Happening::Linked);
             };
-            let Destination::Directory(sink) = &*node.destination else {
+            let destination = match node.destination.as_named() {
+                Ok(destination) => destination,
+                Err(reason) => return Some(Happening::Failed(reason)),
+            };
+            let Destination::Directory(sink) = &*destination else {
                 return Some(Happening::Failed("it takes no directories".into()));
             };
             match part?.place(sink, gather, &dropped, linked) {
