@@ -91,9 +91,19 @@ pub(super) fn file(
 
 /// Copies the content of a file that is kept to `to`, which is empty.
 pub(super) fn copy_apart(held: &Held, to: &File) -> io::Result<()> {
-    let Some(mut from) = held.readable() else {
+    let Some(from) = held.readable() else {
         return Err(io::ErrorKind::PermissionDenied.into());
     };
+    if copy_content(from, to, &held.stamp())? {
+        Ok(())
+    } else {
+        Err(changed())
+    }
+}
+
+/// Copies the content of `from` to `to`, which is empty, holes as holes; says whether nobody wrote to it since it was
+/// as in `then`.
+pub(super) fn copy_content(mut from: &File, to: &File, then: &Stamp) -> io::Result<bool> {
     let stat = rustix::fs::fstat(from)?;
     to.set_len(stat.st_size.unsigned_abs())?;
     let whole = || {
@@ -110,11 +120,7 @@ pub(super) fn copy_apart(held: &Held, to: &File) -> io::Result<()> {
     }
     let now = Stamp::new(&rustix::fs::fstat(from)?);
     // What becomes of its other names is no change of this one.
-    if now.is_same_content(&held.stamp()) {
-        Ok(())
-    } else {
-        Err(changed())
-    }
+    Ok(now.is_same_content(then))
 }
 
 fn changed() -> io::Error {
@@ -175,5 +181,29 @@ const fn node_found(found: &Metadata) -> Option<Node> {
         Found::Fifo => Some(Node::Fifo),
         Found::Socket => Some(Node::Socket),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_of_what_somebody_writes_to_meanwhile_is_known_for_one() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let open = |name: &str| {
+            let mut options = File::options();
+            let options = options.read(true).write(true).create(true);
+            options.open(folder.path().join(name)).unwrap()
+        };
+        let (mut from, to) = (open("from"), open("to"));
+        from.write_all(b"content").unwrap();
+        let then = Stamp::new(&rustix::fs::fstat(&from).unwrap());
+        assert!(copy_content(&from, &to, &then).unwrap());
+        assert_eq!(std::fs::read(folder.path().join("to")).unwrap(), b"content");
+        from.write_all(b" and more").unwrap();
+        assert!(!copy_content(&from, &to, &then).unwrap());
     }
 }

@@ -35,7 +35,7 @@ mod tests;
 pub use error::{SinkError, SourceError};
 pub use filters::{Filters, PatternError};
 pub use incoming::Incoming;
-pub use own::OwnPart;
+pub use own::{OwnPart, OwnPlaced};
 pub use place::Placed;
 pub use sink::{Allowed, Sink};
 pub use source::{BlockRead, Source};

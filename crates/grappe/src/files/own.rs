@@ -3,6 +3,7 @@
 //! Files get their final names one by one, each whole. What arrives from others is placed in `place`.
 
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use grappe_proto::units::{BlockIndex, Digest};
 use super::metadata::{Dress, MODE_MASK};
 use super::parents::Parents;
 use super::staging::Staging;
-use super::{Sink, SinkError, Source, metadata};
+use super::{Sink, SinkError, Source, keep, metadata};
 
 /// What a directory's owner needs to place things in it.
 const OWNER_MODE: u32 = 0o700;
@@ -33,6 +34,15 @@ pub struct OwnPart<'a> {
     /// Files that must be copied byte by byte.
     to_copy: Vec<u32>,
     bytes: u64,
+}
+
+/// What became of a node's own part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnPlaced {
+    /// Bytes in all files that are placed.
+    pub bytes: u64,
+    /// Files that were left out, because somebody wrote to them while they were copied.
+    pub changed: Vec<PathBuf>,
 }
 
 impl<'a> OwnPart<'a> {
@@ -79,18 +89,21 @@ impl<'a> OwnPart<'a> {
     }
 
     /// Copies what could be neither cloned nor linked, and gives directories their permissions and times.
-    /// Answers the bytes in all files.
     ///
     /// # Errors
     ///
     /// As [`OwnPart::link`].
-    pub fn copy(mut self) -> Result<u64, SinkError> {
+    pub fn copy(mut self) -> Result<OwnPlaced, SinkError> {
         let source = self.source;
         let entries = &source.manifest().entries;
+        let mut changed = Vec::new();
         for number in std::mem::take(&mut self.to_copy) {
             let entry = &entries[number as usize];
-            self.copy_file(number, entry)
-                .map_err(|error| self.error(entry, error))?;
+            let copied = self.copy_file(number, entry);
+            if !copied.map_err(|error| self.error(entry, error))? {
+                self.bytes = self.bytes.saturating_sub(entry.size());
+                changed.push(metadata::display_path(self.sink.path(), &entry.path));
+            }
         }
         for number in std::mem::take(&mut self.directories).into_iter().rev() {
             let entry = &entries[number as usize];
@@ -99,7 +112,10 @@ impl<'a> OwnPart<'a> {
         }
         let removed = self.staging.remove();
         removed.map_err(|error| SinkError::io("remove a folder in", self.sink.path(), error))?;
-        Ok(self.bytes)
+        Ok(OwnPlaced {
+            bytes: self.bytes,
+            changed,
+        })
     }
 
     fn place(&mut self, number: u32, entry: &Entry) -> io::Result<()> {
@@ -153,15 +169,20 @@ impl<'a> OwnPart<'a> {
         Ok(staging.rename_into(STAGED, &parent, name)?)
     }
 
-    fn copy_file(&mut self, number: u32, entry: &Entry) -> io::Result<()> {
-        let mut file = self.source.open_entry(number)?;
+    /// Copies a file; leaves it out, and says so, when somebody writes to it meanwhile.
+    fn copy_file(&mut self, number: u32, entry: &Entry) -> io::Result<bool> {
+        let file = self.source.open_entry(number)?;
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
         let staging = self.staging.directory();
-        let mut copy = staging.create_exclusive(STAGED, 0o600)?;
-        io::copy(&mut file, &mut copy)?;
+        let copy = staging.create_exclusive(STAGED, 0o600)?;
+        if !keep::copy_content(&file, &copy, self.source.listed(number))? {
+            staging.remove_file(STAGED)?;
+            return Ok(false);
+        }
         self.dress.file(&copy, entry)?;
-        Ok(staging.rename_into(STAGED, &parent, name)?)
+        staging.rename_into(STAGED, &parent, name)?;
+        Ok(true)
     }
 
     fn finish_directory(&mut self, entry: &Entry) -> io::Result<()> {

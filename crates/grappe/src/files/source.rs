@@ -238,11 +238,16 @@ impl Source {
     pub(super) fn open_entry(&self, entry: u32) -> io::Result<File> {
         let (root, path) = self.place(entry);
         let (file, stat) = root.open_file(path)?;
-        let is_same = Stamp::new(&stat).is_same_content(&self.seen[entry as usize].1);
+        let is_same = Stamp::new(&stat).is_same_content(self.listed(entry));
         if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && is_same {
             return Ok(file);
         }
         Err(io::Error::other("it changed meanwhile"))
+    }
+
+    /// The file of `entry` as it was listed.
+    pub(super) fn listed(&self, entry: u32) -> &Stamp {
+        &self.seen[entry as usize].1
     }
 
     /// Whether this is what is in the directory `path`, which is then all there already.

@@ -1,12 +1,15 @@
 //! A node's own part: what of it is placed beside what others send, and what of it is sent.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use grappe_proto::content::manifest::{Kind, Sync};
 use grappe_proto::gather::plan::EntrySet;
 use grappe_proto::units::BlockIndex;
 
+use super::space::SmallDisk;
 use super::{COPY, Stage, begin, carry};
 use crate::files::{OwnPart, Sink, Source, WalkWatch};
 
@@ -16,7 +19,30 @@ fn place(stage: &Stage) -> u64 {
     let sink = Sink::open(stage.into.path()).unwrap();
     let mut part = OwnPart::begin(&sink, &source, COPY).unwrap();
     part.link(&EntrySet::new()).unwrap();
-    part.copy().unwrap()
+    let placed = part.copy().unwrap();
+    assert_eq!(placed.changed, Vec::<PathBuf>::new());
+    placed.bytes
+}
+
+#[test]
+fn holes_stay_holes_on_another_file_system() {
+    let stage = Stage::new();
+    let Some(_disk) = SmallDisk::new(stage.into.path(), "size=8m") else {
+        return;
+    };
+    let tree = stage.tree();
+    let mut sparse = File::create(tree.join("sparse")).unwrap();
+    sparse.set_len(1 << 30).unwrap();
+    sparse.write_all(b"beginning").unwrap();
+
+    let source = Source::open_contents(&stage.tree(), &WalkWatch::default()).unwrap();
+    let sink = Sink::open(stage.into.path()).unwrap();
+    let mut part = OwnPart::begin(&sink, &source, COPY).unwrap();
+    part.link(&EntrySet::new()).unwrap();
+    assert_eq!(part.copy().unwrap().bytes, 1 << 30);
+    let copy = fs::metadata(stage.into.path().join("sparse")).unwrap();
+    assert_eq!(copy.len(), 1 << 30);
+    assert!(copy.blocks() < 100, "{} blocks", copy.blocks());
 }
 
 #[test]

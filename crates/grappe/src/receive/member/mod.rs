@@ -26,6 +26,7 @@ use super::memory::Claim;
 use super::session::{Ended, Node};
 use crate::announce::Heard;
 use crate::control::{ChannelReader, ChannelWriter};
+use crate::files::OwnPlaced;
 use crate::send::Steer;
 
 /// The coordinator must welcome within this time.
@@ -322,7 +323,13 @@ impl Member {
                 return Some(Happening::Failed("it takes no directories".into()));
             };
             match part?.place(sink, gather, &dropped, linked) {
-                Ok(bytes) => {
+                Ok(OwnPlaced { bytes, changed }) => {
+                    for path in changed {
+                        let path = path.display();
+                        node.notes.of(gather).tell(format_args!(
+                            "{path}: left out, as somebody wrote to it while it was copied here"
+                        ));
+                    }
                     let _gone = outbox.send(ToCoordinator::Placed { bytes });
                     None
                 }

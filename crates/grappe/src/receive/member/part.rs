@@ -11,7 +11,7 @@ use grappe_proto::units::{Digest, SessionId};
 use grappe_proto::wire::gather::{PIECE_BYTES_MAX, ToCoordinator};
 
 use super::Outbox;
-use crate::files::{OwnPart, Sink, Source, WalkWatch};
+use crate::files::{OwnPart, OwnPlaced, Sink, Source, WalkWatch};
 
 /// Bytes of a BLAKE3 hash.
 const HASH_BYTES: usize = 32;
@@ -59,17 +59,19 @@ impl Part {
     }
 
     /// Places the part, but for `dropped`, in `sink`. Calls `linked` once all files are as they will stay.
-    /// Answers the bytes placed.
     pub(super) fn place(
         &self,
         sink: &Sink,
         gather: SessionId,
         dropped: &EntrySet,
         linked: impl FnOnce(),
-    ) -> Result<u64, String> {
+    ) -> Result<OwnPlaced, String> {
         if self.source.is_contents_of(sink.path()) {
             linked();
-            return Ok(self.source.manifest().total_bytes());
+            return Ok(OwnPlaced {
+                bytes: self.source.manifest().total_bytes(),
+                changed: Vec::new(),
+            });
         }
         let mut name = blake3::Hasher::new();
         name.update(b"grappe own part").update(&gather.0);
