@@ -117,7 +117,7 @@ impl Way<'_> {
             return Ok(false);
         };
         let is_directory = found.kind == Kind::Directory;
-        if found.device != parent.device_id()? {
+        if is_mounted(parent, name, &found)? {
             visitor.mounted(&self.path)?;
             return Ok(true);
         }
@@ -199,15 +199,32 @@ fn present(directory: &Directory, name: &[u8]) -> io::Result<Option<Metadata>> {
 /// directories, so that no mount can come between question and use. A kernel before 5.8 does not number
 /// mounts: there the file system alone counts.
 pub(super) fn is_same_mount(one: &Directory, other: &Directory) -> io::Result<bool> {
-    let mount = |directory: &Directory| {
-        let found =
-            rustix::fs::statx(directory, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
-        let has_it = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-        has_it.then_some(found.stx_mnt_id)
-    };
     if one.device_id()? != other.device_id()? {
         return Ok(false);
     }
-    let numbers = mount(one).zip(mount(other));
+    let numbers = mount_of(one, b"").zip(mount_of(other, b""));
     Ok(numbers.is_none_or(|(one, other)| one == other))
+}
+
+/// Whether what was `found` as `name` in `parent` is on another file system or mount, so that nothing can be moved
+/// there. The number of the file system does not tell by itself: in an overlay, files may have another one than
+/// directories (`Documentation/filesystems/overlayfs.rst`), and a bind mount has the same.
+pub(super) fn is_mounted(parent: &Directory, name: &[u8], found: &Metadata) -> io::Result<bool> {
+    let is_other = found.device != parent.device_id()?;
+    if is_other == (found.kind == Kind::Directory) {
+        return Ok(is_other);
+    }
+    let mounts = mount_of(parent, b"").zip(mount_of(parent, name));
+    Ok(mounts.map_or(is_other, |(own, there)| own != there))
+}
+
+/// The number of the mount that `name` in `directory`, or without a name the directory itself, is on.
+fn mount_of(directory: &Directory, name: &[u8]) -> Option<u64> {
+    let mut flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    if name.is_empty() {
+        flags |= AtFlags::EMPTY_PATH;
+    }
+    let found = rustix::fs::statx(directory, name, flags, StatxFlags::MNT_ID).ok()?;
+    let has_it = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    has_it.then_some(found.stx_mnt_id)
 }

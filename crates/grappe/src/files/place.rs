@@ -749,7 +749,9 @@ fn explain(error: io::Error) -> String {
         Some(Errno::ISDIR) => "a directory is in the way",
         Some(Errno::NOTDIR) => "a file stands where a directory should be",
         Some(Errno::LOOP) => "a symbolic link stands where a directory should be",
-        Some(Errno::XDEV) => "another file system is mounted there; copy into that directly",
+        Some(Errno::XDEV) => {
+            "another file system, mount or quota begins there; copy into that directly"
+        }
         _ => return error.to_string(),
     };
     reason.to_owned()

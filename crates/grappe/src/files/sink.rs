@@ -2,7 +2,7 @@
 //!
 //! What can never work is said here, before a byte travels. Writing is in `incoming`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::place::LEFT_OUT;
 use super::spill::{self, PieceHashes};
 use super::staging::{self, Staging};
 use super::survey::{Here, Keep};
-use super::{SinkError, metadata, resume};
+use super::{SinkError, descent, metadata, resume};
 
 /// What a file takes on most file systems is a multiple of this.
 const FILE_BYTES_STEP: u64 = 4096;
@@ -304,20 +304,22 @@ impl Sink {
     /// that a copy of a new tree costs one look for each of its tops.
     fn check_conflicts(&self, manifest: &Manifest) -> Result<(), SinkError> {
         let mut parents = Parents::new(Arc::clone(&self.directory));
-        let mut present: HashSet<&[u8]> = HashSet::from([&b""[..]]);
+        // The directories that are there, and whether they are mounted from this very file system.
+        let mut present: HashMap<&[u8], bool> = HashMap::from([(&b""[..], false)]);
         let filters = if self.is_cleared_by(manifest) {
             Some(filters_of(manifest)?)
         } else {
             None
         };
-        let device = self
-            .directory
-            .device_id()
-            .map_err(|error| SinkError::io("examine", &self.path, error.into()))?;
         for entry in &manifest.entries {
             let (parent, name) = metadata::split(&entry.path);
-            if !present.contains(parent) {
+            let Some(is_bound) = present.get(parent) else {
                 continue;
+            };
+            if *is_bound {
+                let path = metadata::display_path(&self.path, parent);
+                let reason = MOUNTED.to_owned();
+                return Err(SinkError::Conflict { path, reason });
             }
             let path = metadata::display_path(&self.path, &entry.path);
             if parent.is_empty() && staging::is_staging_name(name) {
@@ -325,8 +327,13 @@ impl Sink {
                 return Err(SinkError::Conflict { path, reason });
             }
             let directory = parents.directory(parent);
-            let found = directory.and_then(|directory| Ok(directory.metadata(name)?));
-            let found = match found {
+            let found = directory.and_then(|directory| {
+                let found = directory.metadata(name)?;
+                let is_mounted = descent::is_mounted(&directory, name, &found)?;
+                let is_bound = is_mounted && found.device == directory.device_id()?;
+                Ok((found, is_mounted && !is_bound, is_bound))
+            });
+            let (found, is_mounted, is_bound) = match found {
                 Ok(found) => found,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(SinkError::io("look at", &path, error)),
@@ -336,14 +343,15 @@ impl Sink {
                 let reason = "that is another copy on its way".to_owned();
                 return Err(SinkError::Conflict { path, reason });
             }
-            if let Some(reason) = conflict(entry, &found, device, filters.as_ref()) {
+            if let Some(reason) = conflict(entry, &found, is_mounted, filters.as_ref()) {
                 return Err(SinkError::Conflict {
                     path,
                     reason: reason.to_owned(),
                 });
             }
             if entry.kind == Kind::Directory && found.kind == file::Kind::Directory {
-                present.insert(&entry.path);
+                // Unless something is to go into it, it can stay.
+                present.insert(&entry.path, is_bound);
             }
         }
         Ok(())
@@ -357,20 +365,21 @@ pub(super) fn filters_of(manifest: &Manifest) -> Result<Filters, SinkError> {
     })
 }
 
+/// What is said of a mount that is in the way.
+const MOUNTED: &str = "another file system is mounted there: receive into it by itself";
+
 /// Why `entry` can never replace what is there, if so. Files and links replace one another.
 /// With `filters`, whatever is in the way and was not left out is removed when the copy is complete.
 fn conflict(
     entry: &Entry,
     found: &file::Metadata,
-    device: u64,
+    is_mounted: bool,
     filters: Option<&Filters>,
 ) -> Option<&'static str> {
     let found_directory = found.kind == file::Kind::Directory;
     match (&entry.kind, found_directory) {
         // What arrives is staged beside DIR's own files, and renames work within one file system.
-        _ if found.device != device => {
-            Some("another file system is mounted there: receive into it by itself")
-        }
+        _ if is_mounted => Some(MOUNTED),
         (Kind::Directory, true) => None,
         (kind, _) if (*kind == Kind::Directory) != found_directory && filters.is_some() => {
             let goes = filters.is_some_and(|filters| filters.allow(&entry.path, found_directory));

@@ -1,6 +1,7 @@
-//! File systems that are full or read-only. Needs root to mount them; skipped with a message otherwise.
+//! File systems that are full, read-only, or not what their numbers say. Needs root to mount them; skipped with a message otherwise.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,12 +13,12 @@ use super::{BLOCK, Stage, begin, carry, content, set_mtime, skip, staging_folder
 use crate::files::{Sink, SinkError};
 
 /// A mounted tmpfs, unmounted at the end.
-struct SmallDisk {
+pub(super) struct SmallDisk {
     path: PathBuf,
 }
 
 impl SmallDisk {
-    fn new(path: &Path, options: &str) -> Option<Self> {
+    pub(super) fn new(path: &Path, options: &str) -> Option<Self> {
         let command = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "none"])
             .arg(path)
@@ -173,4 +174,76 @@ fn what_is_compared_and_stays_needs_no_space() {
         content(6 * BLOCK)
     );
     stage.assert_no_staging();
+}
+
+/// Mounts what `arguments` say; says so and answers false where that may not be.
+fn mount(arguments: &[&str]) -> bool {
+    let output = Command::new("mount").args(arguments).output();
+    let is_mounted = output.is_ok_and(|output| output.status.success());
+    if !is_mounted {
+        skip("cannot mount an overlay or a directory a second time");
+    }
+    is_mounted
+}
+
+#[test]
+fn a_directory_mounted_a_second_time_is_in_the_way_as_any_mount() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "text").unwrap();
+    let copied = stage.copied();
+    fs::create_dir(&copied).unwrap();
+    let other = stage.from.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let names = [&other, &copied].map(|path| path.to_str().unwrap());
+    if !mount(&["--bind", names[0], names[1]]) {
+        return;
+    }
+    let _unmounted = SmallDisk {
+        path: copied.clone(),
+    };
+    let error = stage.begin(&stage.source()).unwrap_err();
+    assert!(matches!(error, SinkError::Conflict { path, .. } if path == copied));
+}
+
+/// As on a system that runs from an image, whose files have another device number than its directories.
+#[test]
+fn files_of_the_lower_layer_of_an_overlay_are_replaced() {
+    let stage = Stage::new();
+    fs::write(stage.tree().join("file"), "new").unwrap();
+    let layers = tempfile::TempDir::new().unwrap();
+    let layer = |name: &str| layers.path().join(name);
+    for name in ["lower", "disk"] {
+        fs::create_dir(layer(name)).unwrap();
+    }
+    let disks = ["lower", "disk"].map(|name| SmallDisk::new(&layer(name), "size=1m"));
+    let [Some(_lower), Some(_disk)] = disks else {
+        return;
+    };
+    for name in ["lower/tree", "disk/upper", "disk/work"] {
+        fs::create_dir(layer(name)).unwrap();
+    }
+    fs::write(layer("lower/tree/file"), "old").unwrap();
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={},xino=off",
+        layer("lower").display(),
+        layer("disk/upper").display(),
+        layer("disk/work").display()
+    );
+    let into = stage.into.path().to_str().unwrap();
+    if !mount(&["-t", "overlay", "-o", &options, "none", into]) {
+        return;
+    }
+    let _unmounted = SmallDisk {
+        path: stage.into.path().to_path_buf(),
+    };
+    let copied = stage.copied();
+    let (directory, file) = (fs::metadata(&copied), fs::metadata(copied.join("file")));
+    assert_ne!(
+        directory.unwrap().dev(),
+        file.unwrap().dev(),
+        "as said above"
+    );
+    let placed = stage.copy();
+    assert_eq!(placed.failed, []);
+    assert_eq!(fs::read(copied.join("file")).unwrap(), b"new");
 }
