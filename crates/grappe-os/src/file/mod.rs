@@ -7,6 +7,7 @@
 mod attributes;
 mod beneath;
 mod directory;
+mod finish;
 mod metadata;
 mod name;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use thiserror::Error;
 pub use self::{
     attributes::{Attribute, attributes, set_attributes},
     directory::{Access, Directory, Node, changed_at, set_file_mode, set_file_owner},
+    finish::close,
     metadata::{Kind, Metadata},
     name::{NAME_BYTES_MAX, NameError, PATH_BYTES_MAX, check_name},
 };

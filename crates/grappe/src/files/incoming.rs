@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use grappe_os::file::{Access, Directory};
+use grappe_os::file::{self, Access, Directory};
 use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::content::digest::FileState;
 use grappe_proto::content::layout::{Layout, Piece};
@@ -398,9 +398,10 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// When `states` does not fit the manifest.
+    /// When `states` does not fit the manifest, or the file system refused to write what it had taken.
     pub fn finalize(&self, states: &[FileState]) -> Result<Placed, SinkError> {
-        self.large.close_all();
+        let closed = self.large.close_all();
+        closed.map_err(|error| SinkError::io("write to", &self.path, error))?;
         self.nests.close_all();
         self.journal.close();
         place::place(self, states)
@@ -489,7 +490,8 @@ impl Incoming {
         }
         self.write_data(&file, piece, content)?;
         let made = folder.made(&file, mode)?;
-        self.dress.new_file(&file, entry, made)
+        self.dress.new_file(&file, entry, made)?;
+        file::close(file)
     }
 
     fn open_large(&self, entry: u32, size: u64) -> io::Result<File> {

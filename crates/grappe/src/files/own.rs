@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use grappe_os::file::Directory;
+use grappe_os::file::{self, Directory};
 use grappe_proto::content::manifest::{Entry, Kind};
 use grappe_proto::gather::plan::EntrySet;
 use grappe_proto::units::{BlockIndex, Digest};
@@ -181,6 +181,7 @@ impl<'a> OwnPart<'a> {
             return Ok(false);
         }
         self.dress.file(&copy, entry)?;
+        file::close(copy)?;
         staging.rename_into(STAGED, &parent, name)?;
         Ok(true)
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use grappe_os::file::{Access, Directory, Kind as Found};
+use grappe_os::file::{self, Access, Directory, Kind as Found};
 use grappe_proto::content::digest::FileState;
 use grappe_proto::content::manifest::{Entry, Kind, Sync};
 use grappe_proto::limits::BLOCK_SIZE;
@@ -487,6 +487,7 @@ impl<'a> Placer<'a> {
             let copy = staging.create_exclusive(&name, 0o600)?;
             keep::copy_apart(&held, &copy)?;
             incoming.dress.file(&copy, entry)?;
+            file::close(copy)?;
             return Ok(Some(Staged::alone(name, Some(entry.size()))));
         }
         let (staging, name) = (incoming.staging.directory(), staged_name(index));
