@@ -31,6 +31,9 @@ pub(super) const MODE_POWERS: u32 = 0o6000;
 /// `CAP_FSETID` (chmod(2)).
 const SETGID: u32 = 0o2000;
 
+/// Lets a file's owner write to it.
+const OWNER_WRITE: u32 = 0o200;
+
 /// An attribute that gives powers as setuid does (capabilities(7)).
 pub(super) const CAPABILITY: &[u8] = b"security.capability";
 
@@ -204,6 +207,16 @@ impl Dress {
     /// Gives the file that is `held`, whose content stays, the metadata of `entry`.
     pub(super) fn adjust(&self, held: &Held, entry: &Entry) -> io::Result<()> {
         match held.readable() {
+            Some(file) if self.attributes => {
+                // Attributes of a user can be set only where its owner may write (xattr(7)).
+                let mode = held.mode_now()?;
+                let opens = mode & OWNER_WRITE == 0 && held.set_mode(mode | OWNER_WRITE).is_ok();
+                let adjusted = self.file(file, entry);
+                if adjusted.is_err() && opens {
+                    held.set_mode(mode)?;
+                }
+                adjusted
+            }
             Some(file) => self.file(file, entry),
             None if self.attributes => Err(Errno::ACCESS.into()),
             None => {

@@ -15,7 +15,7 @@ use grappe_proto::units::{BlockIndex, Digest};
 use super::metadata::{Dress, MODE_MASK};
 use super::parents::Parents;
 use super::staging::Staging;
-use super::{Sink, SinkError, Source, keep, metadata};
+use super::{Sink, SinkError, Source, keep, metadata, place};
 
 /// What a directory's owner needs to place things in it.
 const OWNER_MODE: u32 = 0o700;
@@ -126,7 +126,9 @@ impl<'a> OwnPart<'a> {
                 match parent.create_directory(name, OWNER_MODE) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                         // It may be anything; only a directory, and not a link to one, opens.
-                        let _is_one = self.parents.directory(&entry.path)?;
+                        let found = self.parents.directory(&entry.path)?;
+                        // An earlier gather may have left it read-only.
+                        place::make_writable(&found)?;
                     }
                     result => result?,
                 }

@@ -724,7 +724,7 @@ fn full_nests<'a>(incoming: &'a Incoming, states: &[FileState]) -> HashMap<u32, 
 
 /// Lets the owner of a directory that was there place things in it, even when an earlier copy has made
 /// it read-only. It gets its own permissions at the end.
-fn make_writable(directory: &Directory) -> io::Result<()> {
+pub(super) fn make_writable(directory: &Directory) -> io::Result<()> {
     let mode = directory.own_metadata()?.mode;
     if mode & OWNER_MODE != OWNER_MODE {
         // Whoever may not do this may still be allowed to write, as group or as root.

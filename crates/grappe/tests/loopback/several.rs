@@ -30,7 +30,9 @@ fn of_two_receivers_in_one_directory_one_is_told_to_stop() {
     let shared = stage.folder("shared");
     let start = |name: &str| listening(&mut stage.receive_into(&shared, name, &stage.path("key")));
     let _receivers = [start("node1"), start("node2")];
-    let report = Running::start(&mut stage.send_to(2, &[&file]))
+    // Else the one that cannot begin is served apart, and begins once the other is done.
+    let sending = &mut stage.send_to(2, &[&file]);
+    let report = Running::start(sending.args(["--straggler", "wait"]))
         .end()
         .with_code(1)
         .report();
@@ -44,6 +46,23 @@ fn of_two_receivers_in_one_directory_one_is_told_to_stop() {
             .contains("another receiver is placing this copy"),
         "{report}"
     );
+    assert_same(&file, &shared.join("data"));
+    assert_eq!(names(&shared), ["data"]);
+}
+
+#[test]
+fn of_two_receivers_in_one_directory_one_does_not_hold_the_other() {
+    let stage = Stage::new();
+    let file = stage.file("data", noise(1, 600_000));
+    let shared = stage.folder("shared");
+    let start = |name: &str| listening(&mut stage.receive_into(&shared, name, &stage.path("key")));
+    let _receivers = [start("node1"), start("node2")];
+    let report = Running::start(&mut stage.send_to(2, &[&file]))
+        .end()
+        .with_code(0)
+        .report();
+    let is_apart = ["node1", "node2"].map(|name| node(&report, name)["apart"] == true);
+    assert_ne!(is_apart[0], is_apart[1], "{report}");
     assert_same(&file, &shared.join("data"));
     assert_eq!(names(&shared), ["data"]);
 }

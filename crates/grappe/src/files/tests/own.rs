@@ -9,8 +9,9 @@ use grappe_proto::content::manifest::{Kind, Sync};
 use grappe_proto::gather::plan::EntrySet;
 use grappe_proto::units::BlockIndex;
 
+use super::resuming::as_nobody;
 use super::space::SmallDisk;
-use super::{COPY, Stage, begin, carry};
+use super::{COPY, Stage, begin, carry, set_mode};
 use crate::files::{OwnPart, Sink, Source, WalkWatch};
 
 /// Places the tree as an own part below the directory copied into.
@@ -100,4 +101,29 @@ fn what_is_sent_of_a_part_leads_each_further_name_to_its_file() {
     assert_eq!(found("3").unwrap().ino(), found("4").unwrap().ino());
     assert_eq!(fs::read(stage.copied().join("4")).unwrap(), b"sent");
     assert!(found("1").is_err() && found("2").is_err());
+}
+
+#[test]
+fn a_part_comes_again_into_directories_that_are_read_only() {
+    let stage = Stage::new();
+    let (tree, into) = (stage.tree(), stage.into.path().to_path_buf());
+    let directory = tree.join("d");
+    as_nobody(&stage, || {
+        fs::create_dir(&directory).unwrap();
+        for name in ["a", "b"] {
+            set_mode(&directory, 0o755);
+            fs::write(directory.join(name), name).unwrap();
+            set_mode(&directory, 0o555);
+            place(&stage);
+            assert_eq!(
+                fs::read(into.join("d").join(name)).unwrap(),
+                name.as_bytes()
+            );
+            let mode = fs::metadata(into.join("d")).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o555);
+        }
+        for directory in [&directory, &into.join("d")] {
+            set_mode(directory, 0o755);
+        }
+    });
 }

@@ -239,7 +239,7 @@ fn what_an_earlier_attempt_wrote_is_not_in_the_way_of_a_copy_of_what_is_kept_by_
 }
 
 /// Runs `act` as a user who may not write to files that are read-only.
-fn as_nobody(stage: &Stage, act: impl FnOnce() + Send) {
+pub(super) fn as_nobody(stage: &Stage, act: impl FnOnce() + Send) {
     if !rustix::process::geteuid().is_root() {
         return act();
     }

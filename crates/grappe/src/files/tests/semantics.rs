@@ -16,6 +16,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, fsetxattr, mknodat};
 
+use super::resuming::as_nobody;
 use super::syncing::{options, sync};
 use super::{BLOCK, Stage, carry, content, set_mode, set_mtime, skip, things};
 use crate::files::{Allowed, Filters, Sink, SinkError, Source, SourceOptions, WalkWatch};
@@ -445,4 +446,33 @@ fn who_a_kept_file_belonged_to_writes_to_it_no_more_once_it_has_another_owner() 
     }
     assert_eq!(things(&stage.copied()), things(&stage.tree()));
     stage.assert_no_staging();
+}
+
+#[test]
+fn attributes_of_a_file_that_stays_change_though_it_is_read_only() {
+    let stage = Stage::new();
+    let options = SourceOptions {
+        attributes: true,
+        ..options(Sync::Times)
+    };
+    let names = [stage.tree().join("file"), stage.copied().join("file")];
+    as_nobody(&stage, || {
+        for value in ["one", "another"] {
+            let was_there = names[0].exists();
+            if was_there {
+                set_mode(&names[0], 0o644);
+            } else {
+                fs::write(&names[0], "content").unwrap();
+            }
+            set_attribute(&names[0], "user.note", value.as_bytes());
+            set_mode(&names[0], 0o444);
+            let (placed, travelled) = sync(&stage, &options).unwrap();
+            assert_eq!(placed.failed, []);
+            assert_eq!(travelled, u32::from(!was_there), "its content stays");
+            assert_eq!(things(&stage.copied()), things(&stage.tree()));
+            let mut found = [0; 16];
+            let len = rustix::fs::getxattr(&names[1], "user.note", &mut found[..]).unwrap();
+            assert_eq!(&found[..len], value.as_bytes());
+        }
+    });
 }
