@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::coordinator::{Coordinator, Event};
 use super::plan::{Turn, with_parents};
 use super::shares::divide;
-use crate::units::{Rate, Time};
+use crate::units::{Rate, SessionId, Time};
 use crate::wire::gather::{ToMember, TurnProgress};
 
 /// So many turns run at once: each is a session at every node, of which a receiver takes 16. With more
@@ -566,6 +566,14 @@ impl Coordinator {
     }
 }
 
+/// Turns of a gather whose names are known for such: more than the nodes that one may have, each with several.
+const TURNS_KNOWN: u32 = 1 << 16;
+
+/// Whether `session` is the copy of a turn of `gather`, and none that somebody makes meanwhile for himself.
+pub fn is_turn_of(gather: SessionId, session: SessionId) -> bool {
+    (0..TURNS_KNOWN).any(|number| session_of(&gather.0, number) == session.0)
+}
+
 /// The name of the copy of turn `number`: as random as the gather's own.
 fn session_of(gather: &[u8; 16], number: u32) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
@@ -579,6 +587,17 @@ fn session_of(gather: &[u8; 16], number: u32) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_is_known_by_its_name() {
+        let (gather, other) = (SessionId([1; 16]), SessionId([2; 16]));
+        for number in [0, 1, TURNS_KNOWN - 1] {
+            let turn = SessionId(session_of(&gather.0, number));
+            assert!(is_turn_of(gather, turn));
+            assert!(!is_turn_of(other, turn));
+        }
+        assert!(!is_turn_of(gather, other) && !is_turn_of(gather, gather));
+    }
 
     const fn at(millis: u64) -> Time {
         Time::from_nanos(millis * 1_000_000)

@@ -9,5 +9,7 @@ mod flow;
 pub mod plan;
 pub mod shares;
 
+pub use self::flow::is_turn_of;
+
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use grappe_proto::gather::is_turn_of;
 use grappe_proto::receiver::Failure;
 use grappe_proto::units::SessionId;
 use grappe_proto::wire::control::Done;
@@ -103,10 +104,16 @@ impl<'a> Daemon<'a> {
                 heard = heard.recv(), if sessions.len() < session_limit => {
                     // Without the listening thread a daemon would only seem to be one.
                     let Some(heard) = heard else { break };
-                    let is_other = heard.call == Call::Gather
-                        && self.only.is_some_and(|only| only != heard.session);
-                    let is_early = heard.call == Call::Copy && self.only.is_some() && !gathers;
-                    if is_other || is_early || self.is_own(&heard) || !self.is_trusted(&heard) {
+                    let is_other = self.only.is_some_and(|only| match heard.call {
+                        Call::Gather => only != heard.session,
+                        Call::Copy => !gathers,
+                    });
+                    if is_other || self.is_own(&heard) || !self.is_trusted(&heard) {
+                        continue;
+                    }
+                    // Whoever copies something else meanwhile does not mean this member.
+                    let is_wanted = |only| heard.call == Call::Gather || is_turn_of(only, heard.session);
+                    if !self.only.is_none_or(is_wanted) {
                         continue;
                     }
                     if let Some(claim) = self.copies.begin(&heard) {
