@@ -35,6 +35,9 @@ pub(super) const LEFT_OUT: &str = "what stands there was left out of the copy, a
 /// Lists of nests kept: enough to come back up from a few levels of subdirectories.
 const LISTED_MAX: usize = 8;
 
+/// A directory with this bit hands its group on to what is made in it.
+const MODE_SETGID: u32 = 0o2000;
+
 /// What a directory's owner needs to place things in it, and nothing for anybody else.
 const OWNER_MODE: u32 = 0o700;
 
@@ -592,14 +595,20 @@ impl<'a> Placer<'a> {
     /// Renames what is `staged`. Says no when a directory is there that is to give way, and it is too early
     /// for that.
     fn rename(&mut self, staged: &Staged, entry: &'a Entry) -> io::Result<bool> {
-        let (parent, name) = metadata::split(&entry.path);
-        let parent = self.parents.directory(parent)?;
+        let (parent_path, name) = metadata::split(&entry.path);
+        let parent = self.parents.directory(parent_path)?;
         let staging = self.incoming.staging.directory();
         let folder = match staged.nest {
             Some(nest) => Folder::Nest(self.incoming.nests.open(staging, nest)?),
             None => Folder::Staging(staging),
         };
         let staged_name = &staged.name[..];
+        let inherits = matches!(entry.kind, Kind::File { .. })
+            && self.incoming.dress.owner(entry).is_none()
+            && self.heirs.contains(parent_path);
+        if inherits {
+            inherit_group(&folder, staged_name, &parent)?;
+        }
         // Where nothing is replaced, nothing needs to be looked at first. Not every file system knows how.
         match renameat_with(
             &*folder,
@@ -729,6 +738,22 @@ pub(super) fn make_writable(directory: &Directory) -> io::Result<()> {
     if mode & OWNER_MODE != OWNER_MODE {
         // Whoever may not do this may still be allowed to write, as group or as root.
         let _ = directory.set_mode(mode | OWNER_MODE);
+    }
+    Ok(())
+}
+
+/// Gives the file `name` in `folder`, which is about to get into `parent`, the group that a file made there gets where
+/// the directory hands its own on (inode(7), setgid).
+fn inherit_group(folder: &Directory, name: &[u8], parent: &Directory) -> io::Result<()> {
+    let above = parent.own_metadata()?;
+    if above.mode & MODE_SETGID == 0 {
+        return Ok(());
+    }
+    let found = folder.metadata(name)?;
+    // Another group would cost it what it may do with its own.
+    if found.gid != above.gid && found.mode & metadata::MODE_POWERS == 0 {
+        // Who is not of that group may not give it, and could not have made a file with it either.
+        let _ = folder.set_owner(name, found.uid, above.gid);
     }
     Ok(())
 }
