@@ -88,7 +88,7 @@ impl Stage {
 }
 
 /// Says that the running test is skipped and why, also in the file that `GRAPPE_SKIPPED` names.
-fn skip(reason: &str) {
+pub(super) fn skip(reason: &str) {
     let thread = std::thread::current();
     let line = format!("{}: {reason}", thread.name().unwrap_or("a test"));
     eprintln!("skipped: {line}");
