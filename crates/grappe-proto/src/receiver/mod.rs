@@ -186,6 +186,9 @@ enum Phase {
     Over,
 }
 
+/// Without a sender, files may take so long to get their names: on a file system that hangs, the session must end.
+const PLACING_ALONE_MAX: Duration = Duration::from_secs(1800);
+
 /// Beats that are remembered beside the latest: as many as come in the time that a report tells of, 5 ms apart.
 const BEATS_BEFORE: usize = 32;
 
@@ -510,7 +513,10 @@ impl Receiver {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        if self.phase == Phase::Over || !self.joined || self.is_alone {
+        if self.is_alone && self.phase != Phase::Over {
+            return Output::Wait(self.heard_at + PLACING_ALONE_MAX);
+        }
+        if self.phase == Phase::Over || !self.joined {
             return Output::Wait(Time::NEVER);
         }
         if now >= self.report_due() {
@@ -624,6 +630,15 @@ impl Receiver {
                 }
             }
             _ => {}
+        }
+        if self.is_alone
+            && self.phase != Phase::Over
+            && now.since(self.heard_at) >= PLACING_ALONE_MAX
+        {
+            let reason = "the sender is gone, and files do not get their names".into();
+            self.phase = Phase::Over;
+            self.outputs
+                .push_back(Output::Finished(Err(Failure::SenderGone(reason))));
         }
         let silent = self.joined && now.since(self.heard_at) >= SENDER_SILENCE_MAX;
         if silent && self.phase != Phase::Over && !self.is_alone {

@@ -255,7 +255,7 @@ impl Sender {
         match hold {
             Hold::Prepare => LimitedBy::Disk,
             // A slow link lets reports pass.
-            Hold::Buffer if is_silent => LimitedBy::Host,
+            Hold::Buffer | Hold::Window if is_silent => LimitedBy::Host,
             Hold::Buffer | Hold::Window => Self::cause(peer),
         }
     }

@@ -325,8 +325,12 @@ impl Incoming {
     }
 
     /// Leaves what is there for another attempt at the same copy, when this value goes.
+    ///
+    /// Not where the file system refused to write what it had taken: that would be believed to be there.
     pub fn keep(&self) {
-        self.staging.keep();
+        if self.large.close_all().is_ok() {
+            self.staging.keep();
+        }
     }
 
     /// Hashes the pieces of content block `block` and writes them, so that the bytes are fetched from

@@ -159,6 +159,7 @@ impl<'a> OwnPart<'a> {
         let clone = staging.create_exclusive(STAGED, 0o600)?;
         if rustix::fs::ioctl_ficlone(&clone, &file).is_ok() {
             self.dress.file(&clone, entry)?;
+            file::close(clone)?;
             return Ok(staging.rename_into(STAGED, &parent, name)?);
         }
         drop(clone);
@@ -171,9 +172,11 @@ impl<'a> OwnPart<'a> {
         Ok(staging.rename_into(STAGED, &parent, name)?)
     }
 
-    /// Copies a file; leaves it out, and says so, when somebody writes to it meanwhile.
+    /// Copies a file; leaves it out, and says so, when somebody writes to it or removes it meanwhile.
     fn copy_file(&mut self, number: u32, entry: &Entry) -> io::Result<bool> {
-        let file = self.source.open_entry(number)?;
+        let Ok(file) = self.source.open_entry(number) else {
+            return Ok(false);
+        };
         let (parent, name) = metadata::split(&entry.path);
         let parent = self.parents.directory(parent)?;
         let staging = self.staging.directory();

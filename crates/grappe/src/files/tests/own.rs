@@ -26,7 +26,7 @@ fn place(stage: &Stage) -> u64 {
 }
 
 #[test]
-fn holes_stay_holes_on_another_file_system() {
+fn on_another_file_system_holes_stay_holes_and_what_changes_is_left_out() {
     let stage = Stage::new();
     let Some(_disk) = SmallDisk::new(stage.into.path(), "size=8m") else {
         return;
@@ -35,12 +35,17 @@ fn holes_stay_holes_on_another_file_system() {
     let mut sparse = File::create(tree.join("sparse")).unwrap();
     sparse.set_len(1 << 30).unwrap();
     sparse.write_all(b"beginning").unwrap();
+    fs::write(tree.join("grows"), "as listed").unwrap();
 
     let source = Source::open_contents(&stage.tree(), &WalkWatch::default()).unwrap();
     let sink = Sink::open(stage.into.path()).unwrap();
     let mut part = OwnPart::begin(&sink, &source, COPY).unwrap();
     part.link(&EntrySet::new()).unwrap();
-    assert_eq!(part.copy().unwrap().bytes, 1 << 30);
+    fs::write(tree.join("grows"), "more than was listed").unwrap();
+    let placed = part.copy().unwrap();
+    assert_eq!(placed.bytes, 1 << 30);
+    assert_eq!(placed.changed, [stage.into.path().join("grows")]);
+    assert!(!stage.into.path().join("grows").exists());
     let copy = fs::metadata(stage.into.path().join("sparse")).unwrap();
     assert_eq!(copy.len(), 1 << 30);
     assert!(copy.blocks() < 100, "{} blocks", copy.blocks());

@@ -327,7 +327,7 @@ impl Member {
                     for path in changed {
                         let path = path.display();
                         node.notes.of(gather).tell(format_args!(
-                            "{path}: left out, as somebody wrote to it while it was copied here"
+                            "{path}: left out, as it changed or went before it was copied here"
                         ));
                     }
                     let _gone = outbox.send(ToCoordinator::Placed { bytes });
