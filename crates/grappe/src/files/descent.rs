@@ -208,7 +208,8 @@ pub(super) fn is_same_mount(one: &Directory, other: &Directory) -> io::Result<bo
 
 /// Whether what was `found` as `name` in `parent` is on another file system or mount, so that nothing can be moved
 /// there. The number of the file system does not tell by itself: in an overlay, files may have another one than
-/// directories (`Documentation/filesystems/overlayfs.rst`), and a bind mount has the same.
+/// directories (`Documentation/filesystems/overlayfs.rst`), and a bind mount has the same. Of files from this very file
+/// system it is not asked, which would cost each of them two calls: such a one is met when it is to be replaced.
 pub(super) fn is_mounted(parent: &Directory, name: &[u8], found: &Metadata) -> io::Result<bool> {
     let is_other = found.device != parent.device_id()?;
     if is_other == (found.kind == Kind::Directory) {

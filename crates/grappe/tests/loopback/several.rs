@@ -1,5 +1,7 @@
 //! More than one of anything at once: senders, receivers in one directory, copies in a row.
 
+use serde_json::Value;
+
 use crate::program::{Running, node};
 use crate::stage::{Stage, listening};
 use crate::tree::{assert_same, names, noise};
@@ -23,48 +25,42 @@ fn two_senders_at_once_reach_one_receiver() {
     }
 }
 
-#[test]
-fn of_two_receivers_in_one_directory_one_is_told_to_stop() {
+/// Copies to two receivers of one directory, where only the one file must be in the end; answers the report.
+fn copy_to_two_in_one_directory(straggler: &str, code: i32) -> Value {
     let stage = Stage::new();
     let file = stage.file("data", noise(1, 600_000));
     let shared = stage.folder("shared");
     let start = |name: &str| listening(&mut stage.receive_into(&shared, name, &stage.path("key")));
     let _receivers = [start("node1"), start("node2")];
-    // Else the one that cannot begin is served apart, and begins once the other is done.
     let sending = &mut stage.send_to(2, &[&file]);
-    let report = Running::start(sending.args(["--straggler", "wait"]))
+    let report = Running::start(sending.args(["--straggler", straggler]))
         .end()
-        .with_code(1)
+        .with_code(code)
         .report();
+    assert_same(&file, &shared.join("data"));
+    assert_eq!(names(&shared), ["data"]);
+    report
+}
+
+#[test]
+fn of_two_receivers_in_one_directory_one_is_told_to_stop_when_both_are_waited_for() {
+    let report = copy_to_two_in_one_directory("wait", 1);
     let mut states =
         ["node1", "node2"].map(|name| node(&report, name)["state"].as_str().unwrap_or_default());
     states.sort_unstable();
     assert_eq!(states, ["complete", "refused"], "{report}");
+    let text = report.to_string();
     assert!(
-        report
-            .to_string()
-            .contains("another receiver is placing this copy"),
-        "{report}"
+        text.contains("another receiver is placing this copy"),
+        "{text}"
     );
-    assert_same(&file, &shared.join("data"));
-    assert_eq!(names(&shared), ["data"]);
 }
 
 #[test]
 fn of_two_receivers_in_one_directory_one_does_not_hold_the_other() {
-    let stage = Stage::new();
-    let file = stage.file("data", noise(1, 600_000));
-    let shared = stage.folder("shared");
-    let start = |name: &str| listening(&mut stage.receive_into(&shared, name, &stage.path("key")));
-    let _receivers = [start("node1"), start("node2")];
-    let report = Running::start(&mut stage.send_to(2, &[&file]))
-        .end()
-        .with_code(0)
-        .report();
+    let report = copy_to_two_in_one_directory("demote", 0);
     let is_apart = ["node1", "node2"].map(|name| node(&report, name)["apart"] == true);
     assert_ne!(is_apart[0], is_apart[1], "{report}");
-    assert_same(&file, &shared.join("data"));
-    assert_eq!(names(&shared), ["data"]);
 }
 
 #[test]
