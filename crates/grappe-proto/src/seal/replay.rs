@@ -6,7 +6,10 @@ use crate::units::Sequence;
 
 /// Numbers remembered behind the highest: at 10 Gbit/s about 70 ms of packets.
 const WINDOW: u64 = 1 << 16;
-const WORDS: usize = (WINDOW / 64) as usize;
+
+/// Words of the bitmap: one more than the window has, as it seldom begins where a word does, and a word is cleared as
+/// soon as it gets its first new number (RFC 6479, section 2).
+const WORDS: usize = (WINDOW / 64) as usize + 1;
 
 /// The window over the packet numbers of one key.
 #[derive(Clone, Debug)]
@@ -75,6 +78,19 @@ mod tests {
         assert!(window.insert(Sequence(5 + 2 * WINDOW)));
         assert!(!window.insert(Sequence(4)), "older than the window");
         assert!(!window.insert(Sequence(6)), "older than the window");
+    }
+
+    #[test]
+    fn what_is_still_in_the_window_is_never_fresh_again() {
+        for last in WINDOW..WINDOW + 130 {
+            let mut window = ReplayWindow::new();
+            for number in 0..=last {
+                assert!(window.insert(Sequence(number)));
+            }
+            for number in (0..200).chain(last - 200..=last) {
+                assert!(!window.insert(Sequence(number)), "{number} of {last}");
+            }
+        }
     }
 
     proptest! {
