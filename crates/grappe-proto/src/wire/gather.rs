@@ -60,6 +60,10 @@ pub enum ToCoordinator {
         /// Bytes in them.
         #[n(0)]
         bytes: u64,
+        /// Files that were left out, as they changed or went before they were copied there; 0 where a node of
+        /// an earlier version does not say.
+        #[cbor(n(1), default)]
+        skipped: u64,
     },
     /// All receivers of a turn are ready for its content.
     #[n(5)]
@@ -345,6 +349,17 @@ mod tests {
             rate: Some(5),
         };
         assert_eq!(decode_to_member(&encode(&start)), Ok(start));
+    }
+
+    #[test]
+    fn a_node_that_does_not_say_how_many_files_it_left_out_left_out_none() {
+        // `[4, [5]]`, RFC 8949 section 3.
+        let placed = decode_to_coordinator(&[0x82, 4, 0x81, 5]);
+        let none = ToCoordinator::Placed {
+            bytes: 5,
+            skipped: 0,
+        };
+        assert_eq!(placed, Ok(none));
     }
 
     #[test]

@@ -127,7 +127,13 @@ impl Member {
                 let kept = kept.filter(|(number, _)| !dropped.contains(BlockIndex(*number)));
                 let paths: Vec<Vec<u8>> = kept.map(|(_, entry)| entry.path.clone()).collect();
                 self.has.extend(paths);
-                self.answer(now, ToCoordinator::Placed { bytes: 0 });
+                self.answer(
+                    now,
+                    ToCoordinator::Placed {
+                        bytes: 0,
+                        skipped: 0,
+                    },
+                );
             }
             ToMember::Prepare {
                 turn, receivers, ..

@@ -15,6 +15,7 @@ use super::incoming::Incoming;
 use super::metadata::Dress;
 use super::root::Stamp;
 use super::survey::Keep;
+use super::walk::WalkWatch;
 
 /// A file as it was while its content was compared.
 #[derive(Clone, Copy, Debug)]
@@ -94,16 +95,24 @@ pub(super) fn copy_apart(held: &Held, to: &File) -> io::Result<()> {
     let Some(from) = held.readable() else {
         return Err(io::ErrorKind::PermissionDenied.into());
     };
-    if copy_content(from, to, &held.stamp())? {
+    if copy_content(from, to, &held.stamp(), &WalkWatch::default())? {
         Ok(())
     } else {
         Err(changed())
     }
 }
 
+/// Bytes that are copied before it is looked whether anybody still wants them.
+const COPIED_AT_ONCE: u64 = 64 << 20;
+
 /// Copies the content of `from` to `to`, which is empty, holes as holes; says whether nobody wrote to it since it was
-/// as in `then`.
-pub(super) fn copy_content(mut from: &File, to: &File, then: &Stamp) -> io::Result<bool> {
+/// as in `then`. Fails soon once `watch` is stopped.
+pub(super) fn copy_content(
+    mut from: &File,
+    to: &File,
+    then: &Stamp,
+    watch: &WalkWatch,
+) -> io::Result<bool> {
     let stat = rustix::fs::fstat(from)?;
     to.set_len(stat.st_size.unsigned_abs())?;
     let whole = || {
@@ -116,7 +125,15 @@ pub(super) fn copy_content(mut from: &File, to: &File, then: &Stamp) -> io::Resu
     for extent in holes::find(from, &stat)?.unwrap_or_else(whole) {
         from.seek(SeekFrom::Start(extent.offset))?;
         to.seek(SeekFrom::Start(extent.offset))?;
-        io::copy(&mut from.take(extent.len), &mut to)?;
+        let mut left = extent.len;
+        while left > 0 {
+            if watch.is_stopped() {
+                return Err(io::Error::other("nobody wants it any more"));
+            }
+            let copied = io::copy(&mut from.take(left.min(COPIED_AT_ONCE)), &mut to)?;
+            // Where it ends early, somebody cut it.
+            left = if copied == 0 { 0 } else { left - copied };
+        }
     }
     let now = Stamp::new(&rustix::fs::fstat(from)?);
     // What becomes of its other names is no change of this one.
@@ -201,9 +218,12 @@ mod tests {
         let (mut from, to) = (open("from"), open("to"));
         from.write_all(b"content").unwrap();
         let then = Stamp::new(&rustix::fs::fstat(&from).unwrap());
-        assert!(copy_content(&from, &to, &then).unwrap());
+        let watch = WalkWatch::default();
+        assert!(copy_content(&from, &to, &then, &watch).unwrap());
         assert_eq!(std::fs::read(folder.path().join("to")).unwrap(), b"content");
         from.write_all(b" and more").unwrap();
-        assert!(!copy_content(&from, &to, &then).unwrap());
+        assert!(!copy_content(&from, &to, &then, &watch).unwrap());
+        watch.stop();
+        assert!(copy_content(&from, &to, &then, &watch).is_err());
     }
 }

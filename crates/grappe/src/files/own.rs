@@ -15,7 +15,7 @@ use grappe_proto::units::{BlockIndex, Digest};
 use super::metadata::{Dress, MODE_MASK};
 use super::parents::Parents;
 use super::staging::Staging;
-use super::{Sink, SinkError, Source, keep, metadata, place};
+use super::{Sink, SinkError, Source, WalkWatch, keep, metadata, place};
 
 /// What a directory's owner needs to place things in it.
 const OWNER_MODE: u32 = 0o700;
@@ -92,14 +92,14 @@ impl<'a> OwnPart<'a> {
     ///
     /// # Errors
     ///
-    /// As [`OwnPart::link`].
-    pub fn copy(mut self) -> Result<OwnPlaced, SinkError> {
+    /// As [`OwnPart::link`]; and soon after `watch` is stopped, when something is left to copy.
+    pub fn copy(mut self, watch: &WalkWatch) -> Result<OwnPlaced, SinkError> {
         let source = self.source;
         let entries = &source.manifest().entries;
         let mut changed = Vec::new();
         for number in std::mem::take(&mut self.to_copy) {
             let entry = &entries[number as usize];
-            let copied = self.copy_file(number, entry);
+            let copied = self.copy_file(number, entry, watch);
             if !copied.map_err(|error| self.error(entry, error))? {
                 self.bytes = self.bytes.saturating_sub(entry.size());
                 changed.push(metadata::display_path(self.sink.path(), &entry.path));
@@ -123,7 +123,9 @@ impl<'a> OwnPart<'a> {
         match &entry.kind {
             Kind::Directory => {
                 let parent = self.parents.directory(parent)?;
-                match parent.create_directory(name, OWNER_MODE) {
+                match place::where_writable(&parent, || {
+                    Ok(parent.create_directory(name, OWNER_MODE)?)
+                }) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                         // It may be anything; only a directory, and not a link to one, opens.
                         let found = self.parents.directory(&entry.path)?;
@@ -140,7 +142,7 @@ impl<'a> OwnPart<'a> {
                 let staging = self.staging.directory();
                 staging.symlink(target, STAGED)?;
                 self.dress.node(staging, STAGED, entry, true)?;
-                Ok(staging.rename_into(STAGED, &parent, name)?)
+                self.give_name(&parent, name)
             }
             _ => self.link_or_clone(number, entry),
         }
@@ -160,7 +162,7 @@ impl<'a> OwnPart<'a> {
         if rustix::fs::ioctl_ficlone(&clone, &file).is_ok() {
             self.dress.file(&clone, entry)?;
             file::close(clone)?;
-            return Ok(staging.rename_into(STAGED, &parent, name)?);
+            return self.give_name(&parent, name);
         }
         drop(clone);
         staging.remove_file(STAGED)?;
@@ -169,11 +171,11 @@ impl<'a> OwnPart<'a> {
             self.to_copy.push(number);
             return Ok(());
         }
-        Ok(staging.rename_into(STAGED, &parent, name)?)
+        self.give_name(&parent, name)
     }
 
     /// Copies a file; leaves it out, and says so, when somebody writes to it or removes it meanwhile.
-    fn copy_file(&mut self, number: u32, entry: &Entry) -> io::Result<bool> {
+    fn copy_file(&mut self, number: u32, entry: &Entry, watch: &WalkWatch) -> io::Result<bool> {
         let Ok(file) = self.source.open_entry(number) else {
             return Ok(false);
         };
@@ -181,14 +183,20 @@ impl<'a> OwnPart<'a> {
         let parent = self.parents.directory(parent)?;
         let staging = self.staging.directory();
         let copy = staging.create_exclusive(STAGED, 0o600)?;
-        if !keep::copy_content(&file, &copy, self.source.listed(number))? {
+        if !keep::copy_content(&file, &copy, self.source.listed(number), watch)? {
             staging.remove_file(STAGED)?;
             return Ok(false);
         }
         self.dress.file(&copy, entry)?;
         file::close(copy)?;
-        staging.rename_into(STAGED, &parent, name)?;
+        self.give_name(&parent, name)?;
         Ok(true)
+    }
+
+    /// Gives what is staged its name, in the place of what has it.
+    fn give_name(&self, parent: &Directory, name: &[u8]) -> io::Result<()> {
+        let staging = self.staging.directory();
+        place::where_writable(parent, || Ok(staging.rename_into(STAGED, parent, name)?))
     }
 
     fn finish_directory(&mut self, entry: &Entry) -> io::Result<()> {

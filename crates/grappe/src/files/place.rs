@@ -212,11 +212,11 @@ impl<'a> Placer<'a> {
             self.moved.insert(&entry.path);
             return Ok(true);
         }
-        match parent.create_directory(name, OWNER_MODE) {
+        match where_writable(&parent, || Ok(parent.create_directory(name, OWNER_MODE)?)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.heirs.insert(&entry.path);
             }
-            result => return Ok(result.map(|()| true)?),
+            result => return result.map(|()| true),
         }
         self.check_spelling(entry)?;
         if self.incoming.is_cleared() && parent.metadata(name)?.kind != Found::Directory {
@@ -568,7 +568,8 @@ impl<'a> Placer<'a> {
 
     /// Gives what is ready its name, or puts that off.
     fn settle(&mut self, index: u32, entry: &'a Entry, staged: Staged) -> io::Result<()> {
-        if !self.rename(&staged, entry)? {
+        let parent = self.parents.directory(metadata::split(&entry.path).0)?;
+        if !where_writable(&parent, || self.rename(&staged, entry))? {
             self.late.entries.insert(index, Some(staged));
             return Ok(());
         }
@@ -740,6 +741,21 @@ pub(super) fn make_writable(directory: &Directory) -> io::Result<()> {
         let _ = directory.set_mode(mode | OWNER_MODE);
     }
     Ok(())
+}
+
+/// Tries to `act` in `directory`, and once more where it is refused: another copy into the same directory may just have
+/// ended, and made it read-only.
+pub(super) fn where_writable<T>(
+    directory: &Directory,
+    mut act: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    match act() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(directory)?;
+            act()
+        }
+        result => result,
+    }
 }
 
 /// Gives the file `name` in `folder`, which is about to get into `parent`, the group that a file made there gets where

@@ -212,13 +212,13 @@ impl Source {
         }
     }
 
-    /// The BLAKE3 hash of the file `entry`, if it can be read and is what the walk saw.
-    pub fn hash_file(&self, entry: u32) -> Option<Digest> {
+    /// The BLAKE3 hash of the file `entry`, if it can be read and is what the walk saw, and until `watch` is stopped.
+    pub fn hash_file(&self, entry: u32, watch: &WalkWatch) -> Option<Digest> {
         let file = self.open_unchanged(entry).ok()?;
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; BLOCK_SIZE as usize];
         let mut at = 0;
-        loop {
+        while !watch.is_stopped() {
             match file.read_at(&mut buffer, at) {
                 Ok(0) => break,
                 Ok(read) => {

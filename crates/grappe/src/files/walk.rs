@@ -32,7 +32,7 @@ const SHARE_MIN: usize = 32;
 /// Entries of a directory that are looked at before they are added, as what is known of them needs memory.
 const TOGETHER_MAX: usize = 4096;
 
-/// How a walk is watched, and ended, from another thread.
+/// How a walk, and other work on what it found, is watched, and ended, from another thread.
 #[derive(Debug, Default)]
 pub struct WalkWatch {
     entries: AtomicU64,
@@ -45,7 +45,7 @@ impl WalkWatch {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Lets the walk end at the next entries that it looks at, with [`SourceError::Stopped`].
+    /// Lets the walk end at the next entries that it looks at, with [`SourceError::Stopped`]; other work soon.
     pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::Relaxed);
     }

@@ -181,7 +181,7 @@ impl Coordinator {
                     Ok(manifest) => {
                         node.entries = manifest.entries;
                         node.stage = Stage::Listed;
-                        self.skipped += skipped;
+                        self.skipped = self.skipped.saturating_add(skipped);
                         None
                     }
                     Err(_) => Some("its listing is not valid"),
@@ -190,8 +190,10 @@ impl Coordinator {
             ToCoordinator::Hashes { bytes } if phase == Phase::Comparing => {
                 node.take_hashes(&bytes)
             }
-            ToCoordinator::Placed { .. } => {
-                node.is_placed = true;
+            ToCoordinator::Placed { skipped, .. } => {
+                if !std::mem::replace(&mut node.is_placed, true) {
+                    self.skipped = self.skipped.saturating_add(skipped);
+                }
                 None
             }
             message => {
@@ -227,7 +229,7 @@ impl Coordinator {
             ToCoordinator::Ended {
                 reason, skipped, ..
             } => {
-                self.skipped += skipped;
+                self.skipped = self.skipped.saturating_add(skipped);
                 self.turn_ended(number, reason, now);
             }
             ToCoordinator::Prepared { .. } if run.state == State::Preparing => {

@@ -82,7 +82,7 @@ pub struct Summary {
     pub capacity: Option<Rate>,
     /// From the first content to the end.
     pub elapsed: Duration,
-    /// Files that a node could not read, or that changed while they were sent.
+    /// Files that a node could not read, or that changed while they were sent or copied to its own directory.
     pub skipped: u64,
     /// Why the gather was broken off, when it was.
     pub cancelled: Option<String>,

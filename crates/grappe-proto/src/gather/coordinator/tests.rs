@@ -1,7 +1,8 @@
 //! Who is waited for: nodes of which somebody knows that they will not come, and those that come all the
-//! same. What the nodes then do is played in `grappe-sim`.
+//! same; and what nodes say that they left out. What they then do is played in `grappe-sim`.
 
 use super::*;
+use crate::content::manifest::Manifest;
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -141,4 +142,42 @@ fn one_that_came_and_is_gone_is_waited_for_no_longer_whichever_is_told_first() {
         let line = summary.nodes.iter().find(|node| node.name == "n2");
         assert_eq!(line.unwrap().reason.as_deref(), Some("its login ended"));
     }
+}
+
+#[test]
+fn what_nodes_could_not_list_or_left_out_of_their_own_part_is_counted_once() {
+    let mut machine = machine(&["n1"]);
+    hello(&mut machine, 0, "n1");
+    let placed = |skipped| ToCoordinator::Placed { bytes: 9, skipped };
+    let bytes = Manifest::default().encode();
+    for message in [
+        ToCoordinator::Listing { bytes },
+        ToCoordinator::Listed { skipped: 3 },
+    ] {
+        outputs(&mut machine, Time::ZERO);
+        machine.handle(Input::Message(0, message), Time::ZERO);
+    }
+    assert!(outputs(&mut machine, Time::ZERO).contains(&Output::Tell(0, ToMember::Place)));
+    machine.handle(Input::Message(0, placed(2)), Time::ZERO);
+    machine.handle(Input::Message(0, placed(u64::MAX)), Time::ZERO);
+    let summary = summary(outputs(&mut machine, Time::ZERO));
+    assert_eq!(summary.skipped, 5);
+}
+
+#[test]
+fn no_number_of_what_was_left_out_is_too_large() {
+    let mut machine = machine(&["n1"]);
+    hello(&mut machine, 0, "n1");
+    let bytes = Manifest::default().encode();
+    let listed = ToCoordinator::Listed { skipped: u64::MAX };
+    let placed = ToCoordinator::Placed {
+        bytes: 0,
+        skipped: u64::MAX,
+    };
+    for message in [ToCoordinator::Listing { bytes }, listed, placed] {
+        outputs(&mut machine, Time::ZERO);
+        machine.handle(Input::Message(0, message), Time::ZERO);
+    }
+    let summary = summary(outputs(&mut machine, Time::ZERO));
+    assert_eq!(summary.skipped, u64::MAX);
 }

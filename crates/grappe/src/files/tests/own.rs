@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use grappe_os::file::Directory;
 use grappe_proto::content::manifest::{Kind, Sync};
 use grappe_proto::gather::plan::EntrySet;
 use grappe_proto::units::BlockIndex;
@@ -12,6 +13,7 @@ use grappe_proto::units::BlockIndex;
 use super::resuming::as_nobody;
 use super::space::SmallDisk;
 use super::{COPY, Stage, begin, carry, set_mode};
+use crate::files::place::where_writable;
 use crate::files::{OwnPart, Sink, Source, WalkWatch};
 
 /// Places the tree as an own part below the directory copied into.
@@ -20,7 +22,7 @@ fn place(stage: &Stage) -> u64 {
     let sink = Sink::open(stage.into.path()).unwrap();
     let mut part = OwnPart::begin(&sink, &source, COPY).unwrap();
     part.link(&EntrySet::new()).unwrap();
-    let placed = part.copy().unwrap();
+    let placed = part.copy(&WalkWatch::default()).unwrap();
     assert_eq!(placed.changed, Vec::<PathBuf>::new());
     placed.bytes
 }
@@ -42,7 +44,7 @@ fn on_another_file_system_holes_stay_holes_and_what_changes_is_left_out() {
     let mut part = OwnPart::begin(&sink, &source, COPY).unwrap();
     part.link(&EntrySet::new()).unwrap();
     fs::write(tree.join("grows"), "more than was listed").unwrap();
-    let placed = part.copy().unwrap();
+    let placed = part.copy(&WalkWatch::default()).unwrap();
     assert_eq!(placed.bytes, 1 << 30);
     assert_eq!(placed.changed, [stage.into.path().join("grows")]);
     assert!(!stage.into.path().join("grows").exists());
@@ -131,4 +133,41 @@ fn a_part_comes_again_into_directories_that_are_read_only() {
             set_mode(directory, 0o755);
         }
     });
+}
+
+#[test]
+fn a_directory_that_another_copy_makes_read_only_meanwhile_takes_what_comes() {
+    let stage = Stage::new();
+    let into = stage.into.path();
+    as_nobody(&stage, || {
+        let directory = Directory::open(into).unwrap();
+        set_mode(into, 0o555);
+        let refused = directory.create_directory(b"d", 0o700).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+        where_writable(&directory, || Ok(directory.create_directory(b"d", 0o700)?)).unwrap();
+        assert!(into.join("d").is_dir());
+    });
+}
+
+#[test]
+fn nothing_of_a_part_is_read_or_copied_any_more_once_nobody_wants_it() {
+    let stage = Stage::new();
+    let Some(_disk) = SmallDisk::new(stage.into.path(), "size=8m") else {
+        return;
+    };
+    fs::write(stage.tree().join("file"), "content").unwrap();
+    let watch = WalkWatch::default();
+    let source = Source::open_contents(&stage.tree(), &watch).unwrap();
+    let mut entries = source.manifest().entries.iter();
+    let file = entries.position(|entry| entry.path == b"file").unwrap() as u32;
+    assert!(source.hash_file(file, &watch).is_some());
+    let sink = Sink::open(stage.into.path()).unwrap();
+    let mut part = OwnPart::begin(&sink, &source, COPY).unwrap();
+    part.link(&EntrySet::new()).unwrap();
+
+    watch.stop();
+    assert_eq!(source.hash_file(file, &watch), None);
+    assert!(part.copy(&watch).is_err());
+    assert!(!stage.into.path().join("file").exists());
+    stage.assert_no_staging();
 }

@@ -26,7 +26,7 @@ use super::memory::Claim;
 use super::session::{Ended, Node};
 use crate::announce::Heard;
 use crate::control::{ChannelReader, ChannelWriter};
-use crate::files::OwnPlaced;
+use crate::files::{OwnPlaced, WalkWatch};
 use crate::send::Steer;
 
 /// The coordinator must welcome within this time.
@@ -144,6 +144,8 @@ struct Member {
     gather: SessionId,
     outbox: Outbox,
     part: Option<Arc<Part>>,
+    /// Ends what the threads read and copy, once it serves nothing any more.
+    watch: Arc<WalkWatch>,
     /// Entries that the next command is about.
     entries: EntrySet,
     is_linked: bool,
@@ -161,6 +163,7 @@ impl Member {
             gather,
             outbox,
             part: None,
+            watch: Arc::default(),
             entries: EntrySet::new(),
             is_linked: false,
             waiting: Vec::new(),
@@ -218,6 +221,7 @@ impl Member {
                 }
             }
         };
+        self.watch.stop();
         let turns = std::mem::take(&mut self.turns);
         let own_copies = self.node.own_copies.lock();
         own_copies.unwrap_or_else(PoisonError::into_inner).clear();
@@ -242,7 +246,11 @@ impl Member {
 
     fn list(&self) {
         let share = self.node.share.clone();
-        self.spawn(move |outbox| Some(Happening::Listed(Part::list(share.as_deref(), outbox))));
+        let watch = Arc::clone(&self.watch);
+        self.spawn(move |outbox| {
+            let part = Part::list(share.as_deref(), &watch, outbox);
+            Some(Happening::Listed(part))
+        });
     }
 
     fn take_in(&mut self, happening: Happening) -> Result<(), String> {
@@ -274,8 +282,9 @@ impl Member {
             }
             ToMember::Hash => {
                 let (part, entries) = (self.part.clone(), std::mem::take(&mut self.entries));
+                let watch = Arc::clone(&self.watch);
                 self.spawn(move |outbox| {
-                    part?.hash(&entries, outbox);
+                    part?.hash(&entries, &watch, outbox);
                     None
                 });
             }
@@ -310,7 +319,8 @@ impl Member {
 
     fn place(&mut self) {
         let (part, dropped) = (self.part.clone(), std::mem::take(&mut self.entries));
-        let (node, gather, happened) = (Arc::clone(&self.node), self.gather, self.happened.clone());
+        let (node, watch) = (Arc::clone(&self.node), Arc::clone(&self.watch));
+        let (gather, happened) = (self.gather, self.happened.clone());
         self.spawn(move |outbox| {
             let linked = || {
                 let _over = happened.send(Happening::Linked);
@@ -322,15 +332,16 @@ impl Member {
             let Destination::Directory(sink) = &*destination else {
                 return Some(Happening::Failed("it takes no directories".into()));
             };
-            match part?.place(sink, gather, &dropped, linked) {
+            match part?.place(sink, gather, &dropped, &watch, linked) {
                 Ok(OwnPlaced { bytes, changed }) => {
+                    let skipped = changed.len() as u64;
                     for path in changed {
                         let path = path.display();
                         node.notes.of(gather).tell(format_args!(
                             "{path}: left out, as it changed or went before it was copied here"
                         ));
                     }
-                    let _gone = outbox.send(ToCoordinator::Placed { bytes });
+                    let _gone = outbox.send(ToCoordinator::Placed { bytes, skipped });
                     None
                 }
                 Err(reason) => Some(Happening::Failed(reason)),

@@ -22,14 +22,15 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Walks `share`, or nothing, and tells the coordinator what is there; that this is all, the caller
-    /// tells once it has the part.
+    /// Walks `share`, or nothing, until `watch` is stopped, and tells the coordinator what is there; that this is
+    /// all, the caller tells once it has the part.
     pub(super) fn list(
         share: Option<&Path>,
+        watch: &WalkWatch,
         outbox: &Outbox,
     ) -> Result<std::sync::Arc<Self>, String> {
         let source = match share {
-            Some(share) => Source::open_contents(share, &WalkWatch::default()),
+            Some(share) => Source::open_contents(share, watch),
             None => Source::open(&[]),
         };
         let source = source.map_err(|error| error.to_string())?;
@@ -40,13 +41,16 @@ impl Part {
         Ok(std::sync::Arc::new(Self { source }))
     }
 
-    /// Hashes the files among `entries`, in their order, and tells the coordinator.
-    pub(super) fn hash(&self, entries: &EntrySet, outbox: &Outbox) {
+    /// Hashes the files among `entries`, in their order, and tells the coordinator, until `watch` is stopped.
+    pub(super) fn hash(&self, entries: &EntrySet, watch: &WalkWatch, outbox: &Outbox) {
         let mut bytes = Vec::new();
         let known = self.source.manifest().entries.len() as u32;
         let numbers = entries.runs().flat_map(|run| run.start.0..run.end.0);
         for number in numbers.take_while(|number| *number < known) {
-            let hash = self.source.hash_file(number).unwrap_or_default();
+            let hash = self.source.hash_file(number, watch).unwrap_or_default();
+            if watch.is_stopped() {
+                return;
+            }
             bytes.extend_from_slice(&hash.0);
             if bytes.len() + HASH_BYTES > PIECE_BYTES_MAX {
                 let bytes = std::mem::take(&mut bytes);
@@ -58,12 +62,14 @@ impl Part {
         }
     }
 
-    /// Places the part, but for `dropped`, in `sink`. Calls `linked` once all files are as they will stay.
+    /// Places the part, but for `dropped`, in `sink`, until `watch` is stopped. Calls `linked` once all files are as
+    /// they will stay.
     pub(super) fn place(
         &self,
         sink: &Sink,
         gather: SessionId,
         dropped: &EntrySet,
+        watch: &WalkWatch,
         linked: impl FnOnce(),
     ) -> Result<OwnPlaced, String> {
         if self.source.is_contents_of(sink.path()) {
@@ -80,7 +86,7 @@ impl Part {
             let mut own = OwnPart::begin(sink, &self.source, name)?;
             own.link(dropped)?;
             linked();
-            own.copy()
+            own.copy(watch)
         };
         place().map_err(|error| format!("cannot place this node's own part: {error}"))
     }
