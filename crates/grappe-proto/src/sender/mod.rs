@@ -516,6 +516,11 @@ impl Sender {
         matches!(self.phase, Phase::Joining(_))
     }
 
+    /// Whether content may not flow before [`Input::Start`], though all are prepared.
+    pub fn awaits_start(&self) -> bool {
+        self.start == Start::Prepared
+    }
+
     /// Sends the manifest alone until [`Input::Laid`] says what follows it, which depends on what receivers
     /// have. To be called at the beginning.
     pub const fn await_layout(&mut self) {

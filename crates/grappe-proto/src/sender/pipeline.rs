@@ -83,8 +83,9 @@ impl Sender {
     /// A report of a receiver in the pipeline.
     pub(super) fn report_piped(&mut self, id: PeerId, report: &Report, now: Time) {
         let stored_below = report.stored_below.min(self.end());
-        self.chain.progress(id, stored_below, now);
-        let has_all = self.chain.has_all_there_is(id);
+        let is_storing = report.store_backlog > 0;
+        self.chain.progress(id, stored_below, is_storing, now);
+        let has_all = self.chain.has_all_there_is(id, self.gate);
         let Some(peer) = self.peers.get_mut(id.as_usize()) else {
             return;
         };
@@ -104,6 +105,13 @@ impl Sender {
             return;
         }
         self.choose_trunk(now);
+        for starved in self.chain.starved(now) {
+            if let Some(peer) = self.peers.get(starved.as_usize()) {
+                let reason = "its source gave nothing for 5 s".into();
+                let event = Event::Unfed(peer.name.clone(), reason);
+                self.outputs.push_back(Output::Event(event));
+            }
+        }
         let (moved, feeds) = self.chain.settle(now);
         for moved in moved {
             if let Some(peer) = self.peers.get(moved.peer.as_usize()) {
@@ -210,7 +218,8 @@ impl Sender {
             }
             self.chain.remove(trunk);
         }
-        let Some(peer) = self.live().find(|peer| has_from_start(peer)) else {
+        let may_feed = |peer: &&Peer| has_from_start(peer) && !self.chain.is_slow_trunk(peer.id);
+        let Some(peer) = self.live().find(may_feed) else {
             return;
         };
         let (id, serves) = (peer.id, peer.serves_at.is_some());

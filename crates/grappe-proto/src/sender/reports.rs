@@ -153,7 +153,8 @@ impl Sender {
         if stored_below >= end {
             self.turn_is_over(id);
         }
-        self.chain.progress(id, stored_below, now);
+        self.chain
+            .progress(id, stored_below, report.store_backlog > 0, now);
         if is_back {
             self.note_large(id, report, now);
         }

@@ -32,6 +32,7 @@ use super::outage::{Outage, QUEUE_FULL, Verdict};
 use super::piping::Piping;
 use super::readers::{self, Content, Request};
 use super::reports::listen;
+use super::standstill::{Seen, Standstill, Verdict as Still};
 use super::survey::{Heard, Surveys, pieces_in};
 use super::transmit::{Blocks, Transmitter, train_packets_max};
 use super::{
@@ -44,13 +45,6 @@ use crate::network::symbol_size;
 
 /// Between two looks at the progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Without any progress for so long, the user is told what is waited for.
-const WAITING_NOTICE: Duration = Duration::from_secs(5);
-
-/// Without any progress for so long, the copy is given up: placing ten million files takes less, so it
-/// is stuck. Does not run while receivers may join, which has its own deadline.
-const STALL_MAX: Duration = Duration::from_secs(1800);
 
 /// Buffers of blocks kept for reuse.
 const SPARE_BUFFERS: usize = 32;
@@ -93,11 +87,9 @@ pub(super) struct Carrier {
     stream_end: Option<StreamEnd>,
     told: Vec<(PeerId, Survey)>,
     names: BTreeMap<PeerId, String>,
-    /// When something last moved, and what it looked like.
-    moved: (Time, (u32, u32, usize, bool)),
+    standstill: Standstill,
     noticed_at: Time,
     knee_told: bool,
-    waiting_told_at: Time,
 }
 
 /// A receiver as the carrier knows it.
@@ -269,10 +261,9 @@ impl Carrier {
             peers: Vec::new(),
             numbers: BTreeMap::new(),
             hash: None,
-            moved: (now, (0, 0, 0, true)),
+            standstill: Standstill::new(now),
             noticed_at: now,
             knee_told: false,
-            waiting_told_at: now,
         })
     }
 
@@ -465,7 +456,7 @@ impl Carrier {
             |end: &mut StreamEnd| self.machine.members().all(|peer| end.known.contains(&peer));
         if let Some(end) = self.stream_end.take_if(is_due) {
             let now = self.now();
-            self.moved.0 = now;
+            self.standstill.moved(now);
             self.machine.handle(Input::Laid(end.stream), now);
         }
     }
@@ -485,7 +476,7 @@ impl Carrier {
         let Some(surveys) = &mut self.surveys else {
             return;
         };
-        self.moved.0 = now;
+        self.standstill.moved(now);
         let ToSender::Part { bytes, is_last } = message else {
             let reason = "broke the protocol: ready before anything was selected";
             return self.turn_out(peer, reason.into(), now);
@@ -545,7 +536,7 @@ impl Carrier {
             Err(error) => return self.break_off(error.to_string()),
         }
         self.piping.has_content();
-        self.moved.0 = now;
+        self.standstill.moved(now);
         let (peers, answer) = surveys.select(digests);
         for peer in peers {
             for message in &answer {
@@ -712,25 +703,30 @@ impl Carrier {
         let progress = self.machine.progress();
         notice(Notice::Progress(progress));
         notice(Notice::Receptions(Receptions(&self.machine)));
-        let state = (
-            progress.stored_blocks,
-            progress.sent_blocks,
-            progress.receivers,
-            self.machine.is_joining(),
-        );
-        if state != self.moved.1 {
-            self.moved = (now, state);
-            self.waiting_told_at = now;
-        } else if !self.machine.is_joining() && now.since(self.moved.0) >= STALL_MAX {
-            let reason = format!(
-                "nothing moved for {} s, waiting for {}",
-                STALL_MAX.as_secs(),
-                self.machine.waiting_for()
-            );
-            self.machine.handle(Input::Cancel(reason), now);
-        } else if now.since(self.waiting_told_at) >= WAITING_NOTICE {
-            self.waiting_told_at = now;
-            notice(Notice::Waiting(&self.machine.waiting_for()));
+        let is_preparing = self.machine.unprepared().next().is_some();
+        let seen = Seen {
+            stored_blocks: progress.stored_blocks,
+            sent_blocks: progress.sent_blocks,
+            read_blocks: self.content.read_blocks(),
+            receivers: progress.receivers,
+            is_held: self.machine.is_joining() || self.machine.awaits_start(),
+            hashing_bytes: if is_preparing {
+                self.content.source.manifest().total_bytes()
+            } else {
+                0
+            },
+        };
+        match self.standstill.look(seen, now) {
+            Still::Moves => {}
+            Still::Waits => notice(Notice::Waiting(&self.machine.waiting_for())),
+            Still::IsStuck(time) => {
+                let reason = format!(
+                    "nothing moved for {} s, waiting for {}",
+                    time.as_secs(),
+                    self.machine.waiting_for()
+                );
+                self.break_off(reason);
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod pipe;
 mod piping;
 mod readers;
 mod reports;
+mod standstill;
 mod survey;
 mod threads;
 mod transmit;

@@ -1,6 +1,7 @@
 //! The threads that read blocks ahead of the sender, hash them on the way, and form the digests.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -33,6 +34,7 @@ pub(super) struct Content {
     hashes: Mutex<Hashes>,
     /// The digests object, once it is formed.
     digests_bytes: Mutex<Vec<u8>>,
+    read_blocks: AtomicU64,
 }
 
 /// Where everything stands in the stream.
@@ -105,7 +107,13 @@ impl Content {
                 is_settled: false,
             }),
             digests_bytes: Mutex::new(Vec::new()),
+            read_blocks: AtomicU64::new(0),
         }
+    }
+
+    /// Blocks read so far, be it only to hash them, each as often as it was read.
+    pub(super) fn read_blocks(&self) -> u64 {
+        self.read_blocks.load(Ordering::Relaxed)
     }
 
     /// The same with content that comes from `pipe`.
@@ -156,6 +164,7 @@ impl Content {
         let Piped::Block(digest) = pipe.read(block, buffer, ended)? else {
             return Ok(None);
         };
+        self.read_blocks.fetch_add(1, Ordering::Relaxed);
         let mut hashes = self.lock_hashes();
         let pieces = &mut hashes.digests.pieces;
         if pieces.len() <= block as usize {
@@ -209,6 +218,7 @@ impl Content {
         let mut pieces = vec![Digest::default(); layout.piece_count() as usize];
         let mut buffer = Vec::new();
         for block in 0..layout.block_count() {
+            self.read_blocks.fetch_add(1, Ordering::Relaxed);
             for (number, digest) in self.source.read_block(&layout, block, &mut buffer).digests {
                 if let Some(piece) = pieces.get_mut(number as usize) {
                     *piece = digest;
@@ -239,6 +249,7 @@ impl Content {
 
     /// Fills `buffer` with `block`, and takes note of the hashes of content.
     pub(super) fn read_plain(&self, block: BlockIndex, buffer: &mut Vec<u8>) {
+        self.read_blocks.fetch_add(1, Ordering::Relaxed);
         let laid = self.laid();
         match laid.stream.place(block) {
             Some(Place::Manifest { offset, len }) => {

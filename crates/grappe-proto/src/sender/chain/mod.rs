@@ -30,8 +30,12 @@ const SAMPLE: Duration = Duration::from_millis(100);
 /// So far behind its source, 16 MiB, a receiver does not merely have blocks on the way.
 const BEHIND_MIN: u32 = 64;
 
-/// A source that gains fewer blocks while compared, 8 MiB/s, is slow itself.
-const GAIN_MIN: u32 = 32;
+/// A source that gains fewer blocks while compared, 2 MiB/s, is slow itself, or too slow to be compared.
+const GAIN_MIN: u32 = 8;
+
+/// A receiver that gained nothing for so long from a source that has more, and has nothing left to store, gets
+/// another source: this one gives nothing, whatever it reports, or cannot be reached any more.
+const STARVED: Duration = Duration::from_secs(5);
 
 /// A receiver that was passed by for slowness is not judged again for so long, doubled each time.
 const REST: Duration = Duration::from_secs(4);
@@ -102,6 +106,8 @@ pub(super) struct Chain {
     numbers: u32,
     /// How many were passed by because they could not keep up with this source.
     blames: BTreeMap<PeerId, u32>,
+    /// Receivers of the multicast that were slow to pass blocks on.
+    slow_trunks: BTreeSet<PeerId>,
     /// While the second of the chain gets blocks from the sender as the first does.
     trial: Option<Trial>,
     trials: u32,
@@ -121,6 +127,8 @@ struct Link {
     stored_below: BlockIndex,
     /// When that was heard.
     noted_at: Time,
+    /// When it last gained a block, or had something to store, or got its source.
+    gained_at: Time,
     /// Its progress over the last second.
     samples: VecDeque<(Time, BlockIndex)>,
     source: Option<Source>,
@@ -142,6 +150,7 @@ impl Link {
             heard_at: now,
             stored_below: BlockIndex(0),
             noted_at: now,
+            gained_at: now,
             samples: VecDeque::new(),
             source: None,
             number: 0,
@@ -158,7 +167,10 @@ impl Link {
         (now.since(*at) >= COMPARED).then(|| self.stored_below.0.saturating_sub(from.0))
     }
 
-    fn note(&mut self, stored_below: BlockIndex, now: Time) {
+    fn note(&mut self, stored_below: BlockIndex, is_storing: bool, now: Time) {
+        if stored_below > self.stored_below || is_storing {
+            self.gained_at = now;
+        }
         (self.stored_below, self.noted_at) = (stored_below, now);
         if (self.samples.back()).is_none_or(|(at, _)| now.since(*at) >= SAMPLE) {
             self.samples.push_back((now, stored_below));
@@ -181,6 +193,7 @@ impl Chain {
             links: Vec::new(),
             numbers: 0,
             blames: BTreeMap::new(),
+            slow_trunks: BTreeSet::new(),
             trial: None,
             trials: 0,
             trial_at: Time::NEVER,
@@ -247,11 +260,17 @@ impl Chain {
         }
     }
 
-    /// A receiver has stored every block before `stored_below`.
-    pub(super) fn progress(&mut self, peer: PeerId, stored_below: BlockIndex, now: Time) {
+    /// A receiver has stored every block before `stored_below`, and may be storing more that it has.
+    pub(super) fn progress(
+        &mut self,
+        peer: PeerId,
+        stored_below: BlockIndex,
+        is_storing: bool,
+        now: Time,
+    ) {
         if let Some(link) = self.link_mut(peer) {
             link.heard_at = now;
-            link.note(stored_below, now);
+            link.note(stored_below, is_storing, now);
         }
     }
 
@@ -277,6 +296,7 @@ impl Chain {
         for link in self.links.iter_mut().chain(&mut self.trunk) {
             link.heard_at = link.heard_at + gap;
             link.since = link.since + gap;
+            link.gained_at = link.gained_at + gap;
             link.samples.clear();
         }
     }
@@ -313,18 +333,53 @@ impl Chain {
         self.links.iter().filter_map(gain).max().unwrap_or(0)
     }
 
-    /// Whether a receiver cannot store more, as its source has no more itself or it has none.
-    pub(super) fn has_all_there_is(&self, peer: PeerId) -> bool {
+    /// Whether a receiver cannot store more, as its source has no more itself or it has none. The sender has all
+    /// blocks before `known`.
+    pub(super) fn has_all_there_is(&self, peer: PeerId, known: BlockIndex) -> bool {
         let Some(link) = self.links.iter().find(|link| link.peer == peer) else {
             return false;
         };
         match link.source {
             None => true,
-            Some(Source::Sender) => link.stored_below >= self.end,
+            Some(Source::Sender) => link.stored_below >= known,
             Some(Source::Peer(source)) => self
                 .find(source)
                 .is_none_or(|source| source.stored_below <= link.stored_below),
         }
+    }
+
+    /// Takes their source from those that gain nothing from it although it has more; says who they are.
+    pub(super) fn starved(&mut self, now: Time) -> Vec<PeerId> {
+        let starves = |link: &Link| {
+            let Some(Source::Peer(source)) = link.source else {
+                // The sender may wait for its own disk.
+                return false;
+            };
+            let has_more = |source: &Link| source.stored_below > link.stored_below;
+            link.stored_below < self.end
+                && now.since(link.heard_at) < SILENCE_MAX
+                && now.since(link.gained_at) >= STARVED
+                && self.find(source).is_some_and(has_more)
+        };
+        let starved: Vec<PeerId> = self
+            .links
+            .iter()
+            .filter(|link| starves(link))
+            .map(|link| link.peer)
+            .collect();
+        for peer in &starved {
+            if let Some(link) = self.link_mut(*peer)
+                && let Some(source) = link.source.take()
+            {
+                link.shuns.insert(source);
+            }
+        }
+        starved
+    }
+
+    /// Whether a receiver of the multicast was slow to feed others.
+    pub(super) fn is_slow_trunk(&self, peer: PeerId) -> bool {
+        self.slow_trunks.contains(&peer)
     }
 
     /// Those that were passed by, and the orders that follow from all that was heard.
@@ -448,6 +503,11 @@ impl Chain {
             let blames = self.blames.entry(source).or_default();
             *blames += 1;
             let is_its_source = *blames >= BLAMES_MAX;
+            if is_its_source && self.trunk_peer() == Some(source) {
+                self.slow_trunks.insert(source);
+                self.remove(source);
+                return None;
+            }
             let culprit = self.links.iter().position(|link| link.peer == source);
             return match culprit {
                 Some(culprit) if is_its_source => {
@@ -468,7 +528,7 @@ impl Chain {
         let source = self.find(peer)?;
         let behind = source.stored_below.0.saturating_sub(link.stored_below.0);
         let (gain, own) = (source.gain(now)?, link.gain(now)?);
-        let is_slow = behind >= BEHIND_MIN && gain >= GAIN_MIN && own < gain / 10 * 7;
+        let is_slow = behind >= BEHIND_MIN && gain >= GAIN_MIN && own * 10 < gain * 7;
         (is_slow && now >= link.rests_until).then_some(peer)
     }
 
@@ -486,6 +546,7 @@ impl Chain {
         self.numbers += 1;
         link.source = Some(source);
         link.number = self.numbers;
+        link.gained_at = now;
         // What it gained from another source says nothing of this one.
         link.samples.clear();
         Some(Feed {

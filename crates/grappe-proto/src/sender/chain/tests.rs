@@ -15,6 +15,8 @@ enum Health {
     Sound,
     /// Stores an eighth of what the others do.
     Slow,
+    /// Stores and reports as if it were sound, and gives nothing to others.
+    Stingy,
     /// Reports no more, and its connection stays.
     Mute,
     Dead,
@@ -77,25 +79,28 @@ impl Play {
                         self.chain.unfed(peer, self.numbers[number], self.now);
                         continue;
                     }
-                    Health::Mute => 0,
+                    Health::Mute | Health::Stingy => 0,
                     _ => before[source.as_usize()],
                 },
             };
             let node = &mut self.nodes[number];
             let speed = match node.health {
-                Health::Sound if from_sender => share,
-                Health::Sound => SPEED,
+                Health::Sound | Health::Stingy if from_sender => share.max(1),
+                Health::Sound | Health::Stingy => SPEED,
                 Health::Slow => 1,
                 Health::Mute | Health::Dead => continue,
             };
             node.stored = (node.stored + speed).min(reach.max(node.stored));
         }
         for (number, node) in self.nodes.iter().enumerate() {
-            if matches!(node.health, Health::Sound | Health::Slow) {
+            if !matches!(node.health, Health::Mute | Health::Dead) {
                 let peer = PeerId(number as u16);
                 self.chain.serves(peer);
-                (self.chain).progress(peer, BlockIndex(node.stored), self.now);
+                (self.chain).progress(peer, BlockIndex(node.stored), false, self.now);
             }
+        }
+        for starved in self.chain.starved(self.now) {
+            self.nodes[starved.as_usize()].source = None;
         }
         let (moved, feeds) = self.chain.settle(self.now);
         self.moved
@@ -257,6 +262,91 @@ fn a_trial_of_a_sound_first_receiver_changes_nothing() {
     assert_eq!(play.moved, []);
     // Half of the link yields 24 blocks in 120 ms.
     assert!(longest <= TRIAL_BEGINS + TRIAL_SPAN * 2, "{longest:?}");
+}
+
+#[test]
+fn who_gives_nothing_feeds_nobody_for_long_wherever_it_stands() {
+    for stingy in 0..4 {
+        let mut play = Play::new(5);
+        play.nodes[stingy].health = Health::Stingy;
+        let took = play.finish();
+        let allowed = undisturbed(5) + STARVED + Duration::from_secs(2);
+        assert!(took < allowed, "{took:?} with {stingy} stingy");
+    }
+}
+
+#[test]
+fn who_waits_for_what_its_source_lacks_or_for_its_own_disk_does_not_starve() {
+    let mut chain = Chain::new(BlockIndex(END));
+    for peer in 0..3 {
+        chain.add(PeerId(peer), Time::ZERO);
+        chain.serves(PeerId(peer));
+    }
+    chain.settle(Time::ZERO);
+    for second in 0..20 {
+        let now = Time::ZERO + Duration::from_secs(second);
+        chain.progress(PeerId(0), BlockIndex(9), false, now);
+        chain.progress(PeerId(1), BlockIndex(9), false, now);
+        chain.progress(PeerId(2), BlockIndex(5), true, now);
+        assert_eq!(chain.starved(now), []);
+    }
+    let now = Time::ZERO + Duration::from_secs(24);
+    for (peer, stored) in [(0, 9), (1, 9), (2, 5)] {
+        chain.progress(PeerId(peer), BlockIndex(stored), false, now);
+    }
+    assert_eq!(
+        chain.starved(now),
+        [PeerId(2)],
+        "the disk has nothing to do"
+    );
+}
+
+#[test]
+fn a_slow_receiver_is_passed_by_on_slow_links_as_well() {
+    let mut chain = Chain::new(BlockIndex(END));
+    let peers = [0, 1, 2].map(PeerId);
+    for peer in peers {
+        chain.add(peer, Time::ZERO);
+        chain.serves(peer);
+    }
+    chain.settle(Time::ZERO);
+    for tick in 0..400_u32 {
+        let now = Time::ZERO + Duration::from_millis(100) * tick;
+        // 20 Mbit/s, a tenth of that at the second, which the third cannot outrun.
+        for (peer, stored) in [(0, tick), (1, tick / 10), (2, tick / 10)] {
+            chain.progress(PeerId(peer), BlockIndex(stored), false, now);
+        }
+        if let (moved, _) = chain.settle(now)
+            && let [moved] = &moved[..]
+        {
+            return assert_eq!(moved.peer, PeerId(1));
+        }
+    }
+    panic!("nobody was passed by");
+}
+
+#[test]
+fn a_trunk_that_is_slow_to_pass_blocks_on_feeds_nobody_any_more() {
+    let mut chain = Chain::new(BlockIndex(END));
+    let trunk = PeerId(9);
+    for peer in 0..4 {
+        chain.add(PeerId(peer), Time::ZERO);
+        chain.serves(PeerId(peer));
+    }
+    chain.set_trunk(trunk, Time::ZERO);
+    chain.serves(trunk);
+    chain.settle(Time::ZERO);
+    for tick in 0..200_u32 {
+        let now = Time::ZERO + Duration::from_millis(100) * tick;
+        chain.progress(trunk, BlockIndex(10 * tick), false, now);
+        for peer in 0..4 {
+            chain.progress(PeerId(peer), BlockIndex(tick), false, now);
+        }
+        chain.settle(now);
+    }
+    assert!(chain.is_slow_trunk(trunk));
+    assert_eq!(chain.trunk_peer(), None);
+    assert_eq!(chain.links[0].source, Some(Source::Sender));
 }
 
 #[test]

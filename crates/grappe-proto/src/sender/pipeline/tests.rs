@@ -304,6 +304,31 @@ fn a_pipeline_is_played_to_its_end() {
 }
 
 #[test]
+fn who_has_all_but_the_digests_waits_as_long_as_the_sender_reads() {
+    let mut session = Session::new(Transport::Pipeline, 2);
+    session.pass(1);
+    for peer in 0..2 {
+        session.say(peer, ToSender::Serving { port: 7171 });
+        session.ready(peer);
+    }
+    // They went on with an earlier copy, of which the sender hashes everything first.
+    for _ in 0..200 {
+        session.report(0, BLOCKS - 1);
+        session.report(1, BLOCKS - 1);
+        session.pass(1_000);
+    }
+    session.read_all();
+    for peer in 0..2 {
+        session.report(peer, BLOCKS);
+        session.done(peer);
+    }
+    session.pass(3_000);
+    let summary = session.summary.expect("all are complete");
+    let mut nodes = summary.nodes.iter();
+    assert!(nodes.all(|node| node.state == NodeState::Complete));
+}
+
+#[test]
 fn who_dies_is_left_out_at_once_in_every_phase() {
     for phase in 0..4 {
         let mut session = Session::new(Transport::Pipeline, 3);
