@@ -24,8 +24,7 @@ impl Receiver {
     /// then a job to store it follows.
     pub fn accept_block(&mut self, block: BlockIndex, len: u32, now: Time) -> bool {
         self.heard_at = now;
-        let fits = (self.stream.place(block)).is_some_and(|place| place.len() == len);
-        if !fits || !matches!(self.phase, Phase::Manifest | Phase::Content) {
+        if !self.is_as_long(block, len) || !matches!(self.phase, Phase::Manifest | Phase::Content) {
             return false;
         }
         let symbols = self.symbols(block);
@@ -36,6 +35,12 @@ impl Receiver {
         self.outputs
             .push_back(Output::Job(super::Job::Store { block, present }));
         true
+    }
+
+    /// Whether `len` is how long `block` is: whoever gives another length gives what is of no use.
+    pub fn is_as_long(&self, block: BlockIndex, len: u32) -> bool {
+        let place = self.stream.place(block);
+        place.is_some_and(|place| place.len() == len)
     }
 
     /// Whether blocks are fetched, rather than heard.

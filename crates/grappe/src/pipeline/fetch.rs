@@ -24,8 +24,8 @@ const BUFFERS: usize = 16;
 
 /// What a link brings.
 pub(crate) enum Fetched {
-    /// A block, opened, padded with zeros to whole symbols; its length without them.
-    Block(BlockIndex, u32, Vec<u8>),
+    /// A block from the link with this number, opened, padded with zeros to whole symbols; its length without them.
+    Block(u32, BlockIndex, u32, Vec<u8>),
     /// Memory that was not used.
     Spare(Vec<u8>),
     /// The link with this number ended.
@@ -127,6 +127,14 @@ impl Fetcher {
         Ok(())
     }
 
+    /// Ends the link `number`, if it is still in use, as what it gave of `block` is of no use.
+    pub(crate) fn refuse(&mut self, number: u32, block: BlockIndex) {
+        self.shelf.forget(block);
+        if self.link.as_ref().is_some_and(|link| link.number == number) {
+            self.close();
+        }
+    }
+
     /// Ends the link; answers the threads, which end soon.
     pub(crate) fn stop(&mut self) -> Vec<JoinHandle<()>> {
         self.close();
@@ -159,7 +167,7 @@ struct Work {
 impl Work {
     fn run(self, number: u32, address: SocketAddr, asked: &Receiver<BlockSet>) {
         let ended = match self.connect(address) {
-            Ok(stream) => self.fetch(stream, asked),
+            Ok(stream) => self.fetch(number, stream, asked),
             Err(error) => Err(error),
         };
         if let Err(error) = ended {
@@ -195,7 +203,12 @@ impl Work {
     }
 
     /// Asks and fetches until nothing more will be asked.
-    fn fetch(&self, mut stream: TcpStream, asked: &Receiver<BlockSet>) -> io::Result<()> {
+    fn fetch(
+        &self,
+        number: u32,
+        mut stream: TcpStream,
+        asked: &Receiver<BlockSet>,
+    ) -> io::Result<()> {
         for blocks in asked {
             let runs: Vec<_> = blocks.runs().collect();
             // More runs do not fit one request.
@@ -210,7 +223,10 @@ impl Work {
                         return Ok(());
                     };
                     match self.block(&mut stream, BlockIndex(block), &mut buffer) {
-                        Ok(len) => (self.deliver)(Fetched::Block(BlockIndex(block), len, buffer)),
+                        Ok(len) => {
+                            let block = BlockIndex(block);
+                            (self.deliver)(Fetched::Block(number, block, len, buffer));
+                        }
                         Err(error) => {
                             (self.deliver)(Fetched::Spare(buffer));
                             return Err(error);

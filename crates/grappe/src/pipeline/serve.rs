@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use grappe_proto::content::block_set::BlockSet;
 use grappe_proto::units::BlockIndex;
@@ -19,8 +20,12 @@ use socket2::SockRef;
 use super::shelf::{Found, Shelf};
 use super::{HANDSHAKE_MAX, tune};
 
-/// Links at one time. One is the rule; changes of source and strangers make more for a moment.
-const LINKS_MAX: usize = 16;
+/// Links at one time whose other ends have proven the session's key. One is the rule; changes of source make more
+/// for a moment, and nodes that reach no other one all fetch from the sender.
+const LINKS_MAX: usize = 64;
+
+/// Links at one time that may still prove it. One more ends the oldest of them: an honest end answers at once.
+const UNPROVEN_MAX: usize = 16;
 
 /// Gives blocks to others until it is dropped.
 pub(crate) struct Server {
@@ -32,7 +37,20 @@ pub(crate) struct Server {
 /// The links that are open.
 #[derive(Default)]
 struct Links {
-    open: Mutex<Vec<(u64, TcpStream)>>,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    /// As they came.
+    links: Vec<Link>,
+    numbers: u64,
+}
+
+struct Link {
+    number: u64,
+    stream: TcpStream,
+    is_proven: bool,
 }
 
 impl Server {
@@ -64,7 +82,7 @@ impl Server {
                     _ if shelf.is_over() => return,
                     Ok((stream, _)) => links.start(&shelf, stream),
                     // Out of descriptors, most likely: waiting helps, spinning does not.
-                    Err(_) => thread::sleep(std::time::Duration::from_millis(50)),
+                    Err(_) => thread::sleep(Duration::from_millis(50)),
                 }
             }
         })?;
@@ -74,7 +92,7 @@ impl Server {
 
     /// Whether any link is open.
     pub(crate) fn has_links(&self) -> bool {
-        !self.links.lock().is_empty()
+        !self.links.lock().links.is_empty()
     }
 
     /// Takes a connection whose beginning was not read yet.
@@ -87,8 +105,8 @@ impl Drop for Server {
     /// Ends all links. Their threads end by themselves.
     fn drop(&mut self) {
         self.shelf.close();
-        for (_, stream) in self.links.lock().iter() {
-            let _gone = stream.shutdown(Shutdown::Both);
+        for link in &self.links.lock().links {
+            let _gone = link.stream.shutdown(Shutdown::Both);
         }
         if let Some((listener, thread)) = self.listening.take() {
             let _closed = SockRef::from(&listener).shutdown(Shutdown::Both);
@@ -98,11 +116,11 @@ impl Drop for Server {
 }
 
 impl Links {
-    fn lock(&self) -> MutexGuard<'_, Vec<(u64, TcpStream)>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves a link in a thread of its own; one too many is closed at once.
+    /// Serves a link in a thread of its own.
     fn start(self: &Arc<Self>, shelf: &Arc<Shelf>, stream: TcpStream) {
         let Some((number, closing)) = self.note(&stream) else {
             return;
@@ -110,7 +128,7 @@ impl Links {
         let (links, shelf) = (Arc::clone(self), Arc::clone(shelf));
         let started = thread::Builder::new().name("link".into()).spawn(move || {
             // The other end says why it lost its source.
-            let _ended = serve(&shelf, stream);
+            let _ended = serve(&shelf, stream, || links.prove(number));
             links.forget(number);
         });
         if started.is_err() {
@@ -123,35 +141,70 @@ impl Links {
         let closing = stream.try_clone().ok()?;
         let kept = stream.try_clone().ok()?;
         let mut open = self.lock();
-        if open.len() >= LINKS_MAX {
-            return None;
+        let mut unproven = open.links.iter().filter(|link| !link.is_proven);
+        if let Some(oldest) = unproven.next()
+            && unproven.count() + 1 >= UNPROVEN_MAX
+        {
+            let number = oldest.number;
+            let _gone = oldest.stream.shutdown(Shutdown::Both);
+            open.links.retain(|link| link.number != number);
         }
-        let number = open.last().map_or(0, |(last, _)| last + 1);
-        open.push((number, kept));
+        let number = open.numbers;
+        open.numbers += 1;
+        open.links.push(Link {
+            number,
+            stream: kept,
+            is_proven: false,
+        });
         Some((number, closing))
     }
 
+    /// The other end of a link knows the key; says whether there is room for it.
+    fn prove(&self, number: u64) -> bool {
+        let mut open = self.lock();
+        let proven = open.links.iter().filter(|link| link.is_proven).count();
+        let mut links = open.links.iter_mut();
+        match links.find(|link| link.number == number) {
+            Some(link) if proven < LINKS_MAX => link.is_proven = true,
+            _ => return false,
+        }
+        true
+    }
+
     fn forget(&self, number: u64) {
-        self.lock().retain(|(open, _)| *open != number);
+        self.lock().links.retain(|link| link.number != number);
     }
 }
 
-/// The whole life of a link.
-fn serve(shelf: &Shelf, mut stream: TcpStream) -> io::Result<()> {
+/// The whole life of a link. Calls `prove` once the other end has proven the key, which says whether it may stay.
+fn serve(shelf: &Shelf, mut stream: TcpStream, prove: impl FnOnce() -> bool) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     tune(&stream)?;
-    stream.set_read_timeout(Some(HANDSHAKE_MAX))?;
+    let deadline = Instant::now() + HANDSHAKE_MAX;
     let mut begins = [0; PREAMBLE_LEN];
-    stream.read_exact(&mut begins)?;
+    read_before(deadline, &mut stream, &mut begins)?;
     if begins != preamble(shelf.tag()) {
         return Err(refused("another session"));
     }
     let mut challenge = [0; CHALLENGE_LEN];
     aws_lc_rs::rand::fill(&mut challenge).map_err(|_| refused("no random numbers"))?;
     stream.write_all(&challenge)?;
-    let (header, proof) = read_record(shelf, &mut stream)?;
-    if header.kind != RecordKind::Proof || proof != challenge {
+    // A stranger gets no memory and no time beyond what a proof takes.
+    let mut record = [0; RECORD_HEADER_LEN + CHALLENGE_LEN + TAG_LEN];
+    read_before(deadline, &mut stream, &mut record)?;
+    let front = record.first_chunk().ok_or_else(|| refused("no proof"))?;
+    let header = RecordHeader::read(front).map_err(|error| refused(&error.to_string()))?;
+    let mut proof = [0; CHALLENGE_LEN];
+    if header.kind != RecordKind::Proof || header.len as usize != CHALLENGE_LEN {
         return Err(refused("no proof"));
+    }
+    let opened = shelf.open(&header, &record, &mut proof);
+    opened.map_err(|error| refused(&error.to_string()))?;
+    if proof != challenge {
+        return Err(refused("the proof of another link"));
+    }
+    if !prove() {
+        return Err(refused("too many links"));
     }
     // Between requests there may be any time; the session's end shuts the socket.
     stream.set_read_timeout(None)?;
@@ -205,6 +258,25 @@ fn has_left(stream: &TcpStream) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Fills `bytes`, however slowly they come, before the `deadline`.
+fn read_before(deadline: Instant, stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut bytes[filled..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn read_record(shelf: &Shelf, stream: &mut TcpStream) -> io::Result<(RecordHeader, Vec<u8>)> {

@@ -115,6 +115,11 @@ impl Shelf {
         self.changed.notify_all();
     }
 
+    /// Gives no record of `block` that came to anybody any more.
+    pub(super) fn forget(&self, block: BlockIndex) {
+        self.lock().recent.retain(|(recent, _)| *recent != block);
+    }
+
     /// Memory for a record, of any length and content.
     pub(super) fn memory(&self) -> Vec<u8> {
         self.lock().spare.pop().unwrap_or_default()

@@ -92,7 +92,7 @@ impl Node {
     fn take(&self, count: usize) -> Vec<u32> {
         (0..count)
             .map(|_| match self.fetched.recv_timeout(PATIENCE).unwrap() {
-                Fetched::Block(block, len, buffer) => {
+                Fetched::Block(_, block, len, buffer) => {
                     let expected = content(block.0);
                     assert_eq!(&buffer[..len as usize], &expected[..]);
                     assert!(buffer[len as usize..].iter().all(|byte| *byte == 0));
@@ -225,6 +225,62 @@ fn a_mute_connection_is_closed_in_time() {
     let mut answer = Vec::new();
     let _cut = mute.read_to_end(&mut answer);
     assert!(answer.is_empty() && began.elapsed() >= HANDSHAKE_MAX / 2);
+}
+
+#[test]
+fn who_drips_bytes_instead_of_a_proof_is_closed_in_time() {
+    let first = node(1, &KEY);
+    let began = Instant::now();
+    let mut slow = TcpStream::connect(first.at).unwrap();
+    let mut begins = preamble(TAG).to_vec();
+    begins.extend_from_slice(&[0; 200]);
+    for byte in begins {
+        // Once closed, it cannot be written to.
+        if slow.write_all(&[byte]).is_err() || began.elapsed() > PATIENCE {
+            break;
+        }
+        std::thread::sleep(HANDSHAKE_MAX / 10);
+    }
+    let took = began.elapsed();
+    assert!(
+        (HANDSHAKE_MAX / 2..PATIENCE / 3).contains(&took),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn strangers_that_say_nothing_keep_nobody_out() {
+    let (first, mut second) = (node(1, &KEY), node(2, &KEY));
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        let mut stranger = TcpStream::connect(first.at).unwrap();
+        stranger.write_all(&preamble(TAG)).unwrap();
+        // Served in the order in which they came.
+        let mut challenge = [0; 16];
+        stranger.read_exact(&mut challenge).unwrap();
+        strangers.push(stranger);
+    }
+    first.shelf.stored(range(0, 1));
+    second.fetcher.ask(1, first.at, blocks(&[0])).unwrap();
+    assert_eq!(second.take(1), [0]);
+}
+
+#[test]
+fn a_link_that_gave_what_is_of_no_use_ends_and_so_does_what_it_gave() {
+    let (first, mut second, mut third) = (node(1, &KEY), node(2, &KEY), node(3, &KEY));
+    first.shelf.stored(range(0, 2));
+    second.fetcher.ask(4, first.at, blocks(&[0])).unwrap();
+    assert_eq!(second.take(1), [0]);
+    second.fetcher.refuse(3, BlockIndex(9));
+    second.fetcher.ask(4, first.at, blocks(&[1])).unwrap();
+    assert_eq!(second.take(1), [1], "another link's");
+    second.fetcher.refuse(4, BlockIndex(0));
+    // Of two blocks that came it gives one.
+    third.fetcher.ask(1, second.at, blocks(&[1])).unwrap();
+    assert_eq!(third.take(1), [1]);
+    third.fetcher.ask(1, second.at, blocks(&[0])).unwrap();
+    let waited = third.fetched.recv_timeout(Duration::from_secs(1));
+    assert!(waited.is_err(), "it has block 0 no more");
 }
 
 #[test]

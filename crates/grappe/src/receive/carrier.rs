@@ -300,8 +300,15 @@ impl Carrier {
                 Input::Stored(block)
             }
             Happening::Worked(Worked::StreamEnded(stream)) => Input::Laid(stream),
-            Happening::Fetched(Fetched::Block(block, len, data)) => {
-                return self.fetched(block, len, data, now);
+            Happening::Fetched(Fetched::Block(number, block, len, data)) => {
+                if self.machine.is_as_long(block, len) {
+                    return self.fetched(block, len, data, now);
+                }
+                self.give_back(data);
+                if let Some(piping) = &mut self.piping {
+                    piping.refuse(number, block);
+                }
+                Input::unfed(number, "it gives blocks of another length")
             }
             Happening::Fetched(Fetched::Spare(data)) => return self.give_back(data),
             Happening::Fetched(Fetched::Ended(number, reason)) => Input::unfed(number, reason),

@@ -128,6 +128,11 @@ impl Piping {
         self.stored(block..block.next());
     }
 
+    /// What the link `number` gave of `block` is of no use: ends the link.
+    pub(super) fn refuse(&mut self, number: u32, block: BlockIndex) {
+        self.fetcher.refuse(number, block);
+    }
+
     /// Takes the memory of a block back.
     pub(super) fn give_back(&self, buffer: Vec<u8>) {
         self.fetcher.give_back(buffer);
