@@ -16,6 +16,10 @@ use crate::scenario::Lie;
 const QUEUE: Duration = Duration::from_millis(40);
 const QUEUED_FROM: Sequence = Sequence(2_000);
 
+/// The queue that is claimed to be there every now and then, and how often.
+const LONG_QUEUE: Duration = Duration::from_millis(230);
+const LONG_QUEUE_EVERY: Duration = Duration::from_millis(240);
+
 /// The report that says `lie` in the place of the honest `packet`.
 pub(crate) fn twist(lie: Lie, packet: &[u8], key: &SealKey, random: &mut Random) -> Vec<u8> {
     let mut body = [0; REPORT_LEN_MAX];
@@ -74,8 +78,14 @@ fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
         Lie::SawTheFuture => report.highest = Sequence(u64::MAX),
         // Not in its reports.
         Lie::HearsAnySize => {}
-        Lie::WaitsInQueue | Lie::HalfArrives if report.highest < QUEUED_FROM => {}
+        Lie::WaitsInQueue | Lie::HalfArrives | Lie::ArrivesFast if report.highest < QUEUED_FROM => {
+        }
         Lie::WaitsInQueue => report.echo_at = report.echo_at + QUEUE,
+        Lie::ArrivesFast => {
+            let since = report.echo.as_nanos() % LONG_QUEUE_EVERY.as_nanos() as u64;
+            let drained = Duration::from_nanos(since / 20 * 17);
+            report.echo_at = report.echo_at + LONG_QUEUE.saturating_sub(drained);
+        }
         Lie::HalfArrives => {
             report.echo_at = report.echo_at + QUEUE;
             report.echo_received -=

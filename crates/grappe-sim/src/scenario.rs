@@ -560,6 +560,8 @@ pub enum Lie {
     WaitsInQueue,
     /// The same, and that half of them arrive behind it.
     HalfArrives,
+    /// That packets come out of a long queue many times as fast as they were sent, again and again.
+    ArrivesFast,
 }
 
 impl Lie {

@@ -239,6 +239,18 @@ fn who_invents_a_queue_costs_what_a_shared_link_would_or_is_parted_with() {
     }
 }
 
+#[test]
+fn who_claims_that_more_arrives_than_left_costs_the_others_little() {
+    for (seed, receivers) in SEEDS.flat_map(|seed| [2, 4].map(|count| (seed, count))) {
+        let size = (receivers, 4 * BYTES);
+        let (with, alone) = with_and_without(seed, size, Lie::ArrivesFast);
+        assert!(
+            with <= 1.5 * alone,
+            "{seed}, {receivers}: {with} instead of {alone} s"
+        );
+    }
+}
+
 /// It never takes enough to be done, which its sender has to bear.
 #[test]
 fn who_pretends_to_be_slow_is_waited_for_alone() {
