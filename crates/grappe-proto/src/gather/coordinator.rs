@@ -225,6 +225,11 @@ impl Coordinator {
         Output::Wait(self.wake_at(now))
     }
 
+    /// Whether it is settled who sends what.
+    pub const fn is_exchanging(&self) -> bool {
+        matches!(self.phase, Phase::Exchanging)
+    }
+
     /// Bytes that are still to be sent once, and all that are to be sent.
     pub fn progress(&self) -> (u64, u64) {
         let left = self.runs.iter().map(Run::left).sum();

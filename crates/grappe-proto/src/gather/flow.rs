@@ -24,6 +24,10 @@ const GAIN_MIN: f64 = 0.04;
 /// Turns prepared ahead of the one that runs, when more than that run one after the other.
 const AHEAD: usize = 2;
 
+/// Turns that are not over, at most: a receiver takes part in 16 copies at a time, of which one may be another's, and
+/// a short turn is sent long before what it brought is placed.
+const OPEN_MAX: usize = 14;
+
 /// The first sender looks for the links' rate for so long at most: a rate that doubles every 15 ms has
 /// met its bound long before.
 const LOOK_MAX: Duration = Duration::from_millis(400);
@@ -321,7 +325,9 @@ impl Coordinator {
             1 + AHEAD
         };
         let is_busy = |run: &Run| !matches!(run.state, State::Waiting | State::Over | State::Sent);
+        let is_open = |run: &&Run| !matches!(run.state, State::Waiting | State::Over);
         let mut busy = self.runs.iter().filter(|run| is_busy(run)).count();
+        let mut open = self.runs.iter().filter(is_open).count();
         for number in 0..self.runs.len() {
             let Some(run) = self.runs.get(number) else {
                 return;
@@ -329,10 +335,11 @@ impl Coordinator {
             if run.state != State::Waiting || now < run.from {
                 continue;
             }
-            if busy >= room {
+            if busy >= room || open >= OPEN_MAX {
                 return;
             }
             busy += 1;
+            open += 1;
             if self.links.began_at < run.from || self.began_at.is_none() {
                 self.links.began_at = now;
             }

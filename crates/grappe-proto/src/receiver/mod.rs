@@ -503,7 +503,8 @@ impl Receiver {
     /// What to do next.
     pub fn poll(&mut self, now: Time) -> Output {
         let gap = now.since(std::mem::replace(&mut self.polled_at, now));
-        if gap >= STALL_NOTED {
+        // Alone it hears nobody anyway, and waits long.
+        if gap >= STALL_NOTED && !self.is_alone {
             // This process stood still, or its clock leapt: the sender's silence was its own deafness.
             self.heard_at = self.heard_at + gap;
         }

@@ -373,7 +373,11 @@ impl Leader {
             Happening::Member(told) => notice(Notice::Member(told)),
             Happening::MemberEnded(reason) => {
                 self.member_ended = true;
-                if let Some(reason) = reason {
+                // Once turns are planned the others go on without this node, as without any other: its
+                // connection tells.
+                if let Some(reason) = reason
+                    && !self.machine.is_exchanging()
+                {
                     let reason = format!("this node cannot take part: {reason}");
                     self.machine.handle(Input::Cancel(reason), now);
                 }

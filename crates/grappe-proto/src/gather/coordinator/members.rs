@@ -323,7 +323,7 @@ impl Coordinator {
         let receivers: BTreeSet<usize> = turn.receivers.iter().copied().collect();
         let receivers: BTreeSet<usize> = receivers
             .into_iter()
-            .filter(|rank| !is_done(rank))
+            .filter(|rank| !is_done(rank) && self.is_member_present(*rank))
             .collect();
         let mut instead: BTreeMap<usize, Turn> = BTreeMap::new();
         for shared in &self.settled.shared {

@@ -134,7 +134,8 @@ impl Coordinator {
             if state == 0 {
                 continue;
             }
-            if state == 2 && is_sender_there && attempt < ATTEMPTS_MAX && reason.is_none() {
+            let may_come = is_sender_there && self.is_member_present(*rank);
+            if state == 2 && may_come && attempt < ATTEMPTS_MAX && reason.is_none() {
                 again.insert(*rank);
             } else {
                 self.note_lack(*rank, turn.sender, why);

@@ -2,7 +2,8 @@
 //! same; and what nodes say that they left out. What they then do is played in `grappe-sim`.
 
 use super::*;
-use crate::content::manifest::Manifest;
+use crate::content::manifest::{Kind, Manifest};
+use crate::wire::gather::TurnResult;
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -162,6 +163,109 @@ fn what_nodes_could_not_list_or_left_out_of_their_own_part_is_counted_once() {
     machine.handle(Input::Message(0, placed(u64::MAX)), Time::ZERO);
     let summary = summary(outputs(&mut machine, Time::ZERO));
     assert_eq!(summary.skipped, 5);
+}
+
+/// A machine with `count` members, each of which has one file.
+fn exchanging(count: usize) -> Coordinator {
+    let names: Vec<String> = (0..count).map(|node| format!("n{node:02}")).collect();
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let mut machine = machine(&names);
+    for (node, name) in names.iter().enumerate() {
+        hello(&mut machine, node, name);
+    }
+    outputs(&mut machine, Time::ZERO);
+    for node in 0..count {
+        let entry = Entry {
+            path: format!("file {node}").into_bytes(),
+            kind: Kind::File { size: 1 << 20 },
+            ..Entry::default()
+        };
+        let manifest = Manifest {
+            entries: vec![entry],
+            ..Manifest::default()
+        };
+        let bytes = manifest.encode();
+        for message in [
+            ToCoordinator::Listing { bytes },
+            ToCoordinator::Listed { skipped: 0 },
+        ] {
+            machine.handle(Input::Message(node, message), Time::ZERO);
+        }
+    }
+    machine
+}
+
+/// The turns that nodes were told to prepare, with the node.
+fn prepared(outputs: &[Output]) -> Vec<(usize, u32)> {
+    let prepares = outputs.iter().filter_map(|output| match output {
+        Output::Tell(node, ToMember::Prepare { turn, .. }) => Some((*node, *turn)),
+        _ => None,
+    });
+    prepares.collect()
+}
+
+#[test]
+fn turns_that_are_sent_and_not_over_are_never_more_than_a_receiver_takes_part_in() {
+    let mut machine = exchanging(20);
+    let mut now = Time::ZERO;
+    let mut open = Vec::new();
+    for _ in 0..300 {
+        for (node, turn) in prepared(&outputs(&mut machine, now)) {
+            open.push((node, turn));
+            machine.handle(Input::Message(node, ToCoordinator::Prepared { turn }), now);
+        }
+        // Sent as soon as they may, and placed never.
+        for (node, turn) in &open {
+            let turn = *turn;
+            machine.handle(Input::Message(*node, ToCoordinator::SentOnce { turn }), now);
+        }
+        for node in 0..20 {
+            machine.handle(Input::Message(node, ToCoordinator::Alive), now);
+        }
+        now = now + Duration::from_millis(100);
+    }
+    assert_eq!(open.len(), 14, "beside another's copy and a late end");
+}
+
+#[test]
+fn what_got_lost_is_not_sent_again_to_who_is_gone() {
+    let mut machine = exchanging(3);
+    let mut now = Time::ZERO;
+    let turns = prepared(&outputs(&mut machine, now));
+    assert_eq!(turns.len(), 3);
+    machine.handle(Input::Left(2, "reset".into()), now);
+    for (node, turn) in turns {
+        let lost = TurnResult {
+            name: "n02".into(),
+            state: 2,
+            ..TurnResult::default()
+        };
+        for message in [
+            ToCoordinator::Prepared { turn },
+            ToCoordinator::Result { turn, result: lost },
+            ToCoordinator::Ended {
+                turn,
+                reason: None,
+                skipped: 0,
+            },
+        ] {
+            machine.handle(Input::Message(node, message), now);
+        }
+    }
+    let mut again = Vec::new();
+    for _ in 0..50 {
+        now = now + Duration::from_millis(100);
+        again.extend(outputs(&mut machine, now));
+    }
+    // The other two were not told of, and try again for each other.
+    assert_eq!(prepared(&again).len(), 2);
+    let to_the_gone = |output: &Output| match output {
+        Output::Tell(_, ToMember::Prepare { receivers, .. }) => {
+            receivers.iter().any(|receiver| receiver.name == "n02")
+        }
+        _ => false,
+    };
+    assert!(!again.iter().any(to_the_gone), "{again:?}");
 }
 
 #[test]
