@@ -1,5 +1,5 @@
 //! A backup of what an installation is about to change, as a small JSON file: written whole or not at all,
-//! and synced, before anything else is. `install` writes one always, `restore` reads it.
+//! and synced, before anything else is. `install` writes one always; `restore` reads it, and writes another.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

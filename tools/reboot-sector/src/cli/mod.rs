@@ -38,7 +38,7 @@ enum Command {
     Inspect(inspect::Inspect),
     /// For fleets: 0 ours, 10 ours of another version, 11 other, 12 none, 13 ours but damaged, 14 not last
     Verify(inspect::Verify),
-    /// Put the code from a backup back
+    /// Put the code from a backup back; a backup of the sector as it is is written first
     Restore(restore::Restore),
     /// Make a bootable disk image
     Image(image::Image),

@@ -1,5 +1,5 @@
-//! `restore`: the code of a backup comes back, the partition table stays as it is. The decision is in
-//! `plan`, the writing in `device`.
+//! `restore`: the code of a backup comes back, the partition table stays as it is, and the sector as it was
+//! goes to a new backup. The decision is in `plan`, the writing in `device`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap::Args;
 use reboot_sector::backup::Backup;
 use reboot_sector::device::Disk;
 use reboot_sector::firmware::live;
-use reboot_sector::plan;
+use reboot_sector::plan::{self, Restoration};
 
 use super::install::{Expect, keep};
 use super::{Failure, show, uefi};
@@ -23,6 +23,9 @@ pub(crate) struct Restore {
     /// Put back the whole sector, the partition table of that time too
     #[arg(long)]
     whole: bool,
+    /// Restore over another boot loader that was put there since; it goes to the new backup
+    #[arg(long)]
+    replace: bool,
     /// Also remove the EFI application and its boot option
     #[arg(long)]
     efi: bool,
@@ -62,7 +65,11 @@ impl Restore {
                 backup.serial.as_deref().unwrap_or("unknown"),
             )));
         }
-        let plan = plan::restore(disk.head(), &sector, self.whole).map_err(refused)?;
+        let wanted = Restoration {
+            whole: self.whole,
+            replace: self.replace,
+        };
+        let plan = plan::restore(disk.head(), &sector, wanted).map_err(refused)?;
         for note in &plan.notes {
             show::note(note);
         }
@@ -73,11 +80,9 @@ impl Restore {
         if plan.is_done() {
             show::out("this very sector was there already\n");
         } else {
-            if self.whole {
-                // The table of today is gone otherwise.
-                let kept = keep(None, &Backup::new(facts, &plan.old), facts)?;
-                show::note(&format!("backup of the sector as it was: {kept}"));
-            }
+            // Code of others, or the table of today, is gone otherwise.
+            let kept = keep(None, &Backup::new(facts, &plan.old), facts)?;
+            show::note(&format!("backup of the sector as it was: {kept}"));
             disk.write(&plan)?;
             show::out("restored, read back and compared\n");
         }

@@ -26,6 +26,15 @@ pub struct Request {
     pub activate: bool,
 }
 
+/// What the user wants of a restoration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Restoration {
+    /// The whole sector, the partition table of the backup's time too.
+    pub whole: bool,
+    /// Also over boot code of others, which came there since.
+    pub replace: bool,
+}
+
 /// What the user says about the disk, so that no other is written.
 #[derive(Clone, Debug, Default)]
 pub struct Expectation {
@@ -120,10 +129,7 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
     if scheme == Scheme::Unmarked {
         return Err(Refusal::Unmarked);
     }
-    let old_code = old
-        .first_chunk()
-        .map(loader::identify)
-        .unwrap_or(Loader::Unknown);
+    let old_code = code_of(&old);
     // An archive or a database may begin so: no mark, no partitions, and bytes that are no known code.
     if scheme == Scheme::None && old_code == Loader::Unknown {
         return Err(Refusal::Implausible);
@@ -174,21 +180,30 @@ pub fn install(head: &[u8], request: &Request) -> Result<Plan, Refusal> {
 /// nothing else changed: an active flag, and the mark 55 AA of a blank disk.
 ///
 /// # Errors
-/// When the disk has no first sector, or it belongs to something else by now.
-pub fn restore(head: &[u8], backup: &Record, whole: bool) -> Result<Plan, Refusal> {
+/// When the disk has no first sector, or it belongs to something else by now: to a file system, or to
+/// another boot loader unless `wanted` says that it may go.
+pub fn restore(head: &[u8], backup: &Record, wanted: Restoration) -> Result<Plan, Refusal> {
     let old: Record = *head
         .first_chunk()
         .ok_or(Refusal::TooSmall(head.len() as u64))?;
     // One that was made since lost our code already, and would lose its own first bytes.
     is_no_file_system(head, mbr::read(&old).scheme())?;
     let mut notes = Vec::new();
+    let old_code = code_of(&old);
+    let is_replaced = old[..CODE_LEN] != backup[..CODE_LEN];
+    if is_replaced && !matches!(old_code, Loader::None | Loader::Ours(_)) {
+        if !wanted.replace {
+            return Err(Refusal::OtherCode(old_code.describe()));
+        }
+        notes.push(format!("replaces: {}", old_code.describe()));
+    }
     let mut new = old;
     new[..CODE_LEN].copy_from_slice(&backup[..CODE_LEN]);
     if old[CODE_LEN..] != backup[CODE_LEN..] {
         if is_our_doing(backup, &old) {
             new = *backup;
             notes.push("the active flag, or the mark 55 AA, is taken back too".to_owned());
-        } else if whole {
+        } else if wanted.whole {
             new = *backup;
             notes.push("the partition table becomes that of the backup".to_owned());
         } else {
@@ -198,6 +213,11 @@ pub fn restore(head: &[u8], backup: &Record, whole: bool) -> Result<Plan, Refusa
         }
     }
     Ok(Plan { old, new, notes })
+}
+
+fn code_of(record: &Record) -> Loader {
+    let code = record.first_chunk();
+    code.map_or(Loader::Unknown, loader::identify)
 }
 
 /// The first sector belongs to no file system, swap or volume on the whole disk.

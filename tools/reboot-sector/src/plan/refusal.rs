@@ -81,6 +81,12 @@ pub enum Refusal {
     /// A fault of this program.
     #[error("the plan would change the partition table; nothing was written, please report this")]
     WouldChangeTable,
+    /// Somebody installed another boot loader since the backup.
+    #[error(
+        "its boot code is of another by now: {0}; if nobody needs that any more, restore with --replace, \
+         which keeps a backup of it"
+    )]
+    OtherCode(String),
     /// Somebody else wrote.
     #[error(
         "its first sector changed while this program worked; nothing was written, look who else writes there"

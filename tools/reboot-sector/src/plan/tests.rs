@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sector::layout::CODE_LEN;
+use crate::sector::{Chain, DEFAULT_ORDER, Settings, Text, Wait};
 
 fn disk() -> Facts {
     Facts {
@@ -30,11 +31,27 @@ fn used(kind: UseKind, whole: bool) -> Facts {
 }
 
 fn request(activate: bool) -> Request {
+    let settings = Settings {
+        text: Text::default(),
+        wait: Wait::new(30, 0).unwrap(),
+        soft_tries: 0,
+        serial: None,
+        chain: Chain::from_names(&DEFAULT_ORDER, None).unwrap(),
+    };
     Request {
-        code: [0xeb; CODE_LEN],
+        code: settings.emit(),
         activate,
     }
 }
+
+const CODE_ONLY: Restoration = Restoration {
+    whole: false,
+    replace: false,
+};
+const WHOLE: Restoration = Restoration {
+    whole: true,
+    replace: false,
+};
 
 /// A head with a table of one partition.
 fn head() -> Vec<u8> {
@@ -178,12 +195,12 @@ fn only_an_inactive_table_is_activated_and_only_when_asked() {
 fn restoring_keeps_a_table_that_changed_unless_all_is_asked_for() {
     let backup: Record = *head().first_chunk().unwrap();
     let mut now = head();
-    now[..CODE_LEN].fill(0xeb);
+    now[..CODE_LEN].copy_from_slice(&request(false).code);
     now[450] = 0x82;
-    let code_only = restore(&now, &backup, false).unwrap();
+    let code_only = restore(&now, &backup, CODE_ONLY).unwrap();
     assert_eq!(code_only.new[..CODE_LEN], backup[..CODE_LEN]);
     assert_eq!(code_only.new[CODE_LEN..], now[CODE_LEN..512]);
-    assert_eq!(restore(&now, &backup, true).unwrap().new, backup);
+    assert_eq!(restore(&now, &backup, WHOLE).unwrap().new, backup);
 }
 
 #[test]
@@ -191,7 +208,7 @@ fn restoring_takes_back_the_active_flag_and_the_mark_that_were_set() {
     for (before, activate) in [(head(), true), (vec![0; 512], false)] {
         let plan = install(&before, &request(activate)).unwrap();
         assert_ne!(plan.new[CODE_LEN..], plan.old[CODE_LEN..]);
-        let back = restore(&plan.new, &plan.old, false).unwrap();
+        let back = restore(&plan.new, &plan.old, CODE_ONLY).unwrap();
         assert_eq!(back.new[..], before[..512]);
     }
     // Another flag than ours is somebody else's.
@@ -200,7 +217,7 @@ fn restoring_takes_back_the_active_flag_and_the_mark_that_were_set() {
     let mut now = second.clone();
     now[446] = 0x80;
     let backup: Record = *second.first_chunk().unwrap();
-    assert_eq!(restore(&now, &backup, false).unwrap().new[446], 0x80);
+    assert_eq!(restore(&now, &backup, CODE_ONLY).unwrap().new[446], 0x80);
 }
 
 #[test]
@@ -208,9 +225,45 @@ fn restoring_spares_a_file_system_made_since() {
     let backup: Record = *head().first_chunk().unwrap();
     let mut xfs = vec![0; filesystem::HEAD_LEN];
     xfs[..4].copy_from_slice(b"XFSB");
+    let replace = true;
     for whole in [false, true] {
         let refused = Err(Refusal::FileSystem("XFS"));
-        assert_eq!(restore(&xfs, &backup, whole), refused);
+        assert_eq!(
+            restore(&xfs, &backup, Restoration { whole, replace }),
+            refused
+        );
+    }
+}
+
+#[test]
+fn restoring_spares_code_of_others_unless_it_may_be_replaced() {
+    let backup: Record = *head().first_chunk().unwrap();
+    let with = |start: &[u8]| {
+        let mut now = head();
+        now[..start.len()].copy_from_slice(start);
+        now
+    };
+    let replace = Restoration {
+        replace: true,
+        ..CODE_ONLY
+    };
+    for (start, name) in [(&[0xeb, 0x63, 0x90][..], "GRUB 2"), (&[0x90], "unknown")] {
+        let now = with(start);
+        for wanted in [CODE_ONLY, WHOLE] {
+            let refused = Err(Refusal::OtherCode(name.to_owned()));
+            assert_eq!(restore(&now, &backup, wanted), refused);
+        }
+        let plan = restore(&now, &backup, replace).unwrap();
+        assert_eq!(plan.new, backup);
+        assert_eq!(plan.notes, [format!("replaces: {name}")]);
+        // It is there already: nothing is lost.
+        let same: Record = *now.first_chunk().unwrap();
+        assert!(restore(&now, &same, CODE_ONLY).unwrap().is_done());
+    }
+    let mut damaged = with(&request(false).code);
+    damaged[100] ^= 1;
+    for ours in [with(&request(false).code), damaged, head()] {
+        assert_eq!(restore(&ours, &backup, CODE_ONLY).unwrap().new, backup);
     }
 }
 
@@ -256,7 +309,7 @@ proptest! {
             let end = if blank { MARK } else { 512 };
             prop_assert_eq!(&plan.new[CODE_LEN..end], &old[CODE_LEN..end]);
             // And back again.
-            let back = restore(&plan.new, &plan.old, true).unwrap();
+            let back = restore(&plan.new, &plan.old, WHOLE).unwrap();
             prop_assert_eq!(&back.new[..], &old[..]);
         }
     }

@@ -134,6 +134,7 @@ fn restores(backup: &Path, image: &Path, old: &[u8]) -> bool {
     let copy = image.with_extension("copy");
     fs::copy(image, &copy).unwrap();
     let out = program()
+        .current_dir(image.parent().unwrap())
         .arg("restore")
         .arg(&copy)
         .arg("--backup")

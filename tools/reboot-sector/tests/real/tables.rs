@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use reboot_sector::backup::Backup;
+
 use crate::parts::{have, program, tool};
 
 fn blank(directory: &Path) -> PathBuf {
@@ -294,6 +296,7 @@ fn restoring_gives_back_every_byte() {
     let backup = directory.path().join("backup");
     let run = |arguments: &[&str]| {
         program()
+            .current_dir(directory.path())
             .args(arguments)
             .arg(&image)
             .arg("--backup")
@@ -308,6 +311,70 @@ fn restoring_gives_back_every_byte() {
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     assert!(run(&["restore"]).status.success());
     assert!(fs::read(&image).unwrap() == bytes);
+}
+
+#[test]
+fn a_boot_loader_put_there_since_is_not_restored_over_unless_asked_and_never_without_a_backup() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    let run = |arguments: &[&str]| {
+        program()
+            .current_dir(directory.path())
+            .args(arguments)
+            .arg(&image)
+            .args(["--backup", "before"])
+            .output()
+            .unwrap()
+    };
+    let kept = || {
+        let path = directory.path().join("reboot-sector-disk.img.1.backup");
+        Backup::read(&path).ok().map(|backup| backup.sector())
+    };
+    assert!(run(&["install"]).status.success());
+    let mut grub = fs::read(&image).unwrap();
+    grub[..424].fill(0x90);
+    grub[..3].copy_from_slice(&[0xeb, 0x63, 0x90]);
+    fs::write(&image, &grub).unwrap();
+    for arguments in [&["restore"][..], &["restore", "--whole"]] {
+        let refused = run(arguments);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(3), "{said}");
+        assert!(
+            said.contains("GRUB 2") && said.contains("--replace"),
+            "{said}"
+        );
+        assert!(fs::read(&image).unwrap() == grub);
+    }
+    assert_eq!(kept(), None);
+    let replaced = run(&["restore", "--replace"]);
+    let said = String::from_utf8_lossy(&replaced.stderr);
+    assert!(replaced.status.success(), "{said}");
+    assert!(said.contains("replaces: GRUB 2"), "{said}");
+    assert_eq!(kept(), Some(Ok(*grub.first_chunk().unwrap())));
+    assert!(fs::read(&image).unwrap()[..512] == [0; 512]);
+    // What is there already replaces nothing.
+    assert!(run(&["restore"]).status.success());
+}
+
+#[test]
+fn our_own_code_is_backed_up_as_well_before_another_is_restored() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = blank(directory.path());
+    let run = |command: &str| {
+        program()
+            .current_dir(directory.path())
+            .arg(command)
+            .arg(&image)
+            .args(["--backup", "before"])
+            .output()
+            .unwrap()
+    };
+    assert!(run("install").status.success());
+    let ours = fs::read(&image).unwrap();
+    assert!(run("restore").status.success());
+    let path = directory.path().join("reboot-sector-disk.img.1.backup");
+    let kept = Backup::read(&path).unwrap().sector().unwrap();
+    assert!(kept == ours[..512]);
 }
 
 #[test]
