@@ -30,6 +30,9 @@ pub(crate) struct Install {
     /// Install both
     #[arg(long)]
     both: bool,
+    /// Replace another program that is in the place of the EFI application; no backup holds it
+    #[arg(long)]
+    replace: bool,
     /// Where efivarfs is mounted
     #[arg(long, value_name = "DIRECTORY", default_value = reboot_sector::firmware::live::EFI_VARIABLES)]
     efi_variables: PathBuf,
@@ -81,7 +84,7 @@ impl Install {
         let settings = self.choices.settings(here)?;
         let efi = self.efi || self.both;
         let uefi = efi
-            .then(|| Uefi::prepare(&disk, &settings, &self.efi_variables))
+            .then(|| Uefi::prepare(&disk, &settings, self.replace, &self.efi_variables))
             .transpose()?;
         let request = Request {
             code: settings.emit(),

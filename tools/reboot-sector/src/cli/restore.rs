@@ -26,7 +26,7 @@ pub(crate) struct Restore {
     /// Restore over another boot loader that was put there since; it goes to the new backup
     #[arg(long)]
     replace: bool,
-    /// Also remove the EFI application and its boot option
+    /// Also remove the EFI application and its boot option; another program in its place stays
     #[arg(long)]
     efi: bool,
     /// Where efivarfs is mounted

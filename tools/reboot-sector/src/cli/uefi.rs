@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use reboot_sector::device::Disk;
-use reboot_sector::efi::found::Found;
+use reboot_sector::efi::found::{Application, Found};
 use reboot_sector::efi::{self, esp};
 use reboot_sector::firmware::boot_order::{self, Change, Variables};
 use reboot_sector::firmware::live;
@@ -23,6 +23,8 @@ use super::{Failure, show};
 pub(super) struct Uefi {
     esp: Esp,
     application: Vec<u8>,
+    /// What is in its place.
+    before: Option<Vec<u8>>,
     /// Where variables are, what is written there and what was; `None` for an image.
     boot: Option<(PathBuf, Change, Variables)>,
     /// Where the file goes.
@@ -50,16 +52,20 @@ impl Uefi {
     pub(super) fn prepare(
         disk: &Disk,
         settings: &Settings,
+        replace: bool,
         variables: &Path,
     ) -> Result<Self, Failure> {
         let (esp, partition) = find(disk)?;
         let application = efi::emit(&settings.text, settings.wait)?;
+        let place = place(disk);
+        let before = spared(&esp, place, replace)?;
         if disk.facts().kind == Kind::Image {
             return Ok(Self {
                 esp,
                 application,
+                before,
                 boot: None,
-                place: efi::FALLBACK,
+                place,
             });
         }
         let found = live::variables(variables).map_err(|error| {
@@ -84,8 +90,9 @@ impl Uefi {
         Ok(Self {
             esp,
             application,
+            before,
             boot,
-            place: efi::PLACE,
+            place,
         })
     }
 
@@ -107,13 +114,11 @@ impl Uefi {
 
     /// File first, then option, then order: the firmware never sees an option without its file.
     pub(super) fn install(self) -> Result<Undo, Failure> {
-        let before = self.esp.read(&self.place).ok();
-        let boot = self.boot.clone();
         let undo = Undo {
             esp: self.esp.clone(),
             place: self.place,
-            before,
-            boot,
+            before: self.before,
+            boot: self.boot.clone(),
         };
         let put = self.esp.put(&self.place, &self.application);
         let put = put.map_err(|error| format!("cannot write to the EFI system partition: {error}"));
@@ -175,7 +180,46 @@ fn absent_is_well(error: io::Error) -> io::Result<()> {
     }
 }
 
-/// Takes option and file away.
+/// What is in the place of the application, unless that is a program of others that is to be spared.
+fn spared(esp: &Esp, place: [&str; 3], replace: bool) -> Result<Option<Vec<u8>>, Failure> {
+    let name = place.join("/");
+    let file = match esp.read(&place) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(Failure::Failed(format!(
+                "cannot read {name} on the EFI system partition: {error}; nothing was installed"
+            )));
+        }
+    };
+    if Application::identify(Some(&file)) == Application::Unknown {
+        if !replace {
+            return Err(Failure::Refused(format!(
+                "{name} on the EFI system partition is another program, which no backup would hold; \
+                 keep a copy if it is needed, and install with --replace, or take another disk"
+            )));
+        }
+        if file.len() as u64 >= esp::FILE_BYTES_MAX {
+            return Err(Failure::Refused(format!(
+                "{name} on the EFI system partition is another program, too long to be put back if the \
+                 installation fails; move it away"
+            )));
+        }
+        show::note(&format!("replaces: another program in {name}"));
+    }
+    Ok(Some(file))
+}
+
+/// Where the file goes: a boot option names it, but an image has none.
+fn place(disk: &Disk) -> [&'static str; 3] {
+    if disk.facts().kind == Kind::Image {
+        efi::FALLBACK
+    } else {
+        efi::PLACE
+    }
+}
+
+/// Takes option and file away, but no file of others.
 pub(super) fn remove(disk: &Disk, variables: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Failed(format!("cannot remove the EFI part: {error}"));
     let (esp, _) = find(disk)?;
@@ -185,11 +229,15 @@ pub(super) fn remove(disk: &Disk, variables: &Path) -> Result<(), Failure> {
             live::remove(variables, number, &order).map_err(failed)?;
         }
     }
-    let place = if disk.facts().kind == Kind::Image {
-        efi::FALLBACK
-    } else {
-        efi::PLACE
-    };
+    let place = place(disk);
+    let file = esp.read(&place).map_err(failed)?;
+    if Application::identify(Some(&file)) == Application::Unknown {
+        show::note(&format!(
+            "{} is another program, and stays",
+            place.join("/")
+        ));
+        return Ok(());
+    }
     esp.remove(&place).map_err(failed)?;
     show::out("removed the EFI application\n");
     Ok(())
@@ -284,7 +332,7 @@ impl Esp {
 
     fn read(&self, place: &[&str; 3]) -> io::Result<Vec<u8>> {
         match self {
-            Self::Mounted(root) => fs::read(esp::path_below(root, place)),
+            Self::Mounted(root) => esp::read_from_directory(root, place),
             Self::Bytes { path, start, len } => {
                 let slice = esp::Slice::new(File::open(path)?, *start, *len);
                 esp::read_from_slice(slice, place)

@@ -10,6 +10,8 @@ use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
 /// More than is ever read to find and read one small file. A directory whose clusters make a ring, in a
 /// damaged or hostile file system, would be read for ever.
 const SEARCH_BYTES_MAX: u64 = 16 << 20;
+/// More is not read of a file. Boot loaders of others are shorter; ours has some kilobytes.
+pub const FILE_BYTES_MAX: u64 = 8 << 20;
 
 /// A part of a file or disk, as something to seek in.
 #[derive(Debug)]
@@ -123,7 +125,7 @@ pub fn remove_from_slice(slice: Slice, place: &[&str; 3]) -> io::Result<()> {
     volume.unmount()
 }
 
-/// Reads the file at `place`, at most a mebibyte.
+/// Reads the file at `place`, at most [`FILE_BYTES_MAX`].
 ///
 /// # Errors
 /// When it is not there, or the file system is damaged.
@@ -137,7 +139,7 @@ pub fn read_from_slice(slice: Slice, place: &[&str; 3]) -> io::Result<Vec<u8>> {
     volume
         .root_dir()
         .open_file(&place.join("/"))?
-        .take(1 << 20)
+        .take(FILE_BYTES_MAX)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -164,6 +166,17 @@ pub fn put_in_directory(root: &Path, place: &[&str; 3], bytes: &[u8]) -> io::Res
         return Err(io::Error::other("it gives back something else"));
     }
     File::open(directory)?.sync_all()
+}
+
+/// Reads the file at `place` below a mount, at most [`FILE_BYTES_MAX`].
+///
+/// # Errors
+/// What the kernel answers.
+pub fn read_from_directory(root: &Path, place: &[&str; 3]) -> io::Result<Vec<u8>> {
+    let file = File::open(path_below(root, place))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The file's path below a mount.

@@ -18,14 +18,14 @@ pub enum Application {
     OursDamaged,
     /// Something else.
     Unknown,
-    /// Nothing.
+    /// Nothing, or an empty file, as a write that was cut short leaves it.
     None,
 }
 
 impl Application {
     /// Names a file, or the lack of one.
     pub fn identify(file: Option<&[u8]>) -> Self {
-        let Some(file) = file else {
+        let Some(file) = file.filter(|file| !file.is_empty()) else {
             return Self::None;
         };
         if !file
@@ -147,6 +147,7 @@ mod tests {
             (Some(&newer), Application::OursOld),
             (Some(&damaged), Application::OursDamaged),
             (Some(b"MZ"), Application::Unknown),
+            (Some(b""), Application::None),
             (None, Application::None),
         ] {
             assert_eq!(Application::identify(file), expected);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use reboot_sector::efi;
+use reboot_sector::efi::found::Application;
 use reboot_sector::emulator::{Machine, Outcome, Running};
 use reboot_sector::firmware::boot_option::wide;
 use reboot_sector::firmware::boot_order::{Variables, put_last};
@@ -169,22 +170,29 @@ fn an_image_resets_a_uefi_machine() {
 /// that partition.
 pub(crate) fn image_without_fallback(directory: &Path) -> (PathBuf, Partition) {
     let path = image(directory, &["--gpt", "--efi", "--delay", "2s"]);
-    let bytes = fs::read(&path).unwrap();
+    let partition = partition_of(&path);
+    let application = efi::esp::read_from_slice(esp_of(&path), &efi::FALLBACK).unwrap();
+    efi::esp::remove_from_slice(esp_of(&path), &efi::FALLBACK).unwrap();
+    efi::esp::put_in_slice(esp_of(&path), &efi::PLACE, &application).unwrap();
+    (path, partition)
+}
+
+/// The first partition of a GPT image.
+fn partition_of(image: &Path) -> Partition {
+    let bytes = fs::read(image).unwrap();
     let header = Header::read(&bytes[512..1024]).unwrap();
     let entries = &bytes[1024..][..usize::try_from(header.entries_bytes()).unwrap()];
-    let partition = header.partitions(entries).unwrap().remove(0);
-    let slice = || {
-        let file = fs::File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .unwrap();
-        efi::esp::Slice::new(file, partition.first * 512, partition.sectors() * 512)
-    };
-    let application = efi::esp::read_from_slice(slice(), &efi::FALLBACK).unwrap();
-    efi::esp::remove_from_slice(slice(), &efi::FALLBACK).unwrap();
-    efi::esp::put_in_slice(slice(), &efi::PLACE, &application).unwrap();
-    (path, partition)
+    header.partitions(entries).unwrap().remove(0)
+}
+
+fn esp_of(image: &Path) -> efi::esp::Slice {
+    let partition = partition_of(image);
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(image)
+        .unwrap();
+    efi::esp::Slice::new(file, partition.first * 512, partition.sectors() * 512)
 }
 
 #[test]
@@ -290,4 +298,82 @@ fn secure_boot_and_a_missing_partition_stop_an_installation_before_it_begins() {
     if let Ok(checked) = checked {
         assert!(String::from_utf8_lossy(&checked.stdout).contains("No problems found"));
     }
+}
+
+/// A GPT image in whose EFI system partition this program is where firmware looks by itself.
+fn image_with(directory: &Path, program: &[u8]) -> PathBuf {
+    let (path, _) = image_without_fallback(directory);
+    efi::esp::put_in_slice(esp_of(&path), &efi::FALLBACK, program).unwrap();
+    path
+}
+
+#[test]
+fn another_program_in_the_place_of_the_application_is_replaced_only_when_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = [&b"MZ of somebody else"[..], &[7; 5000]].concat();
+    let image = image_with(directory.path(), &other);
+    let before = fs::read(&image).unwrap();
+    let install = |flags: &[&str]| {
+        program()
+            .current_dir(directory.path())
+            .arg("install")
+            .arg(&image)
+            .args(flags)
+            .output()
+            .unwrap()
+    };
+    for flags in [&["--efi"][..], &["--both"], &["--efi", "--dry-run"]] {
+        let refused = install(flags);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(3), "{flags:?}: {said}");
+        assert!(
+            said.contains("EFI/BOOT/BOOTX64.EFI") && said.contains("--replace"),
+            "{said}"
+        );
+        assert!(fs::read(&image).unwrap() == before, "{flags:?}");
+    }
+    let replaced = install(&["--efi", "--replace"]);
+    assert_eq!(replaced.status.code(), Some(0), "{replaced:?}");
+    let there = efi::esp::read_from_slice(esp_of(&image), &efi::FALLBACK).unwrap();
+    assert_eq!(Application::identify(Some(&there)), Application::Ours);
+    // Ours may be renewed without a word.
+    assert_eq!(install(&["--efi", "--delay", "9s"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_program_of_others_stays_when_the_application_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(directory.path(), &["--gpt", "--efi"]);
+    let restore = || {
+        program()
+            .current_dir(directory.path())
+            .arg("restore")
+            .arg(&image)
+            .args(["--efi", "--backup", "before"])
+            .output()
+            .unwrap()
+    };
+    let installed = program()
+        .current_dir(directory.path())
+        .arg("install")
+        .arg(&image)
+        .args(["--both", "--backup", "before"])
+        .output()
+        .unwrap();
+    assert_eq!(installed.status.code(), Some(0), "{installed:?}");
+    let removed = restore();
+    assert_eq!(removed.status.code(), Some(0), "{removed:?}");
+    assert!(efi::esp::read_from_slice(esp_of(&image), &efi::FALLBACK).is_err());
+    let other = b"MZ of somebody else";
+    efi::esp::put_in_slice(esp_of(&image), &efi::FALLBACK, other).unwrap();
+    let stayed = restore();
+    assert_eq!(stayed.status.code(), Some(0), "{stayed:?}");
+    let said = String::from_utf8_lossy(&stayed.stderr);
+    assert!(
+        said.contains("EFI/BOOT/BOOTX64.EFI is another program, and stays"),
+        "{said}"
+    );
+    assert!(stayed.stdout == b"this very sector was there already\n");
+    let there = efi::esp::read_from_slice(esp_of(&image), &efi::FALLBACK).unwrap();
+    assert_eq!(there, other);
 }
