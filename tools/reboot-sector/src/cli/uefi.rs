@@ -85,7 +85,7 @@ impl Uefi {
             None => show::note("whether Secure Boot is on is not known"),
         }
         let change = boot_order::put_last(&found, &efi::option(Some(&partition)))
-            .map_err(|error| Failure::Refused(error.to_string()))?;
+            .map_err(|error| Failure::Refused(format!("{}: {error}", variables.display())))?;
         let boot = Some((variables.to_owned(), change, found));
         Ok(Self {
             esp,

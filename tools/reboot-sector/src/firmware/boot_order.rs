@@ -25,25 +25,39 @@ pub struct Change {
     pub order: Option<Vec<u16>>,
 }
 
-/// All numbers are taken.
+/// Why no option of ours can come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the firmware has 65536 boot options already; remove one with efibootmgr -B")]
-pub struct NoNumber;
+pub enum OrderError {
+    /// All numbers are taken.
+    #[error("the firmware has 65536 boot options already; remove one with efibootmgr -B")]
+    NoNumber,
+    /// Last would be first: the firmware takes the order from its start (UEFI 2.10, 3.1.1).
+    #[error(
+        "the boot order has no other option, so the firmware would start the application first, and \
+         perhaps never the network; put the network's option into BootOrder, with efibootmgr -o or in \
+         the firmware's setup, then install again"
+    )]
+    NothingBefore,
+}
 
 /// Plans to have `ours` last. An option with its description and file is taken for an older one of ours
 /// and written over.
 ///
 /// # Errors
-/// When no number is free.
-pub fn put_last(variables: &Variables, ours: &LoadOption) -> Result<Change, NoNumber> {
+/// When no number is free, and when nothing would come before it.
+pub fn put_last(variables: &Variables, ours: &LoadOption) -> Result<Change, OrderError> {
     let old = find(variables, ours);
     let is_free =
         |number: &u16| !variables.options.contains_key(number) && !variables.order.contains(number);
     let number = old
         .or_else(|| (0..=u16::MAX).find(is_free))
-        .ok_or(NoNumber)?;
+        .ok_or(OrderError::NoNumber)?;
     let bytes = ours.emit();
-    let order: Vec<u16> = without(&variables.order, number).chain([number]).collect();
+    let mut order: Vec<u16> = without(&variables.order, number).collect();
+    if order.is_empty() {
+        return Err(OrderError::NothingBefore);
+    }
+    order.push(number);
     Ok(Change {
         number,
         option: (variables.options.get(&number) != Some(&bytes)).then_some(bytes),
@@ -97,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn ours_comes_last_and_the_others_stay(
-            order in prop::collection::vec(0_u16..12, 0..10),
+            order in prop::collection::vec(0_u16..12, 1..10),
             numbers in prop::collection::btree_set(0_u16..12, 0..10),
         ) {
             let options = numbers.into_iter().map(|number| (number, vec![7])).collect();
@@ -116,6 +130,19 @@ mod tests {
             prop_assert_eq!(again, Change { number, option: None, order: None });
             prop_assert_eq!(take_out(&after, &ours()), Some((number, before.order)));
         }
+    }
+
+    #[test]
+    fn an_order_in_which_ours_would_be_alone_is_refused() {
+        let mut variables = Variables::default();
+        let refused = Err(OrderError::NothingBefore);
+        assert_eq!(put_last(&variables, &ours()), refused);
+        variables.options.insert(3, ours().emit());
+        variables.order = vec![3];
+        assert_eq!(put_last(&variables, &ours()), refused);
+        variables.order = vec![3, 1];
+        let change = put_last(&variables, &ours()).unwrap();
+        assert_eq!(change.order, Some(vec![1, 3]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use reboot_sector::efi;
 use reboot_sector::efi::found::Application;
 use reboot_sector::emulator::{Machine, Outcome, Running};
-use reboot_sector::firmware::boot_option::wide;
+use reboot_sector::firmware::boot_option::{LoadOption, wide};
 use reboot_sector::firmware::boot_order::{Variables, put_last};
 use reboot_sector::firmware::live;
 use reboot_sector::table::gpt::{Header, Partition};
@@ -205,7 +205,17 @@ fn the_firmware_starts_the_application_by_its_boot_option() {
     };
     let directory = tempfile::tempdir().unwrap();
     let (image, partition) = image_without_fallback(directory.path());
-    firmware.put_last(&Variables::default(), &partition);
+    // The one before it fails.
+    let absent = LoadOption {
+        description: "absent".to_owned(),
+        file: Some("\\EFI\\absent.efi".to_owned()),
+        ..efi::option(Some(&partition))
+    };
+    let before = Variables {
+        order: vec![1],
+        options: [(1, absent.emit())].into(),
+    };
+    firmware.put_last(&before, &partition);
     let machine = firmware.machine(directory.path(), &image);
     let mut running = machine.start(&directory.path().join("qemu.log")).unwrap();
     let outcome = running.wait(PATIENCE).unwrap();
@@ -213,7 +223,8 @@ fn the_firmware_starts_the_application_by_its_boot_option() {
     let text = String::from_utf8_lossy(&text);
     assert!(matches!(outcome, Outcome::Reset(_)), "{outcome:?} {text}");
     assert!(
-        text.contains("starting Boot0000 \"reboot-sector\""),
+        text.contains("failed to load Boot0001 \"absent\"")
+            && text.contains("starting Boot0000 \"reboot-sector\""),
         "{text}"
     );
 }
@@ -241,7 +252,7 @@ fn variables_are_written_and_taken_back_in_a_directory_as_in_efivarfs() {
 }
 
 #[test]
-fn secure_boot_and_a_missing_partition_stop_an_installation_before_it_begins() {
+fn secure_boot_and_an_empty_boot_order_stop_an_installation_before_it_begins() {
     if !crate::devices::have_loop_devices() {
         return;
     }
@@ -280,16 +291,27 @@ fn secure_boot_and_a_missing_partition_stop_an_installation_before_it_begins() {
         out.status.code().unwrap()
     };
     assert_eq!(verify(), 12);
+    let order = variables.join(format!("BootOrder-{guid}"));
+    for empty in [None, Some([7, 0, 0, 0])] {
+        empty
+            .iter()
+            .for_each(|bytes| fs::write(&order, bytes).unwrap());
+        let refused = install("--both");
+        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("efibootmgr -o"));
+        assert_eq!(verify(), 12);
+        assert_eq!(order.exists(), empty.is_some());
+    }
+    fs::write(&order, [7, 0, 0, 0, 9, 0]).unwrap();
     let installed = install("--both");
     assert_eq!(installed.status.code(), Some(0), "{installed:?}");
     assert_eq!(verify(), 0);
-    let order = variables.join(format!("BootOrder-{guid}"));
     let [ours, other] = [fs::read(&order).unwrap(), vec![7, 0, 0, 0, 0, 0, 9, 0]];
     fs::write(&order, other).unwrap();
     assert_eq!(verify(), 14);
     fs::write(&order, ours).unwrap();
     let found = live::variables(&variables).unwrap();
-    assert_eq!(found.order, [0]);
+    assert_eq!(found.order, [9, 0]);
     drop(device);
     let after = fs::read(&image).unwrap();
     assert_ne!(before[..424], after[..424]);
