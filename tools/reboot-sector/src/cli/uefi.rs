@@ -222,10 +222,11 @@ fn place(disk: &Disk) -> [&'static str; 3] {
 /// Takes option and file away, but no file of others.
 pub(super) fn remove(disk: &Disk, variables: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Failed(format!("cannot remove the EFI part: {error}"));
-    let (esp, _) = find(disk)?;
+    let (esp, partition) = find(disk)?;
     if disk.facts().kind != Kind::Image {
         let found = live::variables(variables).map_err(failed)?;
-        if let Some((number, order)) = boot_order::take_out(&found, &efi::option(None)) {
+        if let Some((number, order)) = boot_order::take_out(&found, &efi::option(Some(&partition)))
+        {
             live::remove(variables, number, &order).map_err(failed)?;
         }
     }

@@ -94,6 +94,12 @@ impl LoadOption {
             file,
         })
     }
+
+    /// Both name one partition, by its GUID: that is what firmware looks for.
+    pub fn names_partition_of(&self, other: &Self) -> bool {
+        let unique = |option: &Self| option.drive.as_ref().map(|drive| drive.unique);
+        unique(self).is_some_and(|mine| unique(other) == Some(mine))
+    }
 }
 
 fn read_drive(node: &[u8]) -> Option<Drive> {

@@ -71,14 +71,17 @@ pub fn take_out(variables: &Variables, ours: &LoadOption) -> Option<(u16, Vec<u1
     Some((number, without(&variables.order, number).collect()))
 }
 
-/// The number of our option.
+/// The number of our option; of several, the one on the partition that `ours` names, else the first.
 pub fn find(variables: &Variables, ours: &LoadOption) -> Option<u16> {
-    let is_ours = |bytes: &[u8]| {
-        LoadOption::read(bytes)
-            .is_some_and(|old| old.description == ours.description && old.file == ours.file)
-    };
-    let found = variables.options.iter().find(|(_, bytes)| is_ours(bytes));
-    found.map(|(number, _)| *number)
+    let options = variables.options.iter();
+    let found = options.filter_map(|(number, bytes)| {
+        let old = LoadOption::read(bytes)?;
+        let is_ours = old.description == ours.description && old.file == ours.file;
+        is_ours.then_some((*number, old))
+    });
+    let found: Vec<_> = found.collect();
+    let here = found.iter().find(|(_, old)| old.names_partition_of(ours));
+    here.or(found.first()).map(|(number, _)| *number)
 }
 
 fn without(order: &[u16], number: u16) -> impl Iterator<Item = u16> {
@@ -90,6 +93,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::firmware::boot_option::Drive;
+    use crate::table::gpt::Guid;
 
     fn ours() -> LoadOption {
         LoadOption {
@@ -143,6 +148,26 @@ mod tests {
         variables.order = vec![3, 1];
         let change = put_last(&variables, &ours()).unwrap();
         assert_eq!(change.order, Some(vec![1, 3]));
+    }
+
+    #[test]
+    fn of_several_the_one_on_this_partition_is_ours() {
+        let on = |unique: u8| LoadOption {
+            drive: Some(Drive {
+                number: 1,
+                first: 2048,
+                sectors: 2048,
+                unique: Guid([unique; 16]),
+            }),
+            ..ours()
+        };
+        let options = [(2, on(2).emit()), (3, ours().emit()), (5, on(1).emit())].into();
+        let order = vec![2, 3, 5];
+        let variables = Variables { order, options };
+        assert_eq!(find(&variables, &on(1)), Some(5));
+        assert_eq!(find(&variables, &on(2)), Some(2));
+        assert_eq!(find(&variables, &on(7)), Some(2));
+        assert_eq!(find(&variables, &ours()), Some(2));
     }
 
     #[test]
