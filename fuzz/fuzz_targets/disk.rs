@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use reboot_sector::backup::Backup;
 use reboot_sector::efi;
-use reboot_sector::efi::found::Found;
+use reboot_sector::efi::found::{Firmware, Found};
 use reboot_sector::plan::{Request, install};
 use reboot_sector::report;
 use reboot_sector::sector::layout::CODE_LEN;
@@ -17,7 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         let partitions = header.partitions(bytes.get(1024..).unwrap_or_default())?;
         Ok((header, partitions))
     });
-    let _report = report::judge(bytes, 512, &gpt, Some(Found::judge(Some(bytes), None)));
+    let found = Found::judge(Some(bytes), Firmware::Elsewhere);
+    let _report = report::judge(bytes, 512, &gpt, Some(found));
     let _none = report::judge(bytes, 4096, &Err(GptError::Absent), None);
     let request = Request {
         code: [0xeb; CODE_LEN],

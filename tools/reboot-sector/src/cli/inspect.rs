@@ -88,16 +88,17 @@ fn judge_sector(word: &str) -> (String, u8) {
     (word.to_owned(), code)
 }
 
-/// The file first; one that is well but that the firmware does not start last is 14.
+/// The file first; one that is well but that the firmware does not start, or not as the last, is 14. An
+/// image has no firmware here, so that its file is all there is to judge.
 fn judge_efi(found: Option<&Found>) -> (String, u8) {
     let Some(found) = found else {
         return ("none".to_owned(), 12);
     };
     match found.application {
-        Application::Ours if found.last == Some(false) => {
-            ("ours, but ".to_owned() + &found.place(), 14)
-        }
-        Application::Ours => ("ours".to_owned(), 0),
+        Application::Ours => match &found.doubts()[..] {
+            [] => ("ours".to_owned(), 0),
+            doubts => (format!("ours, but {}", doubts.join("; ")), 14),
+        },
         Application::OursOld => ("ours-old".to_owned(), 10),
         Application::Unknown => ("unknown".to_owned(), 11),
         Application::None => ("none".to_owned(), 12),

@@ -36,7 +36,7 @@ enum Command {
     Install(install::Install),
     /// Say what is there, and whether this disk would boot it
     Inspect(inspect::Inspect),
-    /// For fleets: 0 ours, 10 ours of another version, 11 other, 12 none, 13 ours but damaged, 14 not last
+    /// For fleets: 0 ours, 10 ours of another version, 11 other, 12 none, 13 ours but damaged, 14 not started last
     Verify(inspect::Verify),
     /// Put the code from a backup back; a backup of the sector as it is is written first
     Restore(restore::Restore),

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use reboot_sector::device::Disk;
-use reboot_sector::efi::found::{Application, Found};
+use reboot_sector::efi::found::{Application, Firmware, Found};
 use reboot_sector::efi::{self, esp};
 use reboot_sector::firmware::boot_order::{self, Change, Variables};
 use reboot_sector::firmware::live;
@@ -75,7 +75,7 @@ impl Uefi {
                 variables.display(),
             ))
         })?;
-        match live::secure_boot(variables) {
+        match live::secure_boot(variables).ok().flatten() {
             Some(true) => {
                 let words = "Secure Boot is on: this firmware will not start the application, which is \
                              not signed; turn it off, or sign the file with sbsign and your own key";
@@ -246,15 +246,20 @@ pub(super) fn remove(disk: &Disk, variables: &Path) -> Result<(), Failure> {
 
 /// What the EFI system partition and, on the machine itself, the boot order hold of ours.
 pub(super) fn look(disk: &Disk, variables: &Path) -> Option<Found> {
-    let (esp, _) = find(disk).ok()?;
-    if disk.facts().kind == Kind::Image {
-        return Some(Found::judge(esp.read(&efi::FALLBACK).ok().as_deref(), None));
-    }
-    let file = esp.read(&efi::PLACE).ok();
-    let order = live::variables(variables).ok();
-    let mut found = Found::judge(file.as_deref(), order.as_ref());
-    found.secure_boot = live::secure_boot(variables);
-    Some(found)
+    let (esp, partition) = find(disk).ok()?;
+    let file = esp.read(&place(disk)).ok();
+    let read = || Ok::<_, io::Error>((live::variables(variables)?, live::secure_boot(variables)?));
+    let read = (disk.facts().kind != Kind::Image).then(read);
+    let firmware = match &read {
+        None => Firmware::Elsewhere,
+        Some(Err(_)) => Firmware::Unreadable,
+        Some(Ok((variables, secure_boot))) => Firmware::Here {
+            variables,
+            secure_boot: *secure_boot,
+            partition: &partition,
+        },
+    };
+    Some(Found::judge(file.as_deref(), firmware))
 }
 
 fn find(disk: &Disk) -> Result<(Esp, Partition), Failure> {

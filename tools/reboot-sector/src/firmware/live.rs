@@ -47,9 +47,14 @@ pub fn identity() -> String {
 }
 
 /// Secure Boot is enforced: only signed programs start. `None` when there is no such variable.
-pub fn secure_boot(directory: &Path) -> Option<bool> {
-    let bytes = fs::read(directory.join(format!("SecureBoot-{GLOBAL}"))).ok()?;
-    bytes.get(4).map(|value| *value == 1)
+///
+/// # Errors
+/// When it is there but cannot be read.
+pub fn secure_boot(directory: &Path) -> io::Result<Option<bool>> {
+    match fs::read(directory.join(format!("SecureBoot-{GLOBAL}"))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        bytes => Ok(bytes?.get(4).map(|value| *value == 1)),
+    }
 }
 
 /// Reads BootOrder and all boot options.

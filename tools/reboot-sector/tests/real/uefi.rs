@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use reboot_sector::efi;
@@ -237,7 +238,7 @@ fn variables_are_written_and_taken_back_in_a_directory_as_in_efivarfs() {
     fs::write(file("BootOrder"), [7, 0, 0, 0, 1, 0]).unwrap();
     fs::write(file("Boot0001"), [7, 0, 0, 0, 9]).unwrap();
     fs::write(file("SecureBoot"), [6, 0, 0, 0, 1]).unwrap();
-    assert_eq!(live::secure_boot(directory.path()), Some(true));
+    assert_eq!(live::secure_boot(directory.path()).unwrap(), Some(true));
     let before = live::variables(directory.path()).unwrap();
     assert_eq!(before.order, [1]);
     let option = efi::option(None);
@@ -251,75 +252,160 @@ fn variables_are_written_and_taken_back_in_a_directory_as_in_efivarfs() {
     assert!(!file("Boot0000").exists());
 }
 
-#[test]
-fn secure_boot_and_an_empty_boot_order_stop_an_installation_before_it_begins() {
-    if !crate::devices::have_loop_devices() {
-        return;
+/// A disk with an EFI system partition, and a directory that stands for efivarfs.
+struct Node {
+    directory: tempfile::TempDir,
+    image: PathBuf,
+    device: crate::devices::Loop,
+    variables: PathBuf,
+}
+
+impl Node {
+    /// With no variables yet. `None` where there are no loop devices, and the running test is skipped.
+    fn new() -> Option<Self> {
+        if !crate::devices::have_loop_devices() {
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let image = image(directory.path(), &["--gpt", "--efi"]);
+        let variables = directory.path().join("efivars");
+        fs::create_dir(&variables).unwrap();
+        let device = crate::devices::Loop::new(&image, &[]);
+        Some(Self {
+            directory,
+            image,
+            device,
+            variables,
+        })
     }
-    let directory = tempfile::tempdir().unwrap();
-    let image = image(directory.path(), &["--gpt", "--efi"]);
-    let before = fs::read(&image).unwrap();
-    let variables = directory.path().join("efivars");
-    fs::create_dir(&variables).unwrap();
-    let guid = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
-    fs::write(
-        variables.join(format!("SecureBoot-{guid}")),
-        [6, 0, 0, 0, 1],
-    )
-    .unwrap();
-    let device = crate::devices::Loop::new(&image, &[]);
-    let install = |flag: &str| {
+
+    fn variable(&self, name: &str) -> PathBuf {
+        let guid = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+        self.variables.join(format!("{name}-{guid}"))
+    }
+
+    fn install(&self) -> Output {
         program()
-            .current_dir(directory.path())
+            .current_dir(self.directory.path())
             .arg("install")
-            .arg(device.path())
-            .args([flag, "--delay", "5s", "--efi-variables"])
-            .arg(&variables)
+            .arg(self.device.path())
+            .args(["--both", "--delay", "5s", "--efi-variables"])
+            .arg(&self.variables)
             .output()
             .unwrap()
-    };
-    let refused = install("--both");
-    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("Secure Boot is on"));
-    fs::remove_file(variables.join(format!("SecureBoot-{guid}"))).unwrap();
-    let verify = || {
+    }
+
+    fn is_refused(&self, because: &str) {
+        let refused = self.install();
+        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains(because), "{said}");
+    }
+
+    /// The exit code, and what is said.
+    fn verify(&self) -> (i32, String) {
         let out = program()
             .args(["verify", "--efi", "--efi-variables"])
-            .args([&variables, device.path()])
+            .args([&self.variables, self.device.path()])
             .output()
             .unwrap();
-        out.status.code().unwrap()
-    };
-    assert_eq!(verify(), 12);
-    let order = variables.join(format!("BootOrder-{guid}"));
-    for empty in [None, Some([7, 0, 0, 0])] {
-        empty
-            .iter()
-            .for_each(|bytes| fs::write(&order, bytes).unwrap());
-        let refused = install("--both");
-        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
-        assert!(String::from_utf8_lossy(&refused.stderr).contains("efibootmgr -o"));
-        assert_eq!(verify(), 12);
-        assert_eq!(order.exists(), empty.is_some());
+        let said = String::from_utf8(out.stdout).unwrap();
+        (out.status.code().unwrap(), said)
     }
+}
+
+#[test]
+fn secure_boot_and_an_empty_boot_order_stop_an_installation_before_it_begins() {
+    let Some(node) = Node::new() else { return };
+    let before = fs::read(&node.image).unwrap();
+    let secure_boot = node.variable("SecureBoot");
+    fs::write(&secure_boot, [6, 0, 0, 0, 1]).unwrap();
+    node.is_refused("Secure Boot is on");
+    fs::remove_file(secure_boot).unwrap();
+    node.is_refused("efibootmgr -o");
+    let order = node.variable("BootOrder");
+    assert!(!order.exists());
+    fs::write(&order, [7, 0, 0, 0]).unwrap();
+    node.is_refused("efibootmgr -o");
+    assert_eq!(fs::read(&order).unwrap(), [7, 0, 0, 0]);
+    assert_eq!(node.verify(), (12, "none\n".to_owned()));
+    assert!(before == fs::read(&node.image).unwrap());
     fs::write(&order, [7, 0, 0, 0, 9, 0]).unwrap();
-    let installed = install("--both");
+    let installed = node.install();
     assert_eq!(installed.status.code(), Some(0), "{installed:?}");
-    assert_eq!(verify(), 0);
-    let [ours, other] = [fs::read(&order).unwrap(), vec![7, 0, 0, 0, 0, 0, 9, 0]];
-    fs::write(&order, other).unwrap();
-    assert_eq!(verify(), 14);
-    fs::write(&order, ours).unwrap();
-    let found = live::variables(&variables).unwrap();
-    assert_eq!(found.order, [9, 0]);
-    drop(device);
-    let after = fs::read(&image).unwrap();
+    assert_eq!(live::variables(&node.variables).unwrap().order, [9, 0]);
+    drop(node.device);
+    let after = fs::read(&node.image).unwrap();
     assert_ne!(before[..424], after[..424]);
     assert_eq!(before[424..1 << 20], after[424..1 << 20]);
-    let checked = tool("sgdisk").arg("-v").arg(&image).output();
+    let checked = tool("sgdisk").arg("-v").arg(&node.image).output();
     if let Ok(checked) = checked {
         assert!(String::from_utf8_lossy(&checked.stdout).contains("No problems found"));
     }
+}
+
+#[test]
+fn verify_tells_whether_the_firmware_would_start_the_application_last() {
+    let Some(node) = Node::new() else { return };
+    let well = || assert_eq!(node.verify(), (0, "ours\n".to_owned()));
+    let is_doubted = |because: &str| {
+        let (code, said) = node.verify();
+        assert!(
+            code == 14 && said.starts_with("ours, but ") && said.contains(because),
+            "{because}: {code} {said}"
+        );
+    };
+    let order = node.variable("BootOrder");
+    fs::write(&order, [7, 0, 0, 0, 9, 0]).unwrap();
+    let installed = node.install();
+    assert_eq!(installed.status.code(), Some(0), "{installed:?}");
+    well();
+    let partition = partition_of(&node.image).unique.0;
+    let option = node.variable("Boot0000");
+    let bytes = fs::read(&option).unwrap();
+    let unique = bytes.windows(16).position(|window| window == partition);
+    let changed = |at: usize| {
+        let mut other = bytes.clone();
+        other[at] ^= 1;
+        other
+    };
+    for (path, other, because) in [
+        (&order, vec![7, 0, 0, 0, 0, 0, 9, 0], "not the last"),
+        (&order, vec![7, 0, 0, 0, 0, 0], "alone"),
+        (&option, changed(4), "not active"),
+        (&option, changed(unique.unwrap()), "another partition"),
+    ] {
+        let ours = fs::read(path).unwrap();
+        fs::write(path, other).unwrap();
+        is_doubted(because);
+        fs::write(path, ours).unwrap();
+        well();
+    }
+    let secure_boot = node.variable("SecureBoot");
+    fs::write(&secure_boot, [6, 0, 0, 0, 1]).unwrap();
+    is_doubted("Secure Boot is on");
+    fs::remove_file(&secure_boot).unwrap();
+    // What is no file cannot be read.
+    for path in [secure_boot, node.variable("Boot0005")] {
+        fs::create_dir(&path).unwrap();
+        is_doubted("cannot be read");
+        fs::remove_dir(&path).unwrap();
+    }
+    well();
+    fs::remove_dir_all(&node.variables).unwrap();
+    is_doubted("cannot be read");
+}
+
+#[test]
+fn of_an_image_only_the_file_is_verified() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(directory.path(), &["--gpt", "--efi"]);
+    let verified = program()
+        .args(["verify", "--efi", "--efi-variables", "/nowhere"])
+        .arg(&image)
+        .output()
+        .unwrap();
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
 }
 
 /// A GPT image in whose EFI system partition this program is where firmware looks by itself.
