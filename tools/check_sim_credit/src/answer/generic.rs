@@ -79,6 +79,9 @@ pub(crate) fn read(text: &str, terminated: bool, options: &Options) -> Understan
         order,
         code.as_deref(),
     );
+    if answer.has_lapsed(&answer.found_dates(order, code.as_deref()), figures.expiry) {
+        return Understanding::Uncertain("the text says that something is over or locked".into());
+    }
     if figures == Figures::default() {
         return Understanding::Uncertain("no figure with a unit is named as what is left".into());
     }
@@ -263,7 +266,8 @@ impl Answer<'_> {
         }
         let bound = words::any(List::Bound, &before)
             || words::any(List::Bound, &following)
-            || (words::any(List::Debt, &following) && !self.names_the_next(index));
+            || (words::any(List::Debt, &following) && !self.names_the_next(index))
+            || words::any(List::Gone, &self.rest_of_sentence(index));
         if bound {
             return if credit || words::ends(List::Owner, &before) {
                 Label::Bound
@@ -397,6 +401,29 @@ impl Answer<'_> {
         joined(self.tokens, end, stop)
     }
 
+    /// The words behind a figure that speak of it and of no other: "of 5.00 EUR, granted in May, has been
+    /// used". Where another figure follows in the sentence, what stands behind a mark may name that.
+    fn rest_of_sentence(&self, index: usize) -> String {
+        let start = self.quantities[index].end;
+        let stop = self.sentence_end(start);
+        let another = self.quantities[index + 1..]
+            .iter()
+            .any(|next| next.start < stop && next.unit != Unit::Other);
+        if !another {
+            return joined(self.tokens, start, stop);
+        }
+        if self.names_the_next(index) {
+            return String::new();
+        }
+        self.words_after(index)
+    }
+
+    fn sentence_end(&self, from: usize) -> usize {
+        (from..self.tokens.len())
+            .find(|&at| ends_sentence(self.tokens, at))
+            .unwrap_or(self.tokens.len())
+    }
+
     fn sentence_start(&self, from: usize) -> usize {
         (0..from)
             .rev()
@@ -422,6 +449,7 @@ impl Answer<'_> {
                 || words::any(List::Bound, &before)
                 || words::any(List::Spent, first_after)
                 || words::any(List::Debt, first_after)
+                || words::any(List::Gone, &self.rest_of_sentence(index))
                 || self.money_follows(quantity.end)
                 || self.is_priced_before(index, &before)
                 || self.is_advertised(index);
@@ -438,9 +466,7 @@ impl Answer<'_> {
     fn is_advertised(&self, index: usize) -> bool {
         let quantity = &self.quantities[index];
         let start = self.sentence_start(quantity.start);
-        let stop = (quantity.end..self.tokens.len())
-            .find(|&at| ends_sentence(self.tokens, at))
-            .unwrap_or(self.tokens.len());
+        let stop = self.sentence_end(quantity.end);
         let sentence = joined(self.tokens, start, stop);
         let called = self.tokens[start..stop]
             .iter()
@@ -568,6 +594,35 @@ impl Answer<'_> {
         }
         figures.expiry = one(&expiries);
         figures.sms_expiry = one(&sms_expiries);
+    }
+
+    /// Whether a sentence says that the credit, the card or the number is over or locked.
+    ///
+    /// "Expired: 31.12.2027" does not, where that day was taken for the credit's `expiry`: whether it is
+    /// past is not asked here.
+    fn has_lapsed(&self, dates: &[(usize, Option<Date>)], expiry: Option<Date>) -> bool {
+        let names_expiry = |at: usize| {
+            words::any(List::Validity, self.tokens[at].word())
+                && (at + 1..self.tokens.len())
+                    .find(|&next| {
+                        !matches!(self.tokens[next].kind, Kind::Mark(_))
+                            && !matches!(self.tokens[next].word(), "on" | "date")
+                    })
+                    .is_some_and(|next| expiry.is_some() && dates.contains(&(next, expiry)))
+        };
+        let mut start = 0;
+        while start < self.tokens.len() {
+            let stop = self.sentence_end(start);
+            let words: Vec<&str> = (start..stop)
+                .filter(|&at| !self.tokens[at].word().is_empty() && !names_expiry(at))
+                .map(|at| self.tokens[at].word())
+                .collect();
+            if words::any(List::Lapsed, &words.join(" ")) {
+                return true;
+            }
+            start = stop + 1;
+        }
+        false
     }
 
     /// Every date, also those with the month in letters, with the token it begins at; `None` where the

@@ -27,10 +27,12 @@ pub(crate) enum List {
     Remainder,
     Spent,
     Action,
+    Lapsed,
+    Gone,
 }
 
 /// The sections of `words.txt`, in the order of [`List`].
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 17] = [
     "credit",
     "left",
     "owner",
@@ -46,6 +48,8 @@ const SECTIONS: [&str; 15] = [
     "remainder",
     "spent",
     "action",
+    "lapsed",
+    "gone",
 ];
 
 /// How a word must stand in a text.
@@ -408,7 +412,7 @@ mod tests {
             .filter_map(|line| Some(line.strip_prefix('[')?.strip_suffix(']')?.to_owned()))
             .collect();
         assert_eq!(sections, SECTIONS);
-        assert_eq!(List::Action as usize + 1, SECTIONS.len());
+        assert_eq!(List::Gone as usize + 1, SECTIONS.len());
         for (section, patterns) in SECTIONS.iter().zip(LISTS.iter()) {
             assert!(patterns.len() >= 10, "{section}");
         }
