@@ -602,13 +602,14 @@ impl Answer<'_> {
     /// past is not asked here.
     fn has_lapsed(&self, dates: &[(usize, Option<Date>)], expiry: Option<Date>) -> bool {
         let names_expiry = |at: usize| {
-            words::any(List::Validity, self.tokens[at].word())
+            expiry.is_some()
+                && words::any(List::Validity, self.tokens[at].word())
                 && (at + 1..self.tokens.len())
                     .find(|&next| {
                         !matches!(self.tokens[next].kind, Kind::Mark(_))
                             && !matches!(self.tokens[next].word(), "on" | "date")
                     })
-                    .is_some_and(|next| expiry.is_some() && dates.contains(&(next, expiry)))
+                    .is_some_and(|next| dates.contains(&(next, expiry)))
         };
         let mut start = 0;
         while start < self.tokens.len() {

@@ -258,6 +258,9 @@ fn priced(
     {
         doubt = Some("two numbers stand side by side");
     }
+    if joined.is_some() && may_be_two(tokens, index, last, before.is_some()) {
+        doubt = Some("two numbers stand side by side");
+    }
     if start >= 2 && tokens[start - 1].is_mark('(') && tokens[start - 2].is_mark(':') {
         doubt = Some("brackets around the amount may be a minus sign");
     }
@@ -335,8 +338,8 @@ fn named_closer(tokens: &[Token], at: usize, sign: money::Currency) -> money::Cu
     named.unwrap_or(sign)
 }
 
-/// `50 000`: a number of at most three digits and one of exactly three, where what stands before does
-/// not make the first a thing of its own.
+/// `50 000`: a number of at most three digits and one of exactly three. Whether what stands around them
+/// makes them two numbers, [`may_be_two`] says.
 fn joined_thousands(tokens: &[Token], index: usize) -> Option<String> {
     let (Kind::Number(first), Some(Kind::Number(second))) =
         (&tokens[index].kind, tokens.get(index + 1).map(|t| &t.kind))
@@ -356,6 +359,36 @@ fn joined_thousands(tokens: &[Token], index: usize) -> Option<String> {
         Some(rest) => format!("{first}'{whole}.{rest}"),
         None => format!("{first}'{whole}"),
     })
+}
+
+/// Whether numbers that look like thousands may be two: `EUR 3 250 MB` is an amount and a count behind
+/// it, `SIM 2 150.00 KES` the number of a card and an amount. `last` is the second number.
+fn may_be_two(tokens: &[Token], index: usize, last: usize, currency_before: bool) -> bool {
+    if !currency_before {
+        let before = tokens[..index]
+            .iter()
+            .rfind(|token| !token.is_mark('.') && !token.is_mark('#'));
+        let marked = index
+            .checked_sub(1)
+            .is_some_and(|mark| tokens[mark].is_mark('#'));
+        return marked || before.is_some_and(|token| words::NUMBERED.contains(&token.word()));
+    }
+    let Some(next) = tokens.get(last + 1) else {
+        return false;
+    };
+    match &next.kind {
+        Kind::Word(word) => {
+            money::currency(&next.written, word, Place::After).is_none()
+                && !words::any(List::Until, word)
+                && !words::any(List::Left, word)
+                && !words::any(List::Credit, word)
+                && !words::JOINS_COINS.contains(&word.as_str())
+                && !words::multiplies(word)
+                && !words::PREPOSITIONS.contains(&word.as_str())
+        }
+        Kind::Mark('%') | Kind::Number(_) | Kind::Odd => true,
+        _ => false,
+    }
 }
 
 /// The currency before the number, with an optional sign, full stop or colon between, and where it starts.
