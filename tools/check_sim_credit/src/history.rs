@@ -38,11 +38,13 @@ const ENTRIES_MAX: usize = 730;
 const DROP_TIMES: i64 = 5;
 
 impl History {
-    /// Reads a history; a missing file is an empty one, a line that is damaged is left out.
+    /// Reads a history; a missing file is an empty one, a line that is damaged is left out. So is one
+    /// from after `latest_unix`, in seconds since 1970-01-01 UTC: a clock was wrong when it was noted,
+    /// and nothing could be noted behind it until that day comes.
     ///
     /// # Errors
     /// What the kernel said, and about which file.
-    pub fn load(path: &Path) -> Result<Self, StoreError> {
+    pub fn load(path: &Path, latest_unix: i64) -> Result<Self, StoreError> {
         let text = match std::fs::read(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(cause) => {
@@ -60,6 +62,7 @@ impl History {
             .rev()
             .take(ENTRIES_MAX)
             .filter_map(entry)
+            .filter(|entry| entry.time_unix <= latest_unix)
             .collect();
         entries.sort_by_key(|entry| entry.time_unix);
         Ok(Self { entries })
@@ -222,6 +225,28 @@ mod tests {
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("17000x CHF\n\u{0}\n");
         std::fs::write(&path, text).unwrap();
-        assert_eq!(History::load(&path).unwrap(), saved);
+        assert_eq!(History::load(&path, i64::MAX).unwrap(), saved);
+    }
+
+    #[test]
+    fn an_entry_from_the_future_is_dropped_and_the_forecast_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("history");
+        let mut saved = history(&["10", "9", "8", "7"]);
+        let now = saved.entries[3].time_unix;
+        saved.note(Entry {
+            time_unix: now + 359 * DAY_SECONDS,
+            currency: "CHF".into(),
+            amount: "7".parse().unwrap(),
+        });
+        saved.save(&path).unwrap();
+        let mut read = History::load(&path, now + DAY_SECONDS).unwrap();
+        assert_eq!(read.entries.len(), 4);
+        assert!(read.note(Entry {
+            time_unix: now + DAY_SECONDS,
+            currency: "CHF".into(),
+            amount: "6".parse().unwrap(),
+        }));
+        assert_eq!(read.days_left("6".parse().unwrap()), Some(6));
     }
 }

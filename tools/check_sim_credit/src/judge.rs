@@ -47,8 +47,8 @@ pub struct Past {
     pub sudden_drop: Option<Decimal>,
 }
 
-/// An answer from further in the future than this has a wrong date, and so no age.
-const CLOCK_SECONDS_MAX: i64 = 300;
+/// An answer from further in the future than this, in seconds, has a wrong date, and so no age.
+pub const CLOCK_SECONDS_MAX: i64 = 300;
 
 /// Judges an answer that is `text`, understood as `meaning`, received at `received_unix`.
 #[must_use]

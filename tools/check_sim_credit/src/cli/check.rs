@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use check_sim_credit::answer::{Understanding, understand};
 use check_sim_credit::history::{Entry, History};
-use check_sim_credit::judge::{Limits, Pair, Past, judge};
+use check_sim_credit::judge::{CLOCK_SECONDS_MAX, Limits, Pair, Past, judge};
 use check_sim_credit::plugin::{self, Output, State};
 use check_sim_credit::range::Range;
 use check_sim_credit::store::Answer;
@@ -107,7 +107,7 @@ pub(super) fn run(flags: &Flags) -> Result<Said, String> {
         |decoded| decoded.text.clone(),
     );
     let mut notes = Vec::new();
-    let past = past(flags, &meaning, answer.received_unix).unwrap_or_else(|error| {
+    let past = past(flags, &meaning, answer.received_unix, now).unwrap_or_else(|error| {
         notes.push(format!("history: {error}"));
         Past::default()
     });
@@ -206,15 +206,25 @@ fn limits(flags: &Flags) -> Limits {
     }
 }
 
-/// Notes today's amount in the history and looks back.
-fn past(flags: &Flags, meaning: &Understanding, time_unix: i64) -> Result<Past, String> {
+/// Notes today's amount in the history and looks back. An answer with a wrong date is not noted: it would
+/// stand behind all that come.
+fn past(
+    flags: &Flags,
+    meaning: &Understanding,
+    time_unix: i64,
+    now_unix: i64,
+) -> Result<Past, String> {
     let (Some(path), Understanding::Certain(figures, _)) = (&flags.history, meaning) else {
         return Ok(Past::default());
     };
     let Some(amount) = figures.amount else {
         return Ok(Past::default());
     };
-    let mut history = History::load(path).map_err(|error| error.to_string())?;
+    let latest_unix = now_unix.saturating_add(CLOCK_SECONDS_MAX);
+    if time_unix > latest_unix {
+        return Ok(Past::default());
+    }
+    let mut history = History::load(path, latest_unix).map_err(|error| error.to_string())?;
     let currency = figures.currency.clone().unwrap_or_else(|| "-".into());
     if history.note(Entry {
         time_unix,
