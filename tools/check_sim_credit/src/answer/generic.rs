@@ -457,7 +457,7 @@ impl Answer<'_> {
                 list.push((count, elsewhere));
             }
         }
-        figures.sms = only(&messages);
+        figures.sms = messages_left(&messages);
         figures.data_kb = only(&data);
         figures.minutes = minutes_left(&minutes);
     }
@@ -481,13 +481,21 @@ impl Answer<'_> {
             || self.is_asked_for(index)
     }
 
-    /// Minutes for calls abroad: "10 international minutes", "50 min abroad".
+    /// Minutes and messages for abroad: "10 international minutes", "50 min abroad".
     fn is_for_elsewhere(&self, index: usize) -> bool {
-        const ELSEWHERE: [&str; 12] = [
+        const ELSEWHERE: [&str; 28] = [
             "international",
             "internationale",
+            "internationaler",
             "internationaux",
+            "internationales",
+            "internacional",
             "internacionales",
+            "internacionais",
+            "internazionale",
+            "internazionali",
+            "internasional",
+            "antarabangsa",
             "intl",
             "int",
             "abroad",
@@ -495,7 +503,15 @@ impl Answer<'_> {
             "kordon",
             "ausland",
             "etranger",
+            "estero",
+            "extranjero",
+            "estrangeiro",
+            "buitenland",
             "zagranichnye",
+            "mezhdunarodnyh",
+            "mezhdunarodnye",
+            "mizhnarodnih",
+            "yurtdisi",
         ];
         let quantity = &self.quantities[index];
         let inside = joined(self.tokens, quantity.start, quantity.end);
@@ -689,6 +705,19 @@ fn minutes_left(counts: &[(u64, bool)]) -> Option<u64> {
         .filter(|(_, elsewhere)| !elsewhere)
         .collect();
     only(if home.is_empty() { counts } else { &home })
+}
+
+/// Messages: of several counts only one that they share, or nothing where nothing is left for use at home.
+/// An alarm needs those: messages for abroad do not send it.
+fn messages_left(counts: &[(u64, bool)]) -> Option<u64> {
+    let home: Vec<u64> = counts
+        .iter()
+        .filter(|(_, elsewhere)| !elsewhere)
+        .map(|(count, _)| *count)
+        .collect();
+    let first = home.first()?;
+    let is_one = counts.iter().all(|(count, _)| count == first);
+    (is_one || home.iter().all(|&count| count == 0)).then_some(*first)
 }
 
 fn only(counts: &[(u64, bool)]) -> Option<u64> {
