@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::answer::{Figures, Understanding};
-use crate::plugin::{Figure, Output, State, quoted};
+use crate::plugin::{Figure, Output, State, line, quoted};
 use crate::range::Range;
 
 /// A warning and a critical range for one figure.
@@ -73,7 +73,7 @@ pub fn judge(
     let figures = match meaning {
         Understanding::Certain(figures, _) => figures,
         Understanding::Uncertain(reason) => {
-            let summary = format!("{reason}: {} ({asked})", quoted(text));
+            let summary = format!("{}: {} ({asked})", line(reason), quoted(text));
             return Output {
                 state: State::Unknown,
                 summary,

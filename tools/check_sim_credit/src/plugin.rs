@@ -110,14 +110,29 @@ const QUOTED_CHARACTERS_MAX: usize = 320;
 /// A message of our own on one line; what it quotes may hold anything.
 #[must_use]
 pub fn line(text: &str) -> String {
-    let quoted = quoted(text);
-    quoted.trim_matches('"').to_owned()
+    let mut safe = String::new();
+    push_safe(text, &mut safe);
+    safe
+}
+
+/// A message of our own that may take several lines, each of which may quote anything: a parser's, which
+/// shows the place in a file.
+#[must_use]
+pub fn lines(text: &str) -> String {
+    let safe: Vec<String> = text.lines().map(line).collect();
+    safe.join("\n")
 }
 
 /// A foreign text in quotes, on one line, with nothing in it that a monitoring server understands.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let mut safe = String::from("\"");
+    push_safe(text, &mut safe);
+    safe.push('"');
+    safe
+}
+
+fn push_safe(text: &str, safe: &mut String) {
     for (count, character) in text.chars().enumerate() {
         if count == QUOTED_CHARACTERS_MAX {
             safe.push_str("...");
@@ -132,8 +147,6 @@ pub fn quoted(text: &str) -> String {
             other => safe.push(other),
         }
     }
-    safe.push('"');
-    safe
 }
 
 /// Characters that turn the direction of what follows.
@@ -168,7 +181,7 @@ pub fn prometheus(output: &Output) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Figure, Output, State, quoted};
+    use super::{Figure, Output, State, lines, quoted};
 
     #[test]
     fn a_figure_ends_with_its_last_field() {
@@ -197,5 +210,6 @@ mod tests {
     fn a_foreign_text_cannot_forge_performance_data_or_lines() {
         let text = quoted("a|extra=1\nb\u{1b}[2J\u{202e}<b>");
         assert_eq!(text, "\"a¦extra=1 b\u{fffd}[2J\u{fffd}‹b›\"");
+        assert_eq!(lines("at \"a\"\n1 | x = 1\n"), "at \"a\"\n1 ¦ x = 1");
     }
 }

@@ -71,3 +71,39 @@ fn an_answer_with_a_wrong_date_does_not_end_the_forecast() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("days_left=1;14:;3:"), "{text}");
 }
+
+#[test]
+fn no_message_about_a_flag_begins_performance_data() {
+    let directory = tempfile::tempdir().unwrap();
+    let profile = directory.path().join("broken.toml");
+    fs::write(&profile, "name = 'a'\npattern = x credit=99\n").unwrap();
+    let now = now_unix();
+    for flags in [
+        ["--profile", profile.to_str().unwrap()],
+        ["--profile", "none|credit=99"],
+        ["--warning", "none|credit=99"],
+        ["--profile", "--state"],
+    ] {
+        let (code, text) = checked(directory.path(), "Balance: 5.00 EUR", now, &flags);
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.starts_with("SIM CREDIT UNKNOWN - "), "{text}");
+        assert!(!text.contains('|'), "{text}");
+    }
+    // A profile's name goes into a reason, a path into a note; the figures behind the bar are our own.
+    let named = "name = 'a|credit=99'\npattern = 'Saldo (?<amount>\\d+)'\ncurrency = 'EUR'\n\
+                 [[test]]\ntext = 'Saldo 5'\namount = '5'\n";
+    fs::write(&profile, named).unwrap();
+    let history = directory.path().join("none|credit=99").join("history");
+    let flags = [
+        "-v",
+        "--profile",
+        profile.to_str().unwrap(),
+        "--history",
+        history.to_str().unwrap(),
+    ];
+    for answer in ["Saldo 5", "Balance: 5.00 EUR"] {
+        let (_, text) = checked(directory.path(), answer, now, &flags);
+        assert!(!text.contains("|credit=99"), "{text}");
+        assert!(text.contains("¦credit=99"), "{text}");
+    }
+}

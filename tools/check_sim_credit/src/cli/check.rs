@@ -108,7 +108,7 @@ pub(super) fn run(flags: &Flags) -> Result<Said, String> {
     );
     let mut notes = Vec::new();
     let past = past(flags, &meaning, answer.received_unix, now).unwrap_or_else(|error| {
-        notes.push(format!("history: {error}"));
+        notes.push(plugin::line(&format!("history: {error}")));
         Past::default()
     });
     let mut output = judge(
@@ -127,7 +127,7 @@ pub(super) fn run(flags: &Flags) -> Result<Said, String> {
                 .push(format!("decoded as {}", decoded.coding));
         }
         if let Understanding::Certain(_, how) = &meaning {
-            output.details.push(format!("read by {how}"));
+            output.details.push(plugin::line(&format!("read by {how}")));
         }
     }
     if flags.verbose > 1 {

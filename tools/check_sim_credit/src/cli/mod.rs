@@ -15,6 +15,7 @@ mod simulate;
 use std::io::Write;
 use std::process::ExitCode;
 
+use check_sim_credit::plugin;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
@@ -137,7 +138,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Simulate(flags)) => simulate::run(flags),
     };
     let said = said.unwrap_or_else(|message| Said {
-        text: format!("SIM CREDIT UNKNOWN - {message}"),
+        text: format!("SIM CREDIT UNKNOWN - {}", plugin::lines(&message)),
         code: UNKNOWN,
     });
     // A closed pipe leaves nobody to tell.
@@ -157,7 +158,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let _ = write!(out, "SIM CREDIT UNKNOWN - {text}");
+    let _ = writeln!(out, "SIM CREDIT UNKNOWN - {}", plugin::lines(text));
     ExitCode::from(UNKNOWN)
 }
 
