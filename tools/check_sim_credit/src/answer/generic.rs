@@ -266,6 +266,8 @@ impl Answer<'_> {
         }
         let bound = words::any(List::Bound, &before)
             || words::any(List::Bound, &following)
+            || words::any(List::Debt, &before)
+            || words::any(List::Debt, &self.bracket_behind(index))
             || (words::any(List::Debt, &following) && !self.names_the_next(index))
             || words::any(List::Gone, &self.rest_of_sentence(index));
         if bound {
@@ -416,6 +418,32 @@ impl Answer<'_> {
             return String::new();
         }
         self.words_after(index)
+    }
+
+    /// The words in brackets right behind a figure: "5.00 EUR (DR)". None where they hold a figure, which
+    /// is what they speak of.
+    fn bracket_behind(&self, index: usize) -> String {
+        let start = self.quantities[index].end;
+        if !self
+            .tokens
+            .get(start)
+            .is_some_and(|token| token.is_mark('('))
+        {
+            return String::new();
+        }
+        let inside = self.tokens[start + 1..]
+            .iter()
+            .take_while(|token| matches!(token.kind, Kind::Word(_)))
+            .count();
+        let closed = self
+            .tokens
+            .get(start + 1 + inside)
+            .is_none_or(|token| token.is_mark(')'));
+        if closed {
+            joined(self.tokens, start, start + 1 + inside)
+        } else {
+            String::new()
+        }
     }
 
     fn sentence_end(&self, from: usize) -> usize {
@@ -627,6 +655,9 @@ impl Answer<'_> {
                     })
                     .is_some_and(|next| dates.contains(&(next, expiry)))
         };
+        if self.has_no_days() {
+            return true;
+        }
         let mut start = 0;
         while start < self.tokens.len() {
             let stop = self.sentence_end(start);
@@ -640,6 +671,24 @@ impl Answer<'_> {
             start = stop + 1;
         }
         false
+    }
+
+    /// "Validity: 0 days", "0 days left", where no bundle is spoken of.
+    fn has_no_days(&self) -> bool {
+        self.quantities.iter().enumerate().any(|(index, quantity)| {
+            let is_zero = matches!(&self.tokens[quantity.start].kind, Kind::Number(written)
+                if written.bytes().all(|byte| byte == b'0'));
+            let is_days = quantity.unit == Unit::Other
+                && is_zero
+                && self
+                    .tokens
+                    .get(quantity.start + 1)
+                    .is_some_and(|token| words::DAYS.contains(&token.word()));
+            let of_money = index.checked_sub(1).is_none_or(|previous| {
+                matches!(self.quantities[previous].unit, Unit::Money { .. })
+            });
+            is_days && of_money
+        })
     }
 
     /// Every date, also those with the month in letters, with the token it begins at; `None` where the

@@ -229,7 +229,14 @@ fn priced(
         {
             *after
         }
-        (Some((before, _)), Some(after)) if before.code != after.code && !after.weak => {
+        // "Crédit SOS: 500 F" is no money of Somalia.
+        (Some((before, _)), Some(after))
+            if before.code != after.code
+                && (!after.weak
+                    || before
+                        .code
+                        .is_some_and(|code| !money::may_mean(after.sign, code))) =>
+        {
             return Some(Quantity {
                 unit: Unit::Other,
                 start: index,
@@ -298,6 +305,13 @@ fn priced(
         && tokens
             .get(end + 1)
             .is_none_or(|token| !token.glued || matches!(token.kind, Kind::Word(_)))
+    {
+        doubt = Some("a minus sign stands behind the number");
+    }
+    if tokens.get(end).is_some_and(|token| token.is_mark('-'))
+        && tokens
+            .get(end + 1)
+            .is_none_or(|token| token.kind == Kind::Newline)
     {
         doubt = Some("a minus sign stands behind the number");
     }
@@ -530,7 +544,14 @@ fn sign(tokens: &[Token], number: usize, start: usize) -> Sign {
                     Sign::Unclear
                 };
             }
-            Kind::Mark('\u{2014}') if tokens[at].glued => return Sign::Unclear,
+            Kind::Mark('\u{2014}') => {
+                let after_colon = previous
+                    .checked_sub(1)
+                    .is_some_and(|before| matches!(tokens[before].kind, Kind::Mark(':' | '=')));
+                if tokens[at].glued || after_colon {
+                    return Sign::Unclear;
+                }
+            }
             Kind::Mark('+') => return Sign::Plus,
             Kind::Mark('*' | '#' | '/' | '%' | '~' | '<' | '>' | '≈' | '≤' | '≥')
                 if tokens[at].glued =>

@@ -390,6 +390,12 @@ pub(crate) const PREPOSITIONS: &[&str] = &[
     "on", "in", "at", "as", "auf", "am", "sur", "au", "dans", "en", "al", "na", "su", "sul", "di",
     "op", "pa", "v",
 ];
+/// Days of a validity.
+pub(crate) const DAYS: &[&str] = &[
+    "day", "days", "tag", "tage", "tagen", "jour", "jours", "dia", "dias", "giorno", "giorni",
+    "dag", "dagen", "dagar", "dage", "dni", "dnu", "dnei", "dniv", "dana", "dan", "zile", "nap",
+    "paivaa", "gun", "hari", "ngay", "siku", "kun", "یوم", "ایام", "روز", "天", "日",
+];
 /// The word for a minus.
 pub(crate) const MINUS: &[&str] = &["minus", "negative", "negativ", "moins", "menos", "meno"];
 /// Words that end with a full stop without ending a sentence.
