@@ -279,6 +279,7 @@ impl Answer<'_> {
         }
         // "You have 5.00 EUR left", "5.00 EUR credit remaining".
         if words::any(List::Other, &before)
+            || words::ends(List::Act, &before)
             || self.cyrillic_loan(index)
             || (words::any(List::Other, first_after) && !words::any(List::Credit, first_after))
             || self.is_named_behind(index, &after)
@@ -478,6 +479,7 @@ impl Answer<'_> {
                 || words::any(List::Spent, first_after)
                 || words::any(List::Debt, first_after)
                 || words::any(List::Gone, &self.rest_of_sentence(index))
+                || words::any(List::Spent, &self.bracket_behind(index))
                 || self.money_follows(quantity.end)
                 || self.is_priced_before(index, &before)
                 || self.is_advertised(index);
@@ -485,9 +487,17 @@ impl Answer<'_> {
                 list.push((count, elsewhere));
             }
         }
-        figures.sms = messages_left(&messages);
+        figures.sms =
+            messages_left(&messages).filter(|&count| count == 0 || !self.has_no_messages());
         figures.data_kb = only(&data);
         figures.minutes = minutes_left(&minutes);
+    }
+
+    /// "No SMS left": a count beside it is of others, or on offer.
+    fn has_no_messages(&self) -> bool {
+        self.tokens.windows(2).any(|pair| {
+            words::NONE.contains(&pair[0].word()) && words::MESSAGES.contains(&pair[1].word())
+        })
     }
 
     /// Whether the sentence wants something to be done, or shouts: what it names is on offer.

@@ -285,6 +285,13 @@ fn priced(
     }) {
         doubt = Some("the number goes on in words");
     }
+    // "50 Euro Cent".
+    if next.is_some_and(|token| words::CENTS.contains(&token.word())) {
+        doubt = Some("the number may be coins");
+    }
+    if is_part(tokens, index, start) {
+        doubt = Some("the number before is what is left of this one");
+    }
     match coins(tokens, end, currency.code) {
         Coins::None => {}
         Coins::Worth(coins, coin_end) => {
@@ -344,6 +351,20 @@ fn priced(
     })
 }
 
+/// `0.00 of 5.00 EUR`, `0,00 von EUR 5,00`: a number without a unit is a part of the amount at `start`.
+fn is_part(tokens: &[Token], index: usize, start: usize) -> bool {
+    [index, start].into_iter().any(|at| {
+        let of = at.checked_sub(1).map(|of| tokens[of].word());
+        let number = at.checked_sub(2).map(|number| &tokens[number]);
+        let out_of = at
+            .checked_sub(3)
+            .filter(|&number| tokens[number + 1].word() == "out");
+        of.is_some_and(|of| words::OF.contains(&of))
+            && (number.is_some_and(|token| matches!(token.kind, Kind::Number(_)))
+                || out_of.is_some_and(|number| matches!(tokens[number].kind, Kind::Number(_))))
+    })
+}
+
 /// The currency where an adjective or a code behind the sign says which: `12 ريال سعودي`, `15,75 $ CAD`.
 fn named_closer(tokens: &[Token], at: usize, sign: money::Currency) -> money::Currency {
     let named = tokens
@@ -399,6 +420,8 @@ fn may_be_two(tokens: &[Token], index: usize, last: usize, currency_before: bool
                 && !words::JOINS_COINS.contains(&word.as_str())
                 && !words::multiplies(word)
                 && !words::PREPOSITIONS.contains(&word.as_str())
+                // "R 1 250.50 Data: 500 MB": the name of what follows.
+                && !tokens.get(last + 2).is_some_and(|token| token.is_mark(':'))
         }
         Kind::Mark('%') | Kind::Number(_) | Kind::Odd => true,
         _ => false,
@@ -518,8 +541,24 @@ enum Sign {
     Glued,
 }
 
+/// `.50`, `$.50`: a number whose nought before the separator is not written. The full stop of `Rs.50` is
+/// that of an abbreviation.
+fn begins_with_separator(tokens: &[Token], number: usize) -> bool {
+    let Some(mark) = number.checked_sub(1) else {
+        return false;
+    };
+    let is_abbreviated = tokens[mark].glued
+        && mark
+            .checked_sub(1)
+            .is_some_and(|word| tokens[word].written.ends_with(char::is_alphabetic));
+    matches!(tokens[mark].kind, Kind::Mark('.' | ',')) && tokens[number].glued && !is_abbreviated
+}
+
 /// What stands between the words before and the number: a minus, its word, or a dash.
 fn sign(tokens: &[Token], number: usize, start: usize) -> Sign {
+    if begins_with_separator(tokens, number) {
+        return Sign::Glued;
+    }
     for at in [number, start] {
         let Some(previous) = at.checked_sub(1) else {
             continue;

@@ -29,10 +29,11 @@ pub(crate) enum List {
     Action,
     Lapsed,
     Gone,
+    Act,
 }
 
 /// The sections of `words.txt`, in the order of [`List`].
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "credit",
     "left",
     "owner",
@@ -50,6 +51,7 @@ const SECTIONS: [&str; 17] = [
     "action",
     "lapsed",
     "gone",
+    "act",
 ];
 
 /// How a word must stand in a text.
@@ -396,6 +398,43 @@ pub(crate) const DAYS: &[&str] = &[
     "dag", "dagen", "dagar", "dage", "dni", "dnu", "dnei", "dniv", "dana", "dan", "zile", "nap",
     "paivaa", "gun", "hari", "ngay", "siku", "kun", "یوم", "ایام", "روز", "天", "日",
 ];
+/// Coins behind a currency's name: "50 Euro Cent".
+pub(crate) const CENTS: &[&str] = &[
+    "cent",
+    "cents",
+    "ct",
+    "cts",
+    "centimes",
+    "centimos",
+    "centavos",
+    "centesimi",
+    "kop",
+    "kopek",
+    "kopeek",
+    "kopiyok",
+    "kopiok",
+    "pence",
+    "paise",
+    "paisa",
+    "groszy",
+    "bani",
+    "stotinki",
+    "kurus",
+    "halala",
+    "fils",
+    "piastres",
+    "rappen",
+];
+/// Words between what is left and what there was: "0.00 of 5.00 EUR".
+pub(crate) const OF: &[&str] = &[
+    "of", "from", "von", "sur", "de", "di", "van", "av", "af", "z", "ze", "iz", "out", "su", "din",
+    "dari", "daripada",
+];
+/// Words before a name that say that there is none of it: "no SMS left".
+pub(crate) const NONE: &[&str] = &[
+    "no", "zero", "kein", "keine", "aucun", "aucuns", "nessun", "ningun", "sin", "sem", "geen",
+    "inga", "ingen", "nema", "brak", "zadne", "nincs", "hakuna", "tidak", "tiada", "khong",
+];
 /// The word for a minus.
 pub(crate) const MINUS: &[&str] = &["minus", "negative", "negativ", "moins", "menos", "meno"];
 /// Words that end with a full stop without ending a sentence.
@@ -477,7 +516,7 @@ mod tests {
             .filter_map(|line| Some(line.strip_prefix('[')?.strip_suffix(']')?.to_owned()))
             .collect();
         assert_eq!(sections, SECTIONS);
-        assert_eq!(List::Gone as usize + 1, SECTIONS.len());
+        assert_eq!(List::Act as usize + 1, SECTIONS.len());
         for (section, patterns) in SECTIONS.iter().zip(LISTS.iter()) {
             assert!(patterns.len() >= 10, "{section}");
         }
