@@ -38,9 +38,9 @@ const ENTRIES_MAX: usize = 730;
 const DROP_TIMES: i64 = 5;
 
 impl History {
-    /// Reads a history; a missing file is an empty one, a line that is damaged is left out. So is one
-    /// from after `latest_unix`, in seconds since 1970-01-01 UTC: a clock was wrong when it was noted,
-    /// and nothing could be noted behind it until that day comes.
+    /// Reads a history; a missing file is an empty one, a line that is damaged is left out. So is
+    /// one from after `latest_unix`, in seconds since 1970-01-01 UTC: a clock was wrong when it was
+    /// noted, and nothing could be noted behind it until that day comes.
     ///
     /// # Errors
     /// What the kernel said, and about which file.

@@ -115,8 +115,8 @@ pub fn line(text: &str) -> String {
     safe
 }
 
-/// A message of our own that may take several lines, each of which may quote anything: a parser's, which
-/// shows the place in a file.
+/// A message of our own that may take several lines, each of which may quote anything: a parser's,
+/// which shows the place in a file.
 #[must_use]
 pub fn lines(text: &str) -> String {
     let safe: Vec<String> = text.lines().map(line).collect();

@@ -89,7 +89,8 @@ fn no_message_about_a_flag_begins_performance_data() {
         assert!(text.starts_with("SIM CREDIT UNKNOWN - "), "{text}");
         assert!(!text.contains('|'), "{text}");
     }
-    // A profile's name goes into a reason, a path into a note; the figures behind the bar are our own.
+    // A profile's name goes into a reason, a path into a note; the figures behind the bar are our
+    // own.
     let named = "name = 'a|credit=99'\npattern = 'Saldo (?<amount>\\d+)'\ncurrency = 'EUR'\n\
                  [[test]]\ntext = 'Saldo 5'\namount = '5'\n";
     fs::write(&profile, named).unwrap();

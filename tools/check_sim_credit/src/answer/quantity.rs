@@ -1,6 +1,6 @@
 //! Quantities: numbers of an answer together with their unit: money, messages, minutes, data.
 //!
-//! Says what stands beside a number, not whether it is the number looked for; that is `generic.rs`.
+//! Says what stands beside a number, not whether it is the number looked for; that is `generic`.
 
 use rust_decimal::Decimal;
 
@@ -351,7 +351,8 @@ fn priced(
     })
 }
 
-/// `0.00 of 5.00 EUR`, `0,00 von EUR 5,00`: a number without a unit is a part of the amount at `start`.
+/// `0.00 of 5.00 EUR`, `0,00 von EUR 5,00`: a number without a unit is a part of the amount at
+/// `start`.
 fn is_part(tokens: &[Token], index: usize, start: usize) -> bool {
     [index, start].into_iter().any(|at| {
         let of = at.checked_sub(1).map(|of| tokens[of].word());
@@ -373,8 +374,8 @@ fn named_closer(tokens: &[Token], at: usize, sign: money::Currency) -> money::Cu
     named.unwrap_or(sign)
 }
 
-/// `50 000`: a number of at most three digits and one of exactly three. Whether what stands around them
-/// makes them two numbers, [`may_be_two`] says.
+/// `50 000`: a number of at most three digits and one of exactly three. Whether what stands around
+/// them makes them two numbers, [`may_be_two`] says.
 fn joined_thousands(tokens: &[Token], index: usize) -> Option<String> {
     let (Kind::Number(first), Some(Kind::Number(second))) =
         (&tokens[index].kind, tokens.get(index + 1).map(|t| &t.kind))
@@ -396,8 +397,8 @@ fn joined_thousands(tokens: &[Token], index: usize) -> Option<String> {
     })
 }
 
-/// Whether numbers that look like thousands may be two: `EUR 3 250 MB` is an amount and a count behind
-/// it, `SIM 2 150.00 KES` the number of a card and an amount. `last` is the second number.
+/// Whether numbers that look like thousands may be two: `EUR 3 250 MB` is an amount and a count
+/// behind it, `SIM 2 150.00 KES` the number of a card and an amount. `last` is the second number.
 fn may_be_two(tokens: &[Token], index: usize, last: usize, currency_before: bool) -> bool {
     if !currency_before {
         let before = tokens[..index]
@@ -541,8 +542,8 @@ enum Sign {
     Glued,
 }
 
-/// `.50`, `$.50`: a number whose nought before the separator is not written. The full stop of `Rs.50` is
-/// that of an abbreviation.
+/// `.50`, `$.50`: a number whose nought before the separator is not written. The full stop of
+/// `Rs.50` is that of an abbreviation.
 fn begins_with_separator(tokens: &[Token], number: usize) -> bool {
     let Some(mark) = number.checked_sub(1) else {
         return false;

@@ -1,9 +1,9 @@
 //! Words of operators: what names a credit, what names something else, what units there are.
 //!
-//! Lists, not rules; the rules are in `generic.rs`. Most lists are in `words.txt`, one section for each
-//! [`List`]. A pattern is compared with folded words joined by single blanks: `balance` is that word,
-//! `balan*` any word that begins so, `*saldo` any that ends so, `you have` two words in a row, `~余额`
-//! these letters anywhere, for scripts without blanks.
+//! Lists, not rules; the rules are in `generic`. Most lists are in `words.txt`, one section for
+//! each [`List`]. A pattern is compared with folded words joined by single blanks: `balance` is
+//! that word, `balan*` any word that begins so, `*saldo` any that ends so, `you have` two words in
+//! a row, `~余额` these letters anywhere, for scripts without blanks.
 
 use std::sync::LazyLock;
 

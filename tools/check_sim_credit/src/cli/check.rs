@@ -206,8 +206,8 @@ fn limits(flags: &Flags) -> Limits {
     }
 }
 
-/// Notes today's amount in the history and looks back. An answer with a wrong date is not noted: it would
-/// stand behind all that come.
+/// Notes today's amount in the history and looks back. An answer with a wrong date is not noted: it
+/// would stand behind all that come.
 fn past(
     flags: &Flags,
     meaning: &Understanding,

@@ -3,10 +3,13 @@
 //! A figure counts when its unit stands beside it and the words before it name what is left. Where two
 //! figures could be meant, or the words say something else, the answer is uncertain.
 
+mod counts;
+mod validity;
+
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::date::{self, DateOrder};
+use super::date;
 use super::quantity::{Quantity, Unit, quantities};
 use super::token::{Kind, Token, tokens};
 use super::words::{self, List};
@@ -72,7 +75,9 @@ pub(crate) fn read(text: &str, terminated: bool, options: &Options) -> Understan
         .as_deref()
         .or(figures.currency.as_deref())
         .map(str::to_uppercase);
-    let order = options.date_order.or_else(|| day_first(code.as_deref()));
+    let order = options
+        .date_order
+        .or_else(|| validity::day_first(code.as_deref()));
     answer.dates(
         &mut figures,
         money.as_ref().map(|money| money.index),
@@ -404,8 +409,9 @@ impl Answer<'_> {
         joined(self.tokens, end, stop)
     }
 
-    /// The words behind a figure that speak of it and of no other: "of 5.00 EUR, granted in May, has been
-    /// used". Where another figure follows in the sentence, what stands behind a mark may name that.
+    /// The words behind a figure that speak of it and of no other: "of 5.00 EUR, granted in May,
+    /// has been used". Where another figure follows in the sentence, what stands behind a mark may
+    /// name that.
     fn rest_of_sentence(&self, index: usize) -> String {
         let start = self.quantities[index].end;
         let stop = self.sentence_end(start);
@@ -421,8 +427,8 @@ impl Answer<'_> {
         self.words_after(index)
     }
 
-    /// The words in brackets right behind a figure: "5.00 EUR (DR)". None where they hold a figure, which
-    /// is what they speak of.
+    /// The words in brackets right behind a figure: "5.00 EUR (DR)". None where they hold a figure,
+    /// which is what they speak of.
     fn bracket_behind(&self, index: usize) -> String {
         let start = self.quantities[index].end;
         if !self
@@ -460,274 +466,6 @@ impl Answer<'_> {
             .map_or(0, |at| at + 1)
     }
 
-    /// Messages, minutes and data that are left.
-    fn counts(&self, figures: &mut Figures) {
-        let (mut messages, mut data, mut minutes) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, quantity) in self.quantities.iter().enumerate() {
-            let (list, count) = match quantity.unit {
-                Unit::Messages(count) => (&mut messages, count),
-                Unit::DataKb(count) => (&mut data, count),
-                Unit::Minutes(count) => (&mut minutes, count),
-                _ => continue,
-            };
-            let elsewhere = self.is_for_elsewhere(index);
-            let before = self.words_before(index);
-            let after = self.words_after(index);
-            let first_after = after.split(' ').next().unwrap_or_default();
-            let other = words::any(List::NotLeft, &before)
-                || words::any(List::Bound, &before)
-                || words::any(List::Spent, first_after)
-                || words::any(List::Debt, first_after)
-                || words::any(List::Gone, &self.rest_of_sentence(index))
-                || words::any(List::Spent, &self.bracket_behind(index))
-                || self.money_follows(quantity.end)
-                || self.is_priced_before(index, &before)
-                || self.is_advertised(index);
-            if !other {
-                list.push((count, elsewhere));
-            }
-        }
-        figures.sms =
-            messages_left(&messages).filter(|&count| count == 0 || !self.has_no_messages());
-        figures.data_kb = only(&data);
-        figures.minutes = minutes_left(&minutes);
-    }
-
-    /// "No SMS left": a count beside it is of others, or on offer.
-    fn has_no_messages(&self) -> bool {
-        self.tokens.windows(2).any(|pair| {
-            words::NONE.contains(&pair[0].word()) && words::MESSAGES.contains(&pair[1].word())
-        })
-    }
-
-    /// Whether the sentence wants something to be done, or shouts: what it names is on offer.
-    fn is_advertised(&self, index: usize) -> bool {
-        let quantity = &self.quantities[index];
-        let start = self.sentence_start(quantity.start);
-        let stop = self.sentence_end(quantity.end);
-        let sentence = joined(self.tokens, start, stop);
-        let called = self.tokens[start..stop]
-            .iter()
-            .any(|token| token.kind == Kind::Code);
-        let shouted = self
-            .tokens
-            .get(stop)
-            .is_some_and(|token| token.is_mark('!'));
-        let left = words::any(List::Left, &sentence) || words::any(List::Owner, &sentence);
-        words::any(List::Action, &sentence)
-            || ((called || shouted) && !left)
-            || self.is_asked_for(index)
-    }
-
-    /// Minutes and messages for abroad: "10 international minutes", "50 min abroad".
-    fn is_for_elsewhere(&self, index: usize) -> bool {
-        const ELSEWHERE: [&str; 28] = [
-            "international",
-            "internationale",
-            "internationaler",
-            "internationaux",
-            "internationales",
-            "internacional",
-            "internacionales",
-            "internacionais",
-            "internazionale",
-            "internazionali",
-            "internasional",
-            "antarabangsa",
-            "intl",
-            "int",
-            "abroad",
-            "roaming",
-            "kordon",
-            "ausland",
-            "etranger",
-            "estero",
-            "extranjero",
-            "estrangeiro",
-            "buitenland",
-            "zagranichnye",
-            "mezhdunarodnyh",
-            "mezhdunarodnye",
-            "mizhnarodnih",
-            "yurtdisi",
-        ];
-        let quantity = &self.quantities[index];
-        let inside = joined(self.tokens, quantity.start, quantity.end);
-        let after = self.words_after(index);
-        inside
-            .split(' ')
-            .chain(after.split(' ').take(3))
-            .any(|word| ELSEWHERE.contains(&word))
-    }
-
-    /// A price and the name of what it buys before: "Rs 49 pack: 2GB".
-    fn is_priced_before(&self, index: usize, before: &str) -> bool {
-        const PACKS: [&str; 14] = [
-            "pack",
-            "packs",
-            "pass",
-            "plan",
-            "bundle",
-            "combo",
-            "paquete",
-            "pacote",
-            "pacchetto",
-            "forfait",
-            "pakiet",
-            "paket",
-            "offer",
-            "offre",
-        ];
-        let Some(previous) = index.checked_sub(1) else {
-            return false;
-        };
-        matches!(self.quantities[previous].unit, Unit::Money { .. })
-            && self.quantities[previous].end > self.sentence_start(self.quantities[index].start)
-            && before.split(' ').any(|word| PACKS.contains(&word))
-            && self.label(previous) != Label::Credit
-    }
-
-    /// A price right behind: "100 SMS = 2 EUR", "100 SMS 2 EUR", "1 GB a 1000 F".
-    fn money_follows(&self, end: usize) -> bool {
-        self.quantities.iter().any(|quantity| {
-            matches!(quantity.unit, Unit::Money { .. })
-                && (quantity.start == end
-                    || (quantity.start == end + 1
-                        && matches!(
-                            self.tokens[end].kind,
-                            Kind::Mark('=' | '-' | ':' | '/' | '@')
-                        ))
-                    || (quantity.start == end + 1
-                        && matches!(self.tokens[end].word(), "a" | "at" | "za")))
-        })
-    }
-
-    /// Until when, for the money and for the messages.
-    fn dates(
-        &self,
-        figures: &mut Figures,
-        money: Option<usize>,
-        order: Option<DateOrder>,
-        code: Option<&str>,
-    ) {
-        let (mut expiries, mut sms_expiries) = (Vec::new(), Vec::new());
-        for (at, day) in self.found_dates(order, code) {
-            let Some(previous) = self.quantities.iter().rposition(|quantity| {
-                // "do 28.12.2025" may follow a name with a number in it.
-                quantity.end <= at
-                    && !(quantity.unit == Unit::Other
-                        && quantity.end == quantity.start + 1
-                        && matches!(self.tokens[quantity.start].kind, Kind::Number(_)))
-            }) else {
-                continue;
-            };
-            let start = self.sentence_start(at);
-            let after_previous = self.quantities[previous].end;
-            let earlier_date = (after_previous..at)
-                .rev()
-                .find(|&index| matches!(self.tokens[index].kind, Kind::Date(..)));
-            let label = joined(self.tokens, start.max(after_previous), at);
-            let own_sentence = start <= after_previous;
-            let until = words::any(List::Validity, &label)
-                || (own_sentence && words::any(List::Until, &label));
-            if earlier_date.is_some() || !until {
-                continue;
-            }
-            if Some(previous) == money {
-                if words::any(List::OtherDate, &without_until(&label)) {
-                    continue;
-                }
-                expiries.push(day);
-            } else if matches!(self.quantities[previous].unit, Unit::Messages(_))
-                && figures.sms.is_some()
-                && own_sentence
-                && !words::any(List::NotLeft, &label)
-            {
-                sms_expiries.push(day);
-            }
-        }
-        figures.expiry = one(&expiries);
-        figures.sms_expiry = one(&sms_expiries);
-    }
-
-    /// Whether a sentence says that the credit, the card or the number is over or locked.
-    ///
-    /// "Expired: 31.12.2027" does not, where that day was taken for the credit's `expiry`: whether it is
-    /// past is not asked here.
-    fn has_lapsed(&self, dates: &[(usize, Option<Date>)], expiry: Option<Date>) -> bool {
-        let names_expiry = |at: usize| {
-            expiry.is_some()
-                && words::any(List::Validity, self.tokens[at].word())
-                && (at + 1..self.tokens.len())
-                    .find(|&next| {
-                        !matches!(self.tokens[next].kind, Kind::Mark(_))
-                            && !matches!(self.tokens[next].word(), "on" | "date")
-                    })
-                    .is_some_and(|next| dates.contains(&(next, expiry)))
-        };
-        if self.has_no_days() {
-            return true;
-        }
-        let mut start = 0;
-        while start < self.tokens.len() {
-            let stop = self.sentence_end(start);
-            let words: Vec<&str> = (start..stop)
-                .filter(|&at| !self.tokens[at].word().is_empty() && !names_expiry(at))
-                .map(|at| self.tokens[at].word())
-                .collect();
-            if words::any(List::Lapsed, &words.join(" ")) {
-                return true;
-            }
-            start = stop + 1;
-        }
-        false
-    }
-
-    /// "Validity: 0 days", "0 days left", where no bundle is spoken of.
-    fn has_no_days(&self) -> bool {
-        self.quantities.iter().enumerate().any(|(index, quantity)| {
-            let is_zero = matches!(&self.tokens[quantity.start].kind, Kind::Number(written)
-                if written.bytes().all(|byte| byte == b'0'));
-            let is_days = quantity.unit == Unit::Other
-                && is_zero
-                && self
-                    .tokens
-                    .get(quantity.start + 1)
-                    .is_some_and(|token| words::DAYS.contains(&token.word()));
-            let of_money = index.checked_sub(1).is_none_or(|previous| {
-                matches!(self.quantities[previous].unit, Unit::Money { .. })
-            });
-            is_days && of_money
-        })
-    }
-
-    /// Every date, also those with the month in letters, with the token it begins at; `None` where the
-    /// day is not certain.
-    fn found_dates(
-        &self,
-        order: Option<DateOrder>,
-        code: Option<&str>,
-    ) -> Vec<(usize, Option<Date>)> {
-        let mut found = Vec::new();
-        for at in 0..self.tokens.len().min(self.offers) {
-            match &self.tokens[at].kind {
-                Kind::Date(parts, separator) => {
-                    found.push((at, date::date(*parts, *separator, order, code)));
-                }
-                Kind::Word(word) => {
-                    let Some(month) = date::month(word) else {
-                        continue;
-                    };
-                    if let Some((start, day)) = date::worded(self.tokens, at, month, code) {
-                        found.push((start, day));
-                    }
-                }
-                _ => {}
-            }
-        }
-        found
-    }
-
     /// Whether the amount is the last thing of a text that may have been cut.
     fn may_be_cut(&self, index: usize, text: &str, terminated: bool) -> bool {
         /// One packet holds 160 characters of 7 bits, a USSD string 182.
@@ -744,72 +482,6 @@ enum Label {
     Other,
     Bound,
     None,
-}
-
-/// Places that write the day first, told by their money.
-fn day_first(code: Option<&str>) -> Option<DateOrder> {
-    const DAY_FIRST: &str = "EUR GBP CHF DZD MAD TND XOF XAF INR BDT PKR LKR NGN GHS KES TZS UGX AUD NZD IDR MYR VND \
-THB RUB UAH KZT BYN PLN CZK RON BGN HRK RSD BAM MKD ALL TRY ILS BRL ARS CLP COP PEN MXN UYU PYG BOB EGP AED SAR";
-    DAY_FIRST
-        .split(' ')
-        .any(|day_first| Some(day_first) == code)
-        .then_some(DateOrder::DayFirst)
-}
-
-/// Minutes of calls: of several, those for use at home, if there is one such figure.
-fn minutes_left(counts: &[(u64, bool)]) -> Option<u64> {
-    let home: Vec<(u64, bool)> = counts
-        .iter()
-        .copied()
-        .filter(|(_, elsewhere)| !elsewhere)
-        .collect();
-    only(if home.is_empty() { counts } else { &home })
-}
-
-/// Messages: of several counts only one that they share, or nothing where nothing is left for use at home.
-/// An alarm needs those: messages for abroad do not send it.
-fn messages_left(counts: &[(u64, bool)]) -> Option<u64> {
-    let home: Vec<u64> = counts
-        .iter()
-        .filter(|(_, elsewhere)| !elsewhere)
-        .map(|(count, _)| *count)
-        .collect();
-    let first = home.first()?;
-    let is_one = counts.iter().all(|(count, _)| count == first);
-    (is_one || home.iter().all(|&count| count == 0)).then_some(*first)
-}
-
-fn only(counts: &[(u64, bool)]) -> Option<u64> {
-    let counts: Vec<u64> = counts.iter().map(|(count, _)| *count).collect();
-    let left: Vec<u64> = counts.iter().copied().filter(|&count| count > 0).collect();
-    match (&left[..], &counts[..]) {
-        ([count], _) => Some(*count),
-        ([], [zero, ..]) => Some(*zero),
-        ([first, rest @ ..], _) if rest.iter().all(|count| count == first) => Some(*first),
-        _ => None,
-    }
-}
-
-/// The one day of all; none if one of them is not certain, or they differ.
-fn one(days: &[Option<Date>]) -> Option<Date> {
-    let (first, rest) = days.split_first()?;
-    rest.iter()
-        .all(|day| day == first)
-        .then_some(*first)
-        .flatten()
-}
-
-/// Words that speak of validity may sound like others: taken out before those are looked for.
-fn without_until(label: &str) -> String {
-    // In Romanian a "data" is a day.
-    let label = label.replace("la data", "la");
-    label
-        .split(' ')
-        .filter(|word| {
-            !words::any(List::Validity, word) && !matches!(*word, "au" | "le" | "on" | "am")
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// Words joined by blanks, from one token to before another.

@@ -1,0 +1,171 @@
+//! Until when an answer's figures are valid, and whether it says that this time is over.
+//!
+//! A day belongs to the figure before it. Today is not asked for; `judge.rs` does that.
+
+use jiff::civil::Date;
+
+use super::super::date::{self, DateOrder};
+use super::super::quantity::Unit;
+use super::super::token::Kind;
+use super::super::words::{self, List};
+use super::{Answer, Figures, joined};
+
+impl Answer<'_> {
+    /// Until when, for the money and for the messages.
+    pub(super) fn dates(
+        &self,
+        figures: &mut Figures,
+        money: Option<usize>,
+        order: Option<DateOrder>,
+        code: Option<&str>,
+    ) {
+        let (mut expiries, mut sms_expiries) = (Vec::new(), Vec::new());
+        for (at, day) in self.found_dates(order, code) {
+            let Some(previous) = self.quantities.iter().rposition(|quantity| {
+                // "do 28.12.2025" may follow a name with a number in it.
+                quantity.end <= at
+                    && !(quantity.unit == Unit::Other
+                        && quantity.end == quantity.start + 1
+                        && matches!(self.tokens[quantity.start].kind, Kind::Number(_)))
+            }) else {
+                continue;
+            };
+            let start = self.sentence_start(at);
+            let after_previous = self.quantities[previous].end;
+            let earlier_date = (after_previous..at)
+                .rev()
+                .find(|&index| matches!(self.tokens[index].kind, Kind::Date(..)));
+            let label = joined(self.tokens, start.max(after_previous), at);
+            let own_sentence = start <= after_previous;
+            let until = words::any(List::Validity, &label)
+                || (own_sentence && words::any(List::Until, &label));
+            if earlier_date.is_some() || !until {
+                continue;
+            }
+            if Some(previous) == money {
+                if words::any(List::OtherDate, &without_until(&label)) {
+                    continue;
+                }
+                expiries.push(day);
+            } else if matches!(self.quantities[previous].unit, Unit::Messages(_))
+                && figures.sms.is_some()
+                && own_sentence
+                && !words::any(List::NotLeft, &label)
+            {
+                sms_expiries.push(day);
+            }
+        }
+        figures.expiry = one(&expiries);
+        figures.sms_expiry = one(&sms_expiries);
+    }
+
+    /// Whether a sentence says that the credit, the card or the number is over or locked.
+    ///
+    /// "Expired: 31.12.2027" does not, where that day was taken for the credit's `expiry`: whether it is
+    /// past is not asked here.
+    pub(super) fn has_lapsed(&self, dates: &[(usize, Option<Date>)], expiry: Option<Date>) -> bool {
+        let names_expiry = |at: usize| {
+            expiry.is_some()
+                && words::any(List::Validity, self.tokens[at].word())
+                && (at + 1..self.tokens.len())
+                    .find(|&next| {
+                        !matches!(self.tokens[next].kind, Kind::Mark(_))
+                            && !matches!(self.tokens[next].word(), "on" | "date")
+                    })
+                    .is_some_and(|next| dates.contains(&(next, expiry)))
+        };
+        if self.has_no_days() {
+            return true;
+        }
+        let mut start = 0;
+        while start < self.tokens.len() {
+            let stop = self.sentence_end(start);
+            let words: Vec<&str> = (start..stop)
+                .filter(|&at| !self.tokens[at].word().is_empty() && !names_expiry(at))
+                .map(|at| self.tokens[at].word())
+                .collect();
+            if words::any(List::Lapsed, &words.join(" ")) {
+                return true;
+            }
+            start = stop + 1;
+        }
+        false
+    }
+
+    /// "Validity: 0 days", "0 days left", where no bundle is spoken of.
+    fn has_no_days(&self) -> bool {
+        self.quantities.iter().enumerate().any(|(index, quantity)| {
+            let is_zero = matches!(&self.tokens[quantity.start].kind, Kind::Number(written)
+                if written.bytes().all(|byte| byte == b'0'));
+            let is_days = quantity.unit == Unit::Other
+                && is_zero
+                && self
+                    .tokens
+                    .get(quantity.start + 1)
+                    .is_some_and(|token| words::DAYS.contains(&token.word()));
+            let of_money = index.checked_sub(1).is_none_or(|previous| {
+                matches!(self.quantities[previous].unit, Unit::Money { .. })
+            });
+            is_days && of_money
+        })
+    }
+
+    /// Every date, also those with the month in letters, with the token it begins at; `None` where the
+    /// day is not certain.
+    pub(super) fn found_dates(
+        &self,
+        order: Option<DateOrder>,
+        code: Option<&str>,
+    ) -> Vec<(usize, Option<Date>)> {
+        let mut found = Vec::new();
+        for at in 0..self.tokens.len().min(self.offers) {
+            match &self.tokens[at].kind {
+                Kind::Date(parts, separator) => {
+                    found.push((at, date::date(*parts, *separator, order, code)));
+                }
+                Kind::Word(word) => {
+                    let Some(month) = date::month(word) else {
+                        continue;
+                    };
+                    if let Some((start, day)) = date::worded(self.tokens, at, month, code) {
+                        found.push((start, day));
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Places that write the day first, told by their money.
+pub(super) fn day_first(code: Option<&str>) -> Option<DateOrder> {
+    const DAY_FIRST: &str = "EUR GBP CHF DZD MAD TND XOF XAF INR BDT PKR LKR NGN GHS KES TZS UGX AUD NZD IDR MYR VND \
+THB RUB UAH KZT BYN PLN CZK RON BGN HRK RSD BAM MKD ALL TRY ILS BRL ARS CLP COP PEN MXN UYU PYG BOB EGP AED SAR";
+    DAY_FIRST
+        .split(' ')
+        .any(|day_first| Some(day_first) == code)
+        .then_some(DateOrder::DayFirst)
+}
+
+/// The one day of all; none if one of them is not certain, or they differ.
+fn one(days: &[Option<Date>]) -> Option<Date> {
+    let (first, rest) = days.split_first()?;
+    rest.iter()
+        .all(|day| day == first)
+        .then_some(*first)
+        .flatten()
+}
+
+/// Words that speak of validity may sound like others: taken out before those are looked for.
+fn without_until(label: &str) -> String {
+    // In Romanian a "data" is a day.
+    let label = label.replace("la data", "la");
+    label
+        .split(' ')
+        .filter(|word| {
+            !words::any(List::Validity, word) && !matches!(*word, "au" | "le" | "on" | "am")
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
