@@ -435,6 +435,8 @@ pub(crate) const NONE: &[&str] = &[
     "no", "zero", "kein", "keine", "aucun", "aucuns", "nessun", "ningun", "sin", "sem", "geen",
     "inga", "ingen", "nema", "brak", "zadne", "nincs", "hakuna", "tidak", "tiada", "khong",
 ];
+/// How words begin that call a thing expired: the name of a figure, or what has come over the credit.
+pub(crate) const OVER: &[&str] = &["caducad", "vencid", "expirad", "scadut"];
 /// The word for a minus.
 pub(crate) const MINUS: &[&str] = &["minus", "negative", "negativ", "moins", "menos", "meno"];
 /// Words that end with a full stop without ending a sentence.

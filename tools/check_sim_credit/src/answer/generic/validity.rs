@@ -84,7 +84,14 @@ impl Answer<'_> {
                 .filter(|&at| !self.tokens[at].word().is_empty() && !names_expiry(at))
                 .map(|at| self.tokens[at].word())
                 .collect();
-            if words::any(List::Lapsed, &words.join(" ")) {
+            // "Saldo caducado: 5,00 EUR" is the name of that figure, "Saldo caducado." is news.
+            let is_name = self
+                .quantities
+                .iter()
+                .any(|quantity| (start..stop).contains(&quantity.start));
+            let is_over = |word: &&str| words::OVER.iter().any(|stem| word.starts_with(stem));
+            if words::any(List::Lapsed, &words.join(" ")) || (!is_name && words.iter().any(is_over))
+            {
                 return true;
             }
             start = stop + 1;
