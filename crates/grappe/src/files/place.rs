@@ -677,7 +677,7 @@ impl<'a> Placer<'a> {
         for entry in std::mem::take(&mut self.made).into_iter().rev() {
             if let Err(error) = self.finish_directory(entry) {
                 let error = kernel_answer(error);
-                if metadata::is_not_permitted(&error) {
+                if metadata::is_not_permitted(&error) && self.is_of_others(entry) {
                     let skipped = self.skipped(entry, "it belongs to somebody else".to_owned());
                     self.placed.left_alone.push(skipped);
                     continue;
@@ -689,6 +689,14 @@ impl<'a> Placer<'a> {
                 );
             }
         }
+    }
+
+    /// Whether the directory of `entry` belongs to somebody else. Its owner may be refused as well, by a service's unit
+    /// or a file's flags, and that is no reason to be content.
+    fn is_of_others(&mut self, entry: &Entry) -> bool {
+        let directory = self.parents.directory(&entry.path);
+        let found = directory.and_then(|directory| Ok(directory.own_metadata()?));
+        found.is_ok_and(|found| found.uid != rustix::process::geteuid().as_raw())
     }
 
     fn finish_directory(&mut self, entry: &Entry) -> io::Result<()> {

@@ -28,6 +28,9 @@ use crate::copy_hash::copy_hash;
 use crate::files::{Here, Incoming, Reader, Sink, SinkError, Skipped, Spill};
 use crate::gf_kernel::MachineKernel;
 
+#[cfg(test)]
+mod tests;
+
 /// How long an earlier attempt at the same copy is waited for: it ends within the silence that proves its
 /// sender's end.
 const EARLIER_ENDS_MAX: Duration = SENDER_SILENCE_MAX.saturating_add(Duration::from_secs(3));
@@ -64,6 +67,8 @@ pub(super) struct Store {
     agreement: Agreement,
     /// Set when the session is over.
     over: Arc<AtomicBool>,
+    /// What there is was to be left for another attempt.
+    is_left: AtomicBool,
 }
 
 /// What came of preparing.
@@ -122,6 +127,7 @@ impl Store {
             notes,
             agreement,
             over,
+            is_left: AtomicBool::new(false),
         }
     }
 
@@ -187,6 +193,8 @@ impl Store {
 
     /// Leaves what is stored for another attempt at the same copy; says how many bytes that are.
     pub(super) fn keep_for_later(&self) -> u64 {
+        // Before it is looked: whoever still prepares looks after that.
+        self.is_left.store(true, Ordering::SeqCst);
         let Some(prepared) = self.prepared.get() else {
             return 0;
         };
@@ -331,6 +339,10 @@ impl Store {
         self.prepared
             .set(prepared)
             .map_err(|_| "the manifest came twice")?;
+        if self.is_left.load(Ordering::SeqCst) {
+            // The copy ended meanwhile: what an earlier attempt left stays.
+            self.keep_for_later();
+        }
         Ok(receiver::Prepared { stream, have })
     }
 

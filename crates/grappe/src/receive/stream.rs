@@ -98,10 +98,17 @@ impl Incoming {
         self.lock().pieces.clone()
     }
 
-    /// Waits until everything is where it was written to.
+    /// Waits until everything is where it was written to. A file that was longer ends where the stream does.
     pub(super) fn finish(&self) -> io::Result<()> {
         match &self.outlet {
-            Outlet::File(file) => file.sync_all(),
+            Outlet::File(file) => {
+                if let Some(size) = self.size()
+                    && file.metadata()?.is_file()
+                {
+                    file.set_len(size)?;
+                }
+                file.sync_all()
+            }
             Outlet::Pipe(file) => (&*file).flush(),
         }
     }
@@ -190,6 +197,8 @@ mod tests {
                 incoming.write(*block, &part).unwrap();
             }
             incoming.end(len as u64).unwrap();
+            // A device has more bytes, which are not to be touched.
+            prop_assert_eq!(std::fs::read(&path).unwrap(), bytes.clone());
             incoming.finish().unwrap();
             prop_assert_eq!(std::fs::read(path).unwrap(), bytes.clone());
             let hash = file_digest(len as u64, incoming.pieces());

@@ -476,3 +476,22 @@ fn attributes_of_a_file_that_stays_change_though_it_is_read_only() {
         }
     });
 }
+
+#[test]
+fn a_directory_of_ones_own_that_cannot_get_its_permissions_is_not_left_so_silently() {
+    let stage = Stage::new();
+    fs::create_dir(stage.tree().join("d")).unwrap();
+    set_mode(&stage.tree().join("d"), 0o750);
+    let there = stage.copied().join("d");
+    fs::create_dir_all(&there).unwrap();
+    let directory = fs::File::open(&there).unwrap();
+    let set = |flags| rustix::fs::ioctl_setflags(&directory, flags);
+    if let Err(error) = set(rustix::fs::IFlags::IMMUTABLE) {
+        return skip(&format!("nothing can be made immutable here: {error}"));
+    }
+    let placed = stage.copy();
+    set(rustix::fs::IFlags::empty()).unwrap();
+    assert_eq!(placed.left_alone, []);
+    assert_eq!(placed.failed.len(), 1, "{:?}", placed.failed);
+    assert_eq!(placed.failed[0].path, there);
+}
