@@ -25,7 +25,7 @@ use grappe_proto::units::{Digest, PeerId, SessionId, Time};
 use grappe_proto::wire::control::{ToReceiver, ToSender, Welcome};
 
 use super::cipher;
-use super::control::{Connection, ControlPlane, Outbox, Setup};
+use super::control::{Connection, ControlPlane, Outbox, Setup, Word};
 use super::leader::Leader;
 use super::leisure::Leisure;
 use super::outage::{Outage, QUEUE_FULL, Verdict};
@@ -404,9 +404,8 @@ impl Carrier {
     ) {
         if self.content.is_piped() && !self.machine.is_joining() {
             let reason = "a stream has begun, and its beginning cannot be sent again";
-            let _closed = outbox.send(ToReceiver::Refused {
-                reason: reason.into(),
-            });
+            let reason = reason.into();
+            let _closed = outbox.send(Word::Message(ToReceiver::Refused { reason }));
             return;
         }
         let (Ok(number), Ok(report_key)) = (u16::try_from(self.peers.len()), random()) else {
@@ -490,11 +489,7 @@ impl Carrier {
         self.told.push((peer, survey));
         match heard {
             Heard::Noted => {}
-            Heard::Answer(answer) => {
-                for message in answer {
-                    self.tell(peer, message);
-                }
-            }
+            Heard::Answer(answer) => self.say(peer, Word::Frames(answer)),
             Heard::TooLate => {
                 let reason = "came when what it lacks was not to be sent any more; send again";
                 self.turn_out(peer, reason.into(), now);
@@ -539,9 +534,7 @@ impl Carrier {
         self.standstill.moved(now);
         let (peers, answer) = surveys.select(digests);
         for peer in peers {
-            for message in &answer {
-                self.tell(peer, message.clone());
-            }
+            self.say(peer, Word::Frames(Arc::clone(&answer)));
         }
     }
 
@@ -641,13 +634,17 @@ impl Carrier {
     }
 
     fn tell(&self, peer: PeerId, message: ToReceiver) {
+        self.say(peer, Word::Message(message));
+    }
+
+    fn say(&self, peer: PeerId, word: Word) {
         if let Some(Peer {
             outbox: Some(outbox),
             ..
         }) = self.peers.get(peer.as_usize())
         {
             // A closed connection is reported by its reader.
-            let _closed = outbox.send(message);
+            let _closed = outbox.send(word);
         }
     }
 

@@ -38,7 +38,17 @@ const CONNECTIONS_MAX: usize = grappe_proto::limits::PEERS_MAX + 64;
 const DESCRIPTORS_RESERVED: u64 = 256;
 
 /// Where the machine's messages to one receiver go; dropping it closes the connection.
-pub(super) type Outbox = mpsc::UnboundedSender<ToReceiver>;
+pub(super) type Outbox = mpsc::UnboundedSender<Word>;
+
+/// Messages that are encoded already, one in each frame, and that many receivers get.
+pub(super) type Frames = Arc<[Vec<u8>]>;
+
+/// What a receiver is told.
+#[derive(Debug)]
+pub(super) enum Word {
+    Message(ToReceiver),
+    Frames(Frames),
+}
 
 /// The number of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -395,10 +405,16 @@ async fn is_link(stream: &TcpStream) -> Result<bool, String> {
     Ok(count > 0 && begins.first() == LINK_MAGIC.first())
 }
 
-async fn write_all(mut writer: ChannelWriter, mut messages: mpsc::UnboundedReceiver<ToReceiver>) {
-    while let Some(message) = messages.recv().await {
-        if writer.write_frame(&encode(&message)).await.is_err() {
-            return;
+async fn write_all(mut writer: ChannelWriter, mut words: mpsc::UnboundedReceiver<Word>) {
+    while let Some(word) = words.recv().await {
+        let frames = match word {
+            Word::Message(message) => Arc::from([encode(&message)]),
+            Word::Frames(frames) => frames,
+        };
+        for frame in &*frames {
+            if writer.write_frame(frame).await.is_err() {
+                return;
+            }
         }
     }
     let _gone = writer.close().await;

@@ -5,6 +5,7 @@
 //! machine).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use grappe_proto::content::layout::data_pieces;
 use grappe_proto::content::manifest::Manifest;
@@ -12,14 +13,16 @@ use grappe_proto::content::survey::{
     COMPARED_PIECES_MAX, EntrySet, Parts, SURVEY_BYTES_MAX, Selection, Survey,
 };
 use grappe_proto::units::PeerId;
-use grappe_proto::wire::control::ToReceiver;
+use grappe_proto::wire::control::{ToReceiver, encode};
+
+use super::control::Frames;
 
 /// What is to be done for a receiver whose survey is complete.
 pub(super) enum Heard {
     /// Others are waited for.
     Noted,
     /// The selection was made before it came, and serves it.
-    Answer(Vec<ToReceiver>),
+    Answer(Frames),
     /// The selection was made before it came, and lacks what it lacks.
     TooLate,
 }
@@ -33,7 +36,8 @@ pub(super) struct Surveys {
     compare: EntrySet,
     /// Hashes were asked for, with these sets; nothing is added any more.
     is_closed: bool,
-    selection: Option<Vec<u8>>,
+    /// The selection as it travels, once it is made.
+    selection: Option<Frames>,
 }
 
 impl Surveys {
@@ -71,7 +75,7 @@ impl Surveys {
         if self.is_closed {
             let is_served = survey.lacking.is_within(&self.lacking);
             return match &self.selection {
-                Some(_) if is_served => Heard::Answer(self.answer()),
+                Some(answer) if is_served => Heard::Answer(Arc::clone(answer)),
                 None if is_served => Heard::Noted,
                 _ => Heard::TooLate,
             };
@@ -113,23 +117,21 @@ impl Surveys {
         self.selection.is_some()
     }
 
-    /// The selection with its hashes is made; gives it for all who wait for it.
-    pub(super) fn select(&mut self, digests: Vec<u8>) -> (Vec<PeerId>, Vec<ToReceiver>) {
+    /// The selection with its hashes is made; gives it for all who wait for it. It is in memory once, however many
+    /// that are: with the hashes of much content it has tens of megabytes.
+    pub(super) fn select(&mut self, digests: Vec<u8>) -> (Vec<PeerId>, Frames) {
         let selection = Selection {
             entries: self.lacking.clone(),
             hashed: self.compare.clone(),
             digests,
         };
-        self.selection = Some(minicbor::to_vec(&selection).unwrap_or_default());
-        (self.heard.iter().copied().collect(), self.answer())
-    }
-
-    fn answer(&self) -> Vec<ToReceiver> {
-        let bytes = self.selection.as_deref().unwrap_or_default();
-        let parts = Parts::of(bytes);
-        parts
-            .map(|(bytes, is_last)| ToReceiver::Part { bytes, is_last })
-            .collect()
+        let bytes = minicbor::to_vec(&selection).unwrap_or_default();
+        let parts = Parts::of(&bytes);
+        let answer: Frames = parts
+            .map(|(bytes, is_last)| encode(&ToReceiver::Part { bytes, is_last }))
+            .collect();
+        self.selection = Some(Arc::clone(&answer));
+        (self.heard.iter().copied().collect(), answer)
     }
 }
 
