@@ -396,3 +396,45 @@ fn pgp_is_proven_by_a_pinned_key_alone() {
     bench.configure(&pin.replace(&print, &"0".repeat(40)));
     bench.expect(&signed, &[], "unproven", "its key is not pinned");
 }
+
+#[test]
+fn lines_in_the_armour_of_a_signed_block_are_unsigned() {
+    let bench = bench!("gpg", "gpgv");
+    let print = bench.pgp_key("notice@rights.example");
+    bench.configure(&format!(
+        "[[complainant]]\nname = 'rights'\npgp = '{print}'\npgp_keyring = 'ring.gpg'\naddresses = ['notice@rights.example']\n"
+    ));
+    let signed = bench.clearsign(MAIL, "SHA256");
+    let begin = "-----BEGIN PGP SIGNATURE-----";
+    let with = |lines: &str| signed.replace(begin, &format!("{begin}\r\n{lines}"));
+    for usual in [
+        "Version: GnuPG v1.4.12 (MingW32)",
+        "Version: OpenPGP.js v4.10.10\r\nComment: https://openpgpjs.org",
+        "Comment: GPGTools - https://gpgtools.org",
+        "Version: PGP 8.0\r\nCharset: us-ascii",
+        "Comment: Using GnuPG with Mozilla - http://enigmail.mozdev.org/",
+    ] {
+        bench.expect(
+            &with(usual),
+            &[],
+            "proven",
+            "PGP: valid by the pinned rights",
+        );
+    }
+    let forged = "IP Address: 198.51.100.7\r\nPort: 4444\r\nTimestamp: 2026-03-02 11:00:00 UTC\r\n";
+    for unsigned in [
+        forged.to_owned(),
+        // What looks like the armour's beginning begins nothing.
+        format!("{forged}X: {begin}"),
+        "Comment: Pay EUR 500 at https://pay.example/".to_owned(),
+        "Version: pay at https://pay.example/".to_owned(),
+        "Comment: Using GnuPG with Thunderbird - https://pay.example/".to_owned(),
+    ] {
+        bench.expect(
+            &with(&unsigned),
+            &[],
+            "unproven",
+            "outside of the signed block",
+        );
+    }
+}

@@ -195,16 +195,69 @@ fn unsigned_lines(block: &str) -> impl Iterator<Item = &str> {
         .skip(1)
         .take_while(|line| !line.trim().is_empty())
         .filter(|line| !line.starts_with("Hash: "));
-    let armour = block.rfind(SIGNATURE).map_or("", |at| &block[at..]);
-    let tail = armour.lines().skip(1).filter(|line| {
-        let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
-        let program = ["Version: ", "Comment: "]
-            .iter()
-            .any(|name| line.starts_with(name));
-        let tells = !crate::scan::addresses(line, 1).is_empty();
-        !(line.trim_end().bytes().all(base64) || *line == END || program && !tells)
-    });
-    head.chain(tail)
+    // The first one ends the text: within it such a line is escaped (RFC 9580, 7.2).
+    let armour = block
+        .lines()
+        .skip_while(|line| line.trim_end() != SIGNATURE);
+    head.chain(armour.skip(1).filter(|line| !is_of_armour(line)))
+}
+
+/// Whether a line behind the first one of an armour is base64, the end, or what a program writes by itself.
+fn is_of_armour(line: &str) -> bool {
+    let line = line.trim_end();
+    let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+    if line == END || line.bytes().all(base64) {
+        return true;
+    }
+    match line.split_once(": ") {
+        Some(("Version", version)) => {
+            let tells = [":", "www.", "@"].iter().any(|sign| version.contains(sign));
+            version.len() <= VERSION_BYTES_MAX
+                && !tells
+                && crate::scan::addresses(version, 1).is_empty()
+        }
+        // One word, as PGP 2 to 10 wrote it.
+        Some(("Charset" | "MessageID", word)) => {
+            word.len() <= 40 && word.bytes().all(|b| base64(b) || b == b'-')
+        }
+        Some(("Comment", comment)) => is_usual_comment(comment),
+        _ => false,
+    }
+}
+
+/// The longest name of a program with its version and system that is no text.
+const VERSION_BYTES_MAX: usize = 60;
+
+/// Comments that programs put into an armour unasked.
+const COMMENTS: [&str; 12] = [
+    "For info see http://www.gnupg.org",
+    "GPGTools - http://gpgtools.org",
+    "GPGTools - https://gpgtools.org",
+    "http://openpgpjs.org",
+    "https://openpgpjs.org",
+    "https://flowcrypt.com",
+    "https://keybase.io/crypto",
+    "https://keybase.io/download",
+    "https://mailvelope.com",
+    "https://www.mailvelope.com",
+    "https://protonmail.com",
+    "https://gopenpgp.org",
+];
+
+/// Whether a comment is one of [`COMMENTS`], or Enigmail's, which has the mail program's name in it.
+fn is_usual_comment(comment: &str) -> bool {
+    let enigmail = || {
+        let rest = comment.strip_prefix("Using GnuPG with ")?;
+        let (program, link) = rest.split_once(" - ")?;
+        let host = link
+            .trim_start_matches("https://")
+            .trim_start_matches("http://");
+        let host = host.trim_end_matches('/');
+        let named = program.len() <= 20 && program.bytes().all(|b| b.is_ascii_alphabetic());
+        let hosts = ["enigmail.mozdev.org", "www.enigmail.net", "enigmail.net"];
+        (named && hosts.contains(&host)).then_some(())
+    };
+    COMMENTS.contains(&comment) || enigmail().is_some()
 }
 
 const SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
