@@ -438,3 +438,101 @@ fn lines_in_the_armour_of_a_signed_block_are_unsigned() {
         );
     }
 }
+
+#[test]
+fn a_signature_part_of_pgp_holds_its_armour_and_nothing_else() {
+    let bench = bench!("gpg", "gpgv");
+    let print = bench.pgp_key("notice@rights.example");
+    let pin = format!(
+        "[[complainant]]\nname = 'rights'\npgp = '{print}'\npgp_keyring = 'ring.gpg'\naddresses = ['notice@rights.example']\n"
+    );
+    bench.configure(&pin);
+    let (content, signature) = bench.detached(MAIL);
+    let mime = bench::pgp_mime(MAIL, &content, &signature);
+    let head = "Content-Type: application/pgp-signature\r\n\r\n";
+    // What programs write around it by themselves.
+    let usual = "Content-Type: application/pgp-signature; name=\"OpenPGP_signature.asc\"\r\n\
+        Content-Description: OpenPGP digital signature\r\n\
+        Content-Disposition: attachment; filename=\"OpenPGP_signature.asc\"\r\n\r\n";
+    let armour = "-----BEGIN PGP SIGNATURE-----\r\n";
+    let wordy = format!(
+        "{armour}Version: GnuPG v2.0.22 (GNU/Linux)\r\nComment: Using GnuPG with Thunderbird - https://www.enigmail.net/\r\n"
+    );
+    let quiet = mime.replace(head, usual).replace(armour, &wordy);
+    bench.expect(&quiet, &[], "proven", "PGP: valid by the pinned rights");
+    let form = "<Infringement><Source><TimeStamp>2026-03-02T11:00:00Z</TimeStamp>\
+        <IP_Address>198.51.100.200</IP_Address><Port>4444</Port></Source></Infringement>\r\n";
+    for (from, to) in [
+        // gpgv skips text before the armour.
+        (
+            head,
+            format!("Content-Type: text/pgp-signature\r\n\r\n{form}"),
+        ),
+        (head, format!("Content-Type: text/plain\r\n\r\n{form}")),
+        (head, format!("{head}{form}")),
+        ("\r\n--b1--", format!("\r\n{form}\r\n--b1--")),
+        (
+            head,
+            head.replace("\r\n\r\n", "\r\nX-Note: IP 198.51.100.200\r\n\r\n"),
+        ),
+        (armour, format!("{armour}Comment: IP 198.51.100.200\r\n")),
+        (
+            armour,
+            format!("{armour}Comment: Pay at https://pay.example/\r\n"),
+        ),
+        (armour, format!("{armour}IP Address: 198.51.100.200\r\n")),
+    ] {
+        let altered = mime.replace(from, &to);
+        assert_ne!(altered, mime, "{from}");
+        bench.expect(&altered, &[], "unproven", "it covers only a part");
+    }
+}
+
+#[test]
+fn a_pgp_mail_to_others_is_a_replay() {
+    let bench = bench!("gpg", "gpgv");
+    let print = bench.pgp_key("notice@rights.example");
+    let (content, signature) = bench.detached(MAIL);
+    let mime = bench::pgp_mime(MAIL, &content, &signature);
+    let own = |address: &str| {
+        bench.configure(&format!(
+            "[trust]\nrecipients = ['{address}']\n[[complainant]]\nname = 'rights'\npgp = '{print}'\n\
+             pgp_keyring = 'ring.gpg'\naddresses = ['notice@rights.example']\n"
+        ));
+    };
+    own("abuse@net.example");
+    bench.expect(&mime, &[], "proven", "does not cover the Subject");
+    own("abuse@other.example");
+    bench.expect(&mime, &[], "unproven", "none of our addresses (replay)");
+}
+
+#[test]
+fn smime_to_others_or_with_words_around_its_signature_is_no_proof() {
+    let bench = bench!("openssl");
+    bench.certificate("notice@rights.example");
+    let signed = bench.smime(MAIL);
+    let own = |address: &str| {
+        bench.configure(&format!(
+            "[trust]\nrecipients = ['{address}']\n[[complainant]]\nname = 'rights'\nsmime_ca = 'cert.pem'\n\
+             addresses = ['notice@rights.example']\n"
+        ));
+    };
+    own("abuse@other.example");
+    bench.expect(&signed, &[], "unproven", "none of our addresses (replay)");
+    own("abuse@net.example");
+    bench.expect(&signed, &[], "proven", "S/MIME: valid by the pinned rights");
+    let at = signed.rfind("\r\n\r\nMI").unwrap();
+    let words = format!(
+        "{}\r\n\r\nIP 198.51.100.200{}",
+        &signed[..at],
+        &signed[at..]
+    );
+    let (_, out) = bench.check(&words, &[]);
+    assert!(out.contains("\"verdict\":\"unproven\""), "{out}");
+    // The text inside of the signature, which only programs read.
+    let opaque = bench.smime_with(MAIL, &["-nodetach"]);
+    bench.expect(&opaque, &[], "proven", "S/MIME: valid by the pinned rights");
+    let words = opaque.replacen("\r\n\r\n", "\r\n\r\nIP 198.51.100.200\r\n", 1);
+    let (_, out) = bench.check(&words, &[]);
+    assert!(out.contains("\"verdict\":\"unproven\""), "{out}");
+}

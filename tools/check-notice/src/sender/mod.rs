@@ -118,7 +118,7 @@ pub fn judge(
         );
     }
     for result in programs {
-        result.judge(mail, &mut proven, &mut against, &mut finding.reasons);
+        result.judge(mail, trust, &mut proven, &mut against, &mut finding.reasons);
     }
     let attested = results::attested(mail, trust, &from, kept, &mut finding.reasons);
     let forwarded = arc::attested(mail, trust, &from, keys, received, &mut finding.reasons);
@@ -266,8 +266,13 @@ fn replayed(mail: &Mail, trust: &Trust, signature: &Checked) -> Option<String> {
             "its recipients are not signed: it may have been sent to others (replay)".to_owned(),
         );
     }
-    let mut named = signed
-        .into_iter()
+    to_others(mail, trust, &signed)
+}
+
+/// Why a mail may have been meant for somebody else, by the addresses in some of its fields.
+fn to_others(mail: &Mail, trust: &Trust, fields: &[&str]) -> Option<String> {
+    let mut named = fields
+        .iter()
         .flat_map(|name| mail.all(name))
         .flat_map(|(_, header)| addresses_of(&mail.unfolded(header)));
     let ours = named.any(|address| {
@@ -276,5 +281,6 @@ fn replayed(mail: &Mail, trust: &Trust, signature: &Checked) -> Option<String> {
             .iter()
             .any(|own| own.eq_ignore_ascii_case(&address))
     });
-    (!ours).then(|| "it was written to others and none of our addresses (replay)".to_owned())
+    (!ours && !trust.recipients.is_empty())
+        .then(|| "it was written to others and none of our addresses (replay)".to_owned())
 }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::{Trust, to_others};
 use crate::evidence::Reason;
 use crate::mail::Mail;
 
@@ -67,6 +68,7 @@ impl ProgramResult {
     pub(super) fn judge(
         &self,
         mail: &Mail,
+        trust: &Trust,
         proven: &mut Option<String>,
         against: &mut Vec<Reason>,
         reasons: &mut Vec<Reason>,
@@ -93,9 +95,13 @@ impl ProgramResult {
                     reasons.push(Reason::new(format!(
                         "{kind}: valid by {name}{remark}, but it covers only a part: {unsigned}"
                     )));
+                } else if let Some(text) = to_others(mail, trust, &["To", "Cc"]) {
+                    reasons.push(Reason::new(format!(
+                        "{kind}: valid by {name}{remark}, but {text}"
+                    )));
                 } else {
                     reasons.push(Reason::new(format!(
-                        "{kind}: valid by the pinned {name}{remark}"
+                        "{kind}: valid by the pinned {name}{remark}; it does not cover the Subject"
                     )));
                     *proven = Some(name.clone());
                 }
@@ -122,20 +128,22 @@ pub fn signed(mail: &Mail) -> Vec<Signed> {
         .filter(|_| is_signed)
         .and_then(|boundary| split(mail, &boundary));
     if is_signed && lower.contains("pkcs7") {
-        let wrapped = split.is_none_or(|(content, _)| has_more(mail, &content));
+        let wrapped = split.is_none_or(|both| has_more(mail, &both, &SMIME_SIGNATURES, is_base64));
         found.push(Signed::Smime { wrapped });
-    } else if ["application/pkcs7-mime", "application/x-pkcs7-mime"]
-        .iter()
-        .any(|opaque| lower.starts_with(opaque))
-    {
-        found.push(Signed::Smime {
-            wrapped: has_more(mail, &(0..0)),
-        });
+    } else if SMIME_OPAQUE.iter().any(|opaque| lower.starts_with(opaque)) {
+        let alone = mail
+            .parts
+            .iter()
+            .all(|part| is_one_of(&part.kind, &SMIME_OPAQUE));
+        let several = mail.all("Content-Type").count() > 1;
+        let wrapped = !alone || several || !is_base64(&String::from_utf8_lossy(body));
+        found.push(Signed::Smime { wrapped });
     } else if memchr::memmem::find(body, b"application/pkcs7-signature").is_some() {
         found.push(Signed::Smime { wrapped: true });
     } else if is_signed && lower.contains("pgp-signature") {
-        if let Some((content, signature)) = split {
-            let wrapped = has_more(mail, &content);
+        if let Some(both) = split {
+            let wrapped = has_more(mail, &both, &PGP_SIGNATURES, is_armour);
+            let (content, signature) = both;
             found.push(Signed::PgpMime {
                 content,
                 signature,
@@ -156,14 +164,70 @@ pub fn signed(mail: &Mail) -> Vec<Signed> {
     found
 }
 
-/// Whether a reader sees more than the signed bytes: a part elsewhere, or another idea of where parts end.
-fn has_more(mail: &Mail, content: &Range<usize>) -> bool {
+/// Kinds of the part that holds a PGP signature (RFC 3156, 5).
+const PGP_SIGNATURES: [&str; 1] = ["application/pgp-signature"];
+
+/// Kinds of the part that holds an S/MIME signature (RFC 8551, 3.5.3), and what they were called before.
+const SMIME_SIGNATURES: [&str; 2] = [
+    "application/pkcs7-signature",
+    "application/x-pkcs7-signature",
+];
+
+/// Kinds of a mail that is inside of its signature (RFC 8551, 3.5.2).
+const SMIME_OPAQUE: [&str; 2] = ["application/pkcs7-mime", "application/x-pkcs7-mime"];
+
+fn is_one_of(kind: &str, kinds: &[&str]) -> bool {
+    kinds.contains(&kind)
+}
+
+/// Whether a reader sees more than the signed bytes: a part elsewhere, words in the part of the signature,
+/// which programs skip, or another idea of where parts end.
+fn has_more(
+    mail: &Mail,
+    (content, signature): &(Range<usize>, Range<usize>),
+    kinds: &[&str],
+    is_signature: fn(&str) -> bool,
+) -> bool {
     let outside = mail.parts.iter().any(|part| {
-        let signature = ["pgp-signature", "pkcs7-signature", "pkcs7-mime"];
-        let within = content.start <= part.raw.start && part.raw.end <= content.end + 2;
-        !within && part.length > 0 && !signature.iter().any(|kind| part.kind.ends_with(kind))
+        let within =
+            |range: &Range<usize>| range.start <= part.raw.start && part.raw.end <= range.end + 2;
+        let signs = within(signature) && is_one_of(&part.kind, kinds);
+        part.length > 0 && !within(content) && !signs
     });
-    outside || mail.all("Content-Type").count() > 1
+    let text = String::from_utf8_lossy(mail.raw.get(signature.clone()).unwrap_or_default());
+    outside || !is_bare(&text, is_signature) || mail.all("Content-Type").count() > 1
+}
+
+/// Whether a part has no more than the fields of a MIME part, without an address in them, and a signature.
+fn is_bare(part: &str, is_signature: fn(&str) -> bool) -> bool {
+    let mut lines = part.lines();
+    let fields: Vec<&str> = lines
+        .by_ref()
+        .take_while(|line| !line.trim().is_empty())
+        .collect();
+    let known = fields.iter().all(|line| {
+        let begin = line.get(..8).unwrap_or("");
+        line.starts_with([' ', '\t']) || begin.eq_ignore_ascii_case("content-")
+    });
+    let rest: Vec<&str> = lines.collect();
+    known
+        && crate::scan::addresses(&fields.join("\n"), 1).is_empty()
+        && is_signature(&rest.join("\n"))
+}
+
+fn is_base64(text: &str) -> bool {
+    text.bytes().all(|b| {
+        b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=') || b.is_ascii_whitespace()
+    })
+}
+
+fn is_armour(text: &str) -> bool {
+    let mut lines = text.trim().lines();
+    lines
+        .next()
+        .is_some_and(|first| first.trim_end() == SIGNATURE)
+        && lines.next_back() == Some(END)
+        && lines.all(is_of_armour)
 }
 
 const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";

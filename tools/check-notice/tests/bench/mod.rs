@@ -233,11 +233,16 @@ impl Bench {
     }
 
     pub(crate) fn smime(&self, mail: &str) -> String {
+        self.smime_with(mail, &[])
+    }
+
+    pub(crate) fn smime_with(&self, mail: &str, flags: &[&str]) -> String {
         let (head, body) = mail.split_once("MIME-Version: 1.0\r\n").unwrap();
         let mut command = program("openssl");
         command.args([
             "cms", "-sign", "-signer", "cert.pem", "-inkey", "key.pem", "-md", "sha256", "-crlfeol",
         ]);
+        command.args(flags);
         let signed = self.sign(&mut command, body);
         format!(
             "{head}{}",
