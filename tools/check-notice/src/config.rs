@@ -29,6 +29,11 @@ pub enum ConfigError {
         "source `{0}`: dnsmasq writes down no length of leases: set `lease_s` to that of its dhcp-range"
     )]
     LeaseLength(String),
+    /// An authority, and nobody said for whom of those to whom it gives certificates.
+    #[error(
+        "complainant `{0}`: `smime_ca` may give certificates to others too: set `addresses` or `domains`"
+    )]
+    AnySigner(String),
 }
 
 /// The whole file.
@@ -109,13 +114,27 @@ pub struct Complainant {
     pub pgp: Option<String>,
     /// Key ring with that key, for `gpgv`.
     pub pgp_keyring: Option<PathBuf>,
-    /// Certificates to which its S/MIME signature must lead, PEM.
+    /// Certificates to which its S/MIME signature must lead, PEM: its own, or those of an authority. The
+    /// signer's has to be for one of `addresses`, or for an address in one of `domains`.
     pub smime_ca: Option<PathBuf>,
     /// Addresses in `From` for which these keys may speak.
     #[serde(default)]
     pub addresses: Vec<String>,
     /// How to reach it: from here, never from a mail.
     pub contact: Option<String>,
+}
+
+impl Complainant {
+    /// Whether a certificate for an address is that of this complainant.
+    #[must_use]
+    pub fn speaks_for(&self, address: &str) -> bool {
+        let same = |own: &String, other: &str| own.eq_ignore_ascii_case(other);
+        let Some((_, domain)) = address.rsplit_once('@') else {
+            return false;
+        };
+        self.addresses.iter().any(|own| same(own, address))
+            || self.domains.iter().any(|own| same(own, domain))
+    }
 }
 
 impl Config {
@@ -134,6 +153,11 @@ impl Config {
             let dnsmasq = matches!(source.kind, Some(Kind::DnsmasqLog | Kind::DnsmasqLeases));
             if dnsmasq && !source.serves.is_empty() && source.lease_s.is_none() {
                 return Err(ConfigError::LeaseLength(source.file.clone()));
+            }
+        }
+        for one in &config.complainant {
+            if one.smime_ca.is_some() && one.addresses.is_empty() && one.domains.is_empty() {
+                return Err(ConfigError::AnySigner(one.name.clone()));
             }
         }
         Ok(config)

@@ -299,7 +299,9 @@ fn smime_is_proven_by_a_pinned_certificate_as_of_receipt() {
     let bench = bench!("openssl");
     bench.certificate("notice@rights.example");
     let signed = bench.smime(MAIL);
-    bench.configure("[[complainant]]\nname = 'rights'\nsmime_ca = 'cert.pem'\n");
+    bench.configure(
+        "[[complainant]]\nname = 'rights'\nsmime_ca = 'cert.pem'\naddresses = ['notice@rights.example']\n",
+    );
     bench.expect(&signed, &[], "proven", "S/MIME: valid by the pinned rights");
     bench.expect(
         &signed.replace("198.51.100.7", "198.51.100.8"),
@@ -535,4 +537,36 @@ fn smime_to_others_or_with_words_around_its_signature_is_no_proof() {
     let words = opaque.replacen("\r\n\r\n", "\r\n\r\nIP 198.51.100.200\r\n", 1);
     let (_, out) = bench.check(&words, &[]);
     assert!(out.contains("\"verdict\":\"unproven\""), "{out}");
+}
+
+#[test]
+fn smime_of_a_stranger_under_the_same_authority_proves_nothing() {
+    let bench = bench!("openssl");
+    bench.authority();
+    bench.issue("evil@evil.example");
+    let evil = bench.smime(&MAIL.replace("notice@rights", "evil@evil"));
+    bench.issue("notice@rights.example");
+    let good = bench.smime(MAIL);
+    let pin = |file: &str, whom: &str| {
+        bench.configure(&format!(
+            "[[complainant]]\nname = 'other'\nsmime_ca = 'ca.pem'\naddresses = ['notice@other.example']\n\
+             [[complainant]]\nname = 'rights'\nsmime_ca = '{file}'\n{whom}\n"
+        ));
+    };
+    // The certificate of the signer may be pinned itself.
+    for file in ["ca.pem", "cert.pem"] {
+        for whom in [
+            "addresses = ['notice@rights.example']",
+            "domains = ['rights.example']",
+        ] {
+            pin(file, whom);
+            bench.expect(&good, &[], "proven", "S/MIME: valid by the pinned rights");
+            bench.expect(&evil, &[], "unproven", "S/MIME: says nothing");
+        }
+    }
+    // Whoever is pinned has to be named.
+    bench.configure("[[complainant]]\nname = 'rights'\nsmime_ca = 'ca.pem'\n");
+    let (code, out) = bench.check(&good, &[]);
+    assert_eq!(code, 2, "{out}");
+    assert!(out.contains("`rights`"), "{out}");
 }

@@ -120,7 +120,7 @@ fn smime(mail: &Mail, config: &Config, received: Seconds, folder: &Path) -> Foun
     if std::fs::write(&file, &mail.raw).is_err() {
         return Found::Nothing("its text could not be written to a file".to_owned());
     }
-    let mut altered = false;
+    let (mut altered, mut stranger) = (false, false);
     for one in config.complainants() {
         let Some(authority) = &one.smime_ca else {
             continue;
@@ -129,11 +129,14 @@ fn smime(mail: &Mail, config: &Config, received: Seconds, folder: &Path) -> Foun
             Ok(Some(found)) => return found,
             Ok(None) => {}
             Err(Mismatch::Altered) => altered = true,
+            Err(Mismatch::Stranger) => stranger = true,
             Err(Mismatch::Program(why)) => return Found::Nothing(why),
         }
     }
     if altered {
         Found::Altered
+    } else if stranger {
+        Found::Nothing("its certificate is for no address of a pinned complainant".to_owned())
     } else {
         Found::Nothing("no pinned certificate leads to its signer".to_owned())
     }
@@ -141,6 +144,8 @@ fn smime(mail: &Mail, config: &Config, received: Seconds, folder: &Path) -> Foun
 
 enum Mismatch {
     Altered,
+    /// Valid, by a certificate for addresses of somebody else.
+    Stranger,
     Program(String),
 }
 
@@ -160,6 +165,8 @@ fn smime_by(
         "any",
         "-attime",
         &received.to_string(),
+        // A certificate may be pinned itself, without the authority that made it and many others.
+        "-partial_chain",
         "-no-CApath",
         "-CAfile",
     ]);
@@ -194,13 +201,18 @@ fn smime_by(
         .arg(&signer);
     let (_, emails) =
         answer(&mut command).map_err(|why| Mismatch::Program(format!("openssl: {why}")))?;
+    // An authority signs for many: only addresses that the operator named are this complainant's.
+    let addresses: Vec<String> = emails
+        .lines()
+        .map(|line| line.trim().to_lowercase())
+        .filter(|line| one.speaks_for(line))
+        .collect();
+    if addresses.is_empty() {
+        return Err(Mismatch::Stranger);
+    }
     Ok(Some(Found::Valid {
         name: one.name.clone(),
-        addresses: emails
-            .lines()
-            .map(|line| line.trim().to_lowercase())
-            .filter(|line| line.contains('@'))
-            .collect(),
+        addresses,
         remark: Some("whether it was revoked cannot be told offline".to_owned()),
     }))
 }

@@ -232,6 +232,52 @@ impl Bench {
         self.sign(command.args(["-subj", &subject]), "");
     }
 
+    /// An authority `ca.pem`, which issues certificates to anybody.
+    pub(crate) fn authority(&self) {
+        let mut command = program("openssl");
+        command.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "30",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+            "-subj",
+            "/CN=Authority",
+        ]);
+        self.sign(&mut command, "");
+    }
+
+    /// A certificate of that authority, in place of the one before.
+    pub(crate) fn issue(&self, address: &str) {
+        let subject = format!("/CN=Somebody/emailAddress={address}");
+        let run = |arguments: &[&str]| self.sign(program("openssl").args(arguments), "");
+        run(&[
+            "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out",
+            "csr.pem", "-subj", &subject,
+        ]);
+        run(&[
+            "x509",
+            "-req",
+            "-in",
+            "csr.pem",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "30",
+            "-out",
+            "cert.pem",
+        ]);
+    }
+
     pub(crate) fn smime(&self, mail: &str) -> String {
         self.smime_with(mail, &[])
     }
