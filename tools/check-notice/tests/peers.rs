@@ -570,3 +570,72 @@ fn smime_of_a_stranger_under_the_same_authority_proves_nothing() {
     assert_eq!(code, 2, "{out}");
     assert!(out.contains("`rights`"), "{out}");
 }
+
+#[test]
+fn what_the_border_found_valid_does_not_outweigh_what_is_unsigned() {
+    let bench = bench!("/usr/bin/python3", "openssl");
+    if !bench.has_dkimpy() {
+        skip("needs python3-dkim");
+        return;
+    }
+    bench.rsa_key("rights.example");
+    let trust = |recipient: &str| {
+        format!(
+            "[trust]\nauthserv_ids = ['mx.net.example']\nborder = ['mx.net.example']\nrecipients = ['{recipient}']\n"
+        )
+    };
+    let whole = bench.dkimpy("rights.example", MAIL, false, false);
+    let part = bench.dkimpy("rights.example", MAIL, true, false);
+    let tail = "Source IP: 198.51.100.200\r\nTimestamp: 2026-03-02 11:00:00 UTC\r\n";
+    for (how, header) in [("dkim", "header.d"), ("dmarc", "header.from")] {
+        let border = format!(
+            "Authentication-Results: mx.net.example; {how}=pass {header}=rights.example\r\n\
+             Received: from out.rights.example by mx.net.example; Mon, 2 Mar 2026 12:00:00 +0000\r\n"
+        );
+        // With the key, and without it: what a signature covers is to be seen without.
+        for keys in ["dkim_keys = 'keys'\n", ""] {
+            bench.configure(&format!("{keys}{}", trust("abuse@net.example")));
+            let verdict = if keys.is_empty() {
+                "attested"
+            } else {
+                "proven"
+            };
+            bench.expect(
+                &format!("{border}{whole}"),
+                &[],
+                verdict,
+                "found rights.example valid",
+            );
+            bench.expect(
+                &format!("{border}{part}"),
+                &[],
+                verdict,
+                "found rights.example valid",
+            );
+            bench.expect(
+                &format!("{border}{part}{tail}"),
+                &[],
+                "unproven",
+                "unsigned (l=)",
+            );
+            bench.expect(
+                &format!("Subject: Pay at once\r\n{border}{whole}"),
+                &[],
+                "unproven",
+                "a field `Subject` was added unsigned",
+            );
+            bench.configure(&format!("{keys}{}", trust("abuse@other.example")));
+            bench.expect(&format!("{border}{whole}"), &[], "unproven", "(replay)");
+        }
+        // Without any signature the border is believed, but for whom it was written to.
+        bench.configure(&trust("abuse@net.example"));
+        bench.expect(
+            &format!("{border}{MAIL}"),
+            &[],
+            "attested",
+            "found rights.example valid",
+        );
+        bench.configure(&trust("abuse@other.example"));
+        bench.expect(&format!("{border}{MAIL}"), &[], "unproven", "(replay)");
+    }
+}

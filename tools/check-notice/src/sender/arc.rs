@@ -54,10 +54,7 @@ pub(super) fn attested(
         newest.line, newest.domain
     );
     match &newest.outcome {
-        Outcome::Valid {
-            unsigned_tail: None,
-            ..
-        } => {}
+        Outcome::Valid { .. } if newest.unsigned_tail.is_none() => {}
         other => {
             let why = match other {
                 Outcome::NoKey(why) => format!("its key is not available, {why}"),

@@ -37,6 +37,8 @@ pub struct Checked {
     pub line: usize,
     /// Names in `h=`, in lower case.
     pub signed: Vec<String>,
+    /// Bytes of the mail behind what `l=` covers, where the body up to there is the one that was signed.
+    pub unsigned_tail: Option<Range<usize>>,
     /// The result.
     pub outcome: Outcome,
 }
@@ -44,12 +46,10 @@ pub struct Checked {
 /// What a signature shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The holder of the key signed these fields and this body.
+    /// The holder of the key signed these fields and this body, up to [`Checked::unsigned_tail`].
     Valid {
         /// Where the key is from.
         key: String,
-        /// Bytes of the mail behind what `l=` covers.
-        unsigned_tail: Option<Range<usize>>,
     },
     /// The body is not the one that was signed.
     BodyAltered,
@@ -125,9 +125,10 @@ pub(super) fn check_one(
             .split(':')
             .map(|name| name.trim().to_ascii_lowercase())
             .collect(),
+        unsigned_tail: None,
         outcome: Outcome::Expired,
     };
-    checked.outcome = match verify(mail, index, &tags, &checked, keys, received, role) {
+    checked.outcome = match verify(mail, index, &tags, &mut checked, keys, received, role) {
         Ok(outcome) => outcome,
         Err(why) => Outcome::Unusable(why.to_owned()),
     };
@@ -138,7 +139,7 @@ fn verify(
     mail: &Mail,
     index: usize,
     tags: &[(String, String)],
-    checked: &Checked,
+    checked: &mut Checked,
     keys: &impl Keys,
     received: Seconds,
     role: Role,
@@ -191,7 +192,7 @@ fn verify(
     let tail = body[length..]
         .iter()
         .any(|byte| !byte.is_ascii_whitespace());
-    let unsigned_tail = tail.then(|| tail_range(mail, body.len() - length));
+    checked.unsigned_tail = tail.then(|| tail_range(mail, body.len() - length));
     let message = signed_headers(mail, index, head_form, &checked.signed);
     let signed = Signed {
         ed25519,
@@ -201,10 +202,7 @@ fn verify(
         message: &message,
         signature: &signature,
     };
-    Ok(match signed.by_keys(keys, received)? {
-        Outcome::Valid { key, .. } => Outcome::Valid { key, unsigned_tail },
-        other => other,
-    })
+    signed.by_keys(keys, received)
 }
 
 /// Whether the algorithm of a signature is Ed25519, or RSA; an error for those that prove nothing.
@@ -247,7 +245,6 @@ impl Signed<'_> {
                 Ok(true) => {
                     return Ok(Outcome::Valid {
                         key: key.origin.clone(),
-                        unsigned_tail: None,
                     });
                 }
                 Ok(false) if key.of_that_time => Outcome::HeadersAltered {
@@ -432,16 +429,8 @@ mod tests {
             let checked = check(&Mail::read(raw.clone()).unwrap(), &keys, 1_700_000_000);
             assert_eq!(checked.len(), count);
             for one in &checked {
-                assert!(
-                    matches!(
-                        one.outcome,
-                        Outcome::Valid {
-                            unsigned_tail: None,
-                            ..
-                        }
-                    ),
-                    "{name} {one:?}"
-                );
+                let valid = matches!(one.outcome, Outcome::Valid { .. });
+                assert!(valid && one.unsigned_tail.is_none(), "{name} {one:?}");
             }
             let text = String::from_utf8(raw).unwrap();
             for (from, to) in [

@@ -104,23 +104,20 @@ pub fn judge(
     {
         against.push(Reason::new("`From` names several authors"));
     }
-    let mut proven: Option<String> = None;
-    let mut broken = Vec::new();
+    let mut signatures = Signatures::default();
     for signature in dkim::check(mail, keys, received) {
-        judge_dkim(
-            mail,
-            trust,
-            &from,
-            &signature,
-            &mut proven,
-            &mut broken,
-            &mut finding.reasons,
-        );
+        signatures.judge(mail, trust, &from, &signature, &mut finding.reasons);
     }
+    let Signatures {
+        mut proven,
+        mut broken,
+        partial,
+    } = signatures;
     for result in programs {
         result.judge(mail, trust, &mut proven, &mut against, &mut finding.reasons);
     }
-    let attested = results::attested(mail, trust, &from, kept, &mut finding.reasons);
+    let attested = results::attested(mail, trust, &from, kept, &mut finding.reasons)
+        .filter(|_| counts(mail, trust, partial, &mut finding.reasons));
     let forwarded = arc::attested(mail, trust, &from, keys, received, &mut finding.reasons);
     // Another signature over the very same text, or a trusted forwarder's, explains a broken one.
     if proven.is_some() || forwarded.is_some() {
@@ -159,67 +156,106 @@ fn is_aligned(trust: &Trust, signer: &str, from: &str) -> bool {
             .any(|(one, two)| one == signer && two == from)
 }
 
-fn judge_dkim(
-    mail: &Mail,
-    trust: &Trust,
-    from: &str,
-    signature: &Checked,
-    proven: &mut Option<String>,
-    broken: &mut Vec<Reason>,
-    reasons: &mut Vec<Reason>,
-) {
-    let aligned = is_aligned(trust, &signature.domain, from);
-    let name = format!(
-        "DKIM-Signature in line {} of {}",
-        signature.line, signature.domain
-    );
-    match &signature.outcome {
-        Outcome::Valid { key, unsigned_tail } => {
-            if let Some(tail) = unsigned_tail {
-                let text = format!(
-                    "{name} covers only a part: bytes {}..{} of the mail were added unsigned (l=)",
-                    tail.start, tail.end
-                );
-                reasons.push(Reason::new(text));
-            } else if !aligned {
+/// Whether what the border found valid counts: it does not look at what a signature leaves out.
+fn counts(mail: &Mail, trust: &Trust, partial: bool, reasons: &mut Vec<Reason>) -> bool {
+    let why = if partial {
+        Some("of a signature that is not of this whole mail, written to us".to_owned())
+    } else {
+        to_others(mail, trust, &["To", "Cc"])
+    };
+    if let Some(why) = &why {
+        reasons.push(Reason::new(format!(
+            "what the own border found valid does not count: {why}"
+        )));
+    }
+    why.is_none()
+}
+
+/// What the DKIM signatures of a mail show together.
+#[derive(Default)]
+struct Signatures {
+    /// The domain of a valid one that covers all and may speak for `From`.
+    proven: Option<String>,
+    /// Those that may speak for it, and do not fit.
+    broken: Vec<Reason>,
+    /// One that may speak for it leaves something out, or was written to others.
+    partial: bool,
+}
+
+impl Signatures {
+    fn judge(
+        &mut self,
+        mail: &Mail,
+        trust: &Trust,
+        from: &str,
+        signature: &Checked,
+        reasons: &mut Vec<Reason>,
+    ) {
+        let aligned = is_aligned(trust, &signature.domain, from);
+        let name = format!(
+            "DKIM-Signature in line {} of {}",
+            signature.line, signature.domain
+        );
+        let broken = if aligned {
+            &mut self.broken
+        } else {
+            &mut *reasons
+        };
+        match &signature.outcome {
+            Outcome::Valid { .. } if !aligned => reasons.push(Reason::new(format!(
+                "{name} is valid, but that is not the domain of From ({from})"
+            ))),
+            Outcome::Valid { key } => {
+                if let Some(text) = left_out(mail, trust, signature) {
+                    reasons.push(Reason::new(format!("{name} is valid, but {text}")));
+                    self.partial = true;
+                } else {
+                    reasons.push(Reason::new(format!(
+                        "{name} is valid, with the key from {key}"
+                    )));
+                    self.proven = Some(signature.domain.clone());
+                }
+            }
+            Outcome::BodyAltered => broken.push(Reason::new(format!(
+                "{name}: the body is not the one that was signed; altered on the way, or forged"
+            ))),
+            Outcome::HeadersAltered { key } => broken.push(Reason::new(format!(
+                "{name} does not fit its fields, with the key from {key}; altered on the way, or forged"
+            ))),
+            Outcome::NoKey(why) => {
                 reasons.push(Reason::new(format!(
-                    "{name} is valid, but that is not the domain of From ({from})"
+                    "{name}: its key is not available, {why}; that says nothing"
                 )));
-            } else if let Some(added) = added_field(mail, signature) {
-                reasons.push(Reason::new(format!(
-                    "{name} is valid, but a field `{added}` was added unsigned, which readers may show instead"
-                )));
-            } else if let Some(text) = replayed(mail, trust, signature) {
-                reasons.push(Reason::new(format!("{name} is valid, but {text}")));
-            } else {
-                reasons.push(Reason::new(format!(
-                    "{name} is valid, with the key from {key}"
-                )));
-                *proven = Some(signature.domain.clone());
+                // What it covers is to be seen without: the border may have found it valid.
+                if let Some(text) = left_out(mail, trust, signature).filter(|_| aligned) {
+                    reasons.push(Reason::new(format!("{name}: {text}")));
+                    self.partial = true;
+                }
+            }
+            Outcome::Expired => reasons.push(Reason::new(format!(
+                "{name} had expired when the mail came"
+            ))),
+            Outcome::Unusable(why) => {
+                reasons.push(Reason::new(format!("{name} does not count: {why}")));
             }
         }
-        Outcome::BodyAltered => {
-            let text = format!(
-                "{name}: the body is not the one that was signed; altered on the way, or forged"
-            );
-            if aligned { broken } else { reasons }.push(Reason::new(text));
-        }
-        Outcome::HeadersAltered { key } => {
-            let text = format!(
-                "{name} does not fit its fields, with the key from {key}; altered on the way, or forged"
-            );
-            if aligned { broken } else { reasons }.push(Reason::new(text));
-        }
-        Outcome::NoKey(why) => reasons.push(Reason::new(format!(
-            "{name}: its key is not available, {why}; that says nothing"
-        ))),
-        Outcome::Expired => reasons.push(Reason::new(format!(
-            "{name} had expired when the mail came"
-        ))),
-        Outcome::Unusable(why) => {
-            reasons.push(Reason::new(format!("{name} does not count: {why}")));
-        }
     }
+}
+
+/// Why a signature proves less than this whole mail, written to us.
+fn left_out(mail: &Mail, trust: &Trust, signature: &Checked) -> Option<String> {
+    if let Some(tail) = &signature.unsigned_tail {
+        return Some(format!(
+            "it covers only a part: bytes {}..{} of the mail were added unsigned (l=)",
+            tail.start, tail.end
+        ));
+    }
+    if let Some(added) = added_field(mail, signature) {
+        return Some(format!(
+            "a field `{added}` was added unsigned, which readers may show instead"
+        ));
+    }
+    replayed(mail, trust, signature)
 }
 
 /// How many fields of a name a signature covers: they are signed from the bottom up (RFC 6376, 5.4.2).
