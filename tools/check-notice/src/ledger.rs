@@ -171,18 +171,20 @@ impl Ledger {
         Ok(query.query_row(params![content], read).optional()?)
     }
 
-    /// All keys that were kept under these names.
+    /// The keys that were kept under these names, those seen nearest to the receipt of a mail.
     ///
     /// # Errors
     ///
     /// What SQLite refuses.
-    pub fn keys(&self, names: &[String]) -> Result<KeyFile, LedgerError> {
+    pub fn keys(&self, names: &[String], received: Seconds) -> Result<KeyFile, LedgerError> {
         let mut file = KeyFile::default();
-        let mut query = self
-            .db
-            .prepare("SELECT record, seen FROM dkim_key WHERE name = ?1 LIMIT 100")?;
+        let mut query = self.db.prepare(
+            "SELECT record, seen FROM dkim_key WHERE name = ?1 ORDER BY abs(seen - ?2) LIMIT 100",
+        )?;
         for name in names {
-            for row in query.query_map(params![name], |row| Ok((row.get(0)?, row.get(1)?)))? {
+            for row in query.query_map(params![name, received], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })? {
                 let (record, at) = row?;
                 file.seen.push(Seen {
                     name: name.clone(),

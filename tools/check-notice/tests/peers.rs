@@ -6,7 +6,9 @@
 mod bench;
 mod skip;
 
-use bench::{Bench, MAIL, NameServer};
+use bench::{Bench, MAIL, NameServer, NoNames};
+use check_notice::ledger::Ledger;
+use check_notice::sender::keys::Seen;
 use skip::skip;
 
 /// A bench, or nothing where a program is missing.
@@ -638,4 +640,57 @@ fn what_the_border_found_valid_does_not_outweigh_what_is_unsigned() {
         bench.configure(&trust("abuse@other.example"));
         bench.expect(&format!("{border}{MAIL}"), &[], "unproven", "(replay)");
     }
+}
+
+#[test]
+fn a_key_that_was_withdrawn_before_the_mail_came_proves_nothing() {
+    let bench = bench!("opendkim", "openssl");
+    bench.rsa_key("rights.example");
+    let signed = bench.opendkim("rights.example", MAIL);
+    let server = NoNames::start();
+    bench.configure(&format!(
+        "ledger = 'ledger'\nname_server = '{}'\n",
+        server.address
+    ));
+    let keys = std::fs::read_to_string(bench.path("keys")).unwrap();
+    let (name, record) = keys.lines().next().unwrap().split_once(' ').unwrap();
+    let seen = |record: &str, at: i64| {
+        let seen = Seen {
+            name: name.to_owned(),
+            record: record.to_owned(),
+            at: Some(at),
+            from: "stamp",
+        };
+        let mut ledger = Ledger::open(&bench.path("ledger")).unwrap();
+        ledger.stamp("another mail", at, &[], &[seen]).unwrap();
+    };
+    let day = |day: i64| format!("2026-03-{day:02}T12:00:00Z");
+    // 2026-03-02T12:00:00Z.
+    let (first, a_day) = (1_772_452_800, 86_400);
+    seen(record, first);
+    let came = |on: i64| bench.check(&signed, &["--received", &day(on)]).1;
+    for on in 1..5 {
+        assert!(came(on).contains("with the key from stamp"), "{on}");
+    }
+    let later = came(9);
+    assert!(later.contains("\"verdict\":\"unproven\""), "{later}");
+    assert!(later.contains("long before"), "{later}");
+    // A key of another time does not keep from asking.
+    let asked = ["--received", "2026-03-09T12:00:00Z", "--online"];
+    bench.expect(&signed, &asked, "unproven", "its key is not available");
+    assert!(server.asked() > 0);
+    seen("v=DKIM1; p=", first + a_day);
+    assert!(came(2).contains("with the key from stamp"));
+    let later = came(4);
+    assert!(later.contains("\"verdict\":\"unproven\""), "{later}");
+    assert!(later.contains("withdrawn"), "{later}");
+    // That there is no key any more is kept when a mail is stamped.
+    let now = jiff::Timestamp::now().as_second();
+    seen(record, now - 60);
+    bench.expect(&signed, &[], "proven", "with the key from stamp");
+    let (code, out) = bench.run(&["stamp", "mail", "--config", "config"], &signed);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("0 of 1 key(s)"), "{out}");
+    assert!(out.contains("has no key"), "{out}");
+    bench.expect(&signed, &[], "unproven", "withdrawn");
 }

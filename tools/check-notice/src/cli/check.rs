@@ -18,7 +18,7 @@ use check_notice::records::Records;
 use check_notice::sender::keys::{KeyFile, Seen};
 use check_notice::sender::{self, Sender, SenderFinding, Trust, border_received, dkim};
 use check_notice::time::{self, Seconds};
-use check_notice::world::{name_server, run_programs, txt};
+use check_notice::world::{DnsError, name_server, run_programs, txt};
 use check_notice::{extract, leak, signs};
 
 /// Judge a complaint: who sent it, and do our records agree?
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     /// Folder of own records: leases, sessions, translations, flows.
     #[arg(long, value_name = "DIR")]
     records: Option<PathBuf>,
-    /// Ask DNS for keys that are not at hand; tells the sender's name server that you look.
+    /// Ask DNS for keys that are not at hand of that time; tells the sender's name server that you look.
     #[arg(long)]
     online: bool,
     /// Print one JSON object for each mail, a line each.
@@ -200,12 +200,10 @@ impl<'a> Desk<'a> {
             },
         };
         let names = dkim::key_names(mail);
-        let mut keys = self.ledger.keys(&names)?;
+        let mut keys = self.ledger.keys(&names, received)?;
         keys.seen.extend(self.keys.seen.iter().cloned());
         if self.online {
-            let missing = names
-                .iter()
-                .filter(|name| !keys.seen.iter().any(|seen| seen.name == **name));
+            let missing = names.iter().filter(|name| !keys.has(name, received));
             let found: Vec<Seen> = missing.filter_map(|name| ask(self.config, name)).collect();
             keys.seen.extend(found);
         }
@@ -361,9 +359,12 @@ fn asker() -> String {
     )
 }
 
-/// Asks DNS for a key; a server that is silent leaves none.
+/// Asks DNS for a key, or whether there is none; a server that is silent says neither.
 pub(super) fn ask(config: &Config, name: &str) -> Option<Seen> {
-    let record = txt(config.name_server.or_else(name_server)?, name).ok()?;
+    let record = match txt(config.name_server.or_else(name_server)?, name) {
+        Err(DnsError::None) => String::new(),
+        other => other.ok()?,
+    };
     Some(Seen {
         name: name.to_owned(),
         record,

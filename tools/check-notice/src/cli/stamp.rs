@@ -11,7 +11,8 @@ use check_notice::sender::{believed, dkim};
 
 /// Keep DKIM keys, the time and Authentication-Results of a mail that arrives now.
 ///
-/// Asks DNS for the keys, as every mail server does at delivery. A key that cannot be had is named.
+/// Asks DNS for the keys, as every mail server does at delivery. A key that cannot be had is named; that
+/// there is none any more is kept too.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The mail, or - for standard input.
@@ -44,15 +45,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         print(&format!(
             "{}: stamped, {} of {} key(s) and {} result(s) of the border kept\n",
             item.name,
-            keys.len(),
+            keys.iter().filter(|key| !key.is_none()).count(),
             names.len(),
             results.len()
         ));
-        for name in names
-            .iter()
-            .filter(|name| !keys.iter().any(|key| key.name == **name))
-        {
-            eprintln!("check-notice: {name}: no key could be had from DNS");
+        for name in &names {
+            match keys.iter().find(|key| key.name == *name) {
+                None => eprintln!("check-notice: {name}: no key could be had from DNS"),
+                Some(key) if key.is_none() => {
+                    eprintln!("check-notice: {name} has no key (any more), which is kept");
+                }
+                Some(_) => {}
+            }
         }
         Ok(())
     })?;

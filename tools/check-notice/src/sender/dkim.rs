@@ -11,7 +11,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::canon::{self, Form};
-use super::keys::{Key, Keys};
+use super::keys::{Key, Keys, Standing};
 use crate::mail::{Header, Mail};
 use crate::time::Seconds;
 
@@ -241,21 +241,33 @@ impl Signed<'_> {
     ) -> Result<Outcome, &'static str> {
         let mut last = Outcome::NoKey("it is not at hand".to_owned());
         for key in keys.find(&key_name(self.selector, self.domain), received) {
-            let found = match fits(&key, self) {
-                Ok(true) => {
+            let (origin, standing) = (&key.origin, &key.standing);
+            if key.record.is_empty() {
+                if matches!(last, Outcome::NoKey(_)) {
+                    last = Outcome::NoKey(format!("the name server knew none ({origin})"));
+                }
+                continue;
+            }
+            let found = match (fits(&key, self), standing) {
+                (Ok(true), Standing::OfThatTime | Standing::Later) => {
                     return Ok(Outcome::Valid {
-                        key: key.origin.clone(),
+                        key: origin.clone(),
                     });
                 }
-                Ok(false) if key.of_that_time => Outcome::HeadersAltered {
-                    key: key.origin.clone(),
-                },
-                Ok(false) => Outcome::NoKey(format!(
-                    "the key at hand ({}) is not of that time and does not fit",
-                    key.origin
+                (Ok(true), Standing::LongBefore) => Outcome::NoKey(format!(
+                    "one that fits was seen long before ({origin}), and whether it still held is not known"
                 )),
-                Err(Fault::Gone) => Outcome::NoKey(format!("it was withdrawn ({})", key.origin)),
-                Err(Fault::Bad(why)) => Outcome::Unusable(why.to_owned()),
+                (Ok(_), Standing::Withdrawn(when)) => Outcome::NoKey(format!(
+                    "the one at hand ({origin}) was withdrawn before the mail came ({when})"
+                )),
+                (Ok(false), Standing::OfThatTime) => Outcome::HeadersAltered {
+                    key: origin.clone(),
+                },
+                (Ok(false), Standing::Later | Standing::LongBefore) => Outcome::NoKey(format!(
+                    "the key at hand ({origin}) is not of that time and does not fit"
+                )),
+                (Err(Fault::Gone), _) => Outcome::NoKey(format!("it was withdrawn ({origin})")),
+                (Err(Fault::Bad(why)), _) => Outcome::Unusable(why.to_owned()),
             };
             // A misfit with a key of that time is what the others cannot undo.
             if !matches!(last, Outcome::HeadersAltered { .. }) {

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -452,5 +454,36 @@ impl Drop for NameServer {
     fn drop(&mut self) {
         let _gone = self.child.kill();
         let _status = self.child.wait();
+    }
+}
+
+/// A name server that knows no name, and counts who asks.
+pub(crate) struct NoNames {
+    pub(crate) address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+}
+
+impl NoNames {
+    pub(crate) fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            let mut question = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut question) {
+                count.fetch_add(1, Ordering::Relaxed);
+                let mut answer = question[..length].to_vec();
+                // An answer, recursion available: no such name.
+                (answer[2], answer[3]) = (0x81, 0x83);
+                let _lost = socket.send_to(&answer, from);
+            }
+        });
+        Self { address, asked }
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 }
