@@ -19,7 +19,7 @@ pub type People = HashMap<String, Vec<(String, String)>>;
 /// A private fact that is true.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leak {
-    /// `name`, `customer number`, `hardware address`, `login`.
+    /// `name`, `customer number`, `hardware address`, `client identifier`, `login`.
     pub kind: String,
     /// Where it stands in the mail.
     pub place: Place,
@@ -64,6 +64,9 @@ pub fn look(mail: &Mail, holders: &[&str], people: &People) -> Vec<Leak> {
         match holder.split_once(':') {
             Some(("user", name)) => facts.push(("login".to_owned(), name.to_owned())),
             Some(("mac", mac)) => facts.push(("hardware address".to_owned(), mac.to_owned())),
+            Some(("client", text)) => {
+                facts.push(("client identifier".to_owned(), text.to_owned()));
+            }
             _ => {}
         }
         for (kind, value) in facts {

@@ -348,7 +348,7 @@ impl Case<'_> {
             );
         }
         if holders.stranger {
-            let reason = "our server found a stranger at the address, whom no record names";
+            let reason = "a stranger was at the address: our server met one, or its log does not tell the client from others";
             return blocked(finding, Missing::OwnRecords, reason);
         }
         match holders.all.as_slice() {

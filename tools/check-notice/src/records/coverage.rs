@@ -1,9 +1,9 @@
 //! Whether a log shows that it was written at a time: silence counts only where it does.
 //!
-//! Minutes in which a record was written are collected; a pause far above the usual rhythm is a gap. A
-//! single lost line cannot be seen. Called by `records` and `evidence`.
+//! Minutes in which a record was written are collected; a pause far above the usual rhythm is a gap, and
+//! so is a record that cannot be read. A single lost line cannot be seen. Called by `records` and `evidence`.
 
-use crate::time::{Interval, Seconds, show};
+use crate::time::{Interval, Seconds, merged, show};
 
 /// Fewer minutes with records than this show no rhythm.
 const MINUTES_MIN: usize = 20;
@@ -25,6 +25,8 @@ pub enum Hole {
     EndsAt(Seconds),
     /// It pauses.
     Pause(Interval),
+    /// It has a record that cannot be read, and may be about anybody.
+    Unreadable(Interval),
 }
 
 impl std::fmt::Display for Hole {
@@ -39,6 +41,12 @@ impl std::fmt::Display for Hole {
                 show(pause.from),
                 show(pause.to)
             ),
+            Self::Unreadable(lost) => write!(
+                out,
+                "it has records from {} to {} that cannot be read",
+                show(lost.from),
+                show(lost.to)
+            ),
         }
     }
 }
@@ -48,6 +56,10 @@ impl std::fmt::Display for Hole {
 pub struct Pulse {
     minutes: Vec<u32>,
     last: Option<u32>,
+    /// First and last minute of records that cannot be read.
+    lost: Vec<Interval>,
+    /// Whether one was met of which not even the hour is known, since the last minute.
+    lost_since: bool,
 }
 
 impl Pulse {
@@ -56,6 +68,10 @@ impl Pulse {
         let Ok(minute) = u32::try_from(at.div_euclid(60)) else {
             return;
         };
+        if std::mem::take(&mut self.lost_since) {
+            // It stands between its neighbours.
+            self.lose_minutes(self.last.unwrap_or(minute), minute);
+        }
         if self.last == Some(minute) {
             return;
         }
@@ -64,6 +80,38 @@ impl Pulse {
         // Unsorted logs repeat minutes: bounded by the number of different ones, not of lines.
         if self.minutes.len() >= 1 << 20 && self.minutes.len().is_power_of_two() {
             self.tidy();
+        }
+    }
+
+    /// A record of this time cannot be read; nothing where its time cannot be either.
+    pub fn lose(&mut self, at: Option<Interval>) {
+        let minute = |second: Seconds| u32::try_from(second.div_euclid(60)).ok();
+        let Some(at) = at else {
+            self.lost_since = true;
+            return;
+        };
+        if let Some(from) = minute(at.from) {
+            self.lose_minutes(from, minute(at.to).unwrap_or(from));
+        }
+    }
+
+    /// A file of the log is over: what comes next is no neighbour of its last line.
+    pub fn end_file(&mut self) {
+        if let (true, Some(last)) = (std::mem::take(&mut self.lost_since), self.last) {
+            self.lose_minutes(last, last);
+        }
+        self.last = None;
+    }
+
+    fn lose_minutes(&mut self, one: u32, other: u32) {
+        let second = |minute: u32| Seconds::from(minute) * 60;
+        let lost = Interval::new(second(one.min(other)), second(one.max(other)) + 59);
+        if self.lost.last() == Some(&lost) {
+            return;
+        }
+        self.lost.push(lost);
+        if self.lost.len() >= 1 << 16 && self.lost.len().is_power_of_two() {
+            self.lost = merged(std::mem::take(&mut self.lost));
         }
     }
 
@@ -85,8 +133,10 @@ impl Pulse {
                 _ => stretches.push(Interval::new(from, from + 59)),
             }
         }
+        let lost = merged(self.lost);
         Coverage {
-            stretches,
+            stretches: without(&stretches, &lost),
+            lost,
             rhythm_known: gap.is_some(),
         }
     }
@@ -106,10 +156,33 @@ impl Pulse {
     }
 }
 
-/// When a log was demonstrably written.
+/// What is left of sorted intervals without others, sorted as well.
+fn without(all: &[Interval], holes: &[Interval]) -> Vec<Interval> {
+    let mut left = Vec::with_capacity(all.len());
+    for interval in all {
+        let mut from = interval.from;
+        let first = holes.partition_point(|hole| hole.to < from);
+        for hole in holes.iter().skip(first) {
+            if hole.from > interval.to {
+                break;
+            }
+            if hole.from > from {
+                left.push(Interval::new(from, hole.from - 1));
+            }
+            from = hole.to + 1;
+        }
+        if from <= interval.to {
+            left.push(Interval::new(from, interval.to));
+        }
+    }
+    left
+}
+
+/// When a log was demonstrably written, and can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
     stretches: Vec<Interval>,
+    lost: Vec<Interval>,
     rhythm_known: bool,
 }
 
@@ -122,6 +195,10 @@ impl Coverage {
     pub fn covers(&self, wanted: Interval) -> Result<(), Hole> {
         if !self.rhythm_known {
             return Err(Hole::TooFewRecords);
+        }
+        let lost = self.lost.partition_point(|lost| lost.to < wanted.from);
+        if let Some(lost) = self.lost.get(lost).filter(|lost| lost.touches(wanted)) {
+            return Err(Hole::Unreadable(*lost));
         }
         let after = self
             .stretches
@@ -197,6 +274,38 @@ mod tests {
             paused.covers(Interval::new(9_000, 50_000)),
             Err(Hole::EndsAt(_))
         ));
+    }
+
+    #[test]
+    fn records_that_cannot_be_read_are_a_hole_where_they_stand() {
+        let lost = |at: &dyn Fn(&mut Pulse)| {
+            let mut pulse = Pulse::default();
+            for minute in 0..100 {
+                pulse.beat(minute * 60);
+                if minute == 49 {
+                    at(&mut pulse);
+                }
+            }
+            pulse.end_file();
+            pulse.coverage(None)
+        };
+        let hole = |from: Seconds, to: Seconds| {
+            Err(Hole::Unreadable(Interval::new(from * 60, to * 60 + 59)))
+        };
+        let all = Interval::new(60, 5_900);
+        let dated = lost(&|pulse| pulse.lose(Some(Interval::new(3_010, 3_010))));
+        assert_eq!(dated.covers(all), hole(50, 50));
+        assert_eq!(dated.covers(Interval::new(60, 2_999)), Ok(()));
+        assert_eq!(dated.covers(Interval::new(3_060, 5_900)), Ok(()));
+        assert_eq!(dated.stretch(3_600), Some(Interval::new(3_060, 5_999)));
+        // Without an hour it stands between its neighbours.
+        assert_eq!(lost(&|pulse| pulse.lose(None)).covers(all), hole(49, 50));
+        let last = lost(&|pulse| {
+            pulse.lose(None);
+            pulse.end_file();
+        });
+        assert_eq!(last.covers(all), hole(49, 49));
+        assert_eq!(last.end(), Some(5_999));
     }
 
     #[test]

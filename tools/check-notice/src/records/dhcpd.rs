@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::reading::{Intake, Lines};
 use super::settle::Grant;
-use super::{RecordError, STRANGER, mac_key};
+use super::{RecordError, STRANGER, device_key, mac_key};
 use crate::time::{self, Interval, Seconds, When};
 
 /// The end of a lease that says `never`.
@@ -34,6 +34,8 @@ struct Block {
     written: Option<Interval>,
     state: State,
     hardware: Option<String>,
+    /// What the client calls itself (`uid`), where it has no hardware address.
+    client: Option<String>,
 }
 
 pub(super) fn read(
@@ -64,7 +66,8 @@ pub(super) fn read(
             "starts" => open.starts = moment(intake, words),
             "ends" => open.ends = moment(intake, words),
             "cltt" => open.written = moment(intake, words),
-            "hardware" => open.hardware = words.nth(1).and_then(mac_key),
+            "hardware" => open.hardware = hardware(words),
+            "uid" => open.client = device_key(line),
             "binding" => {
                 open.state = match words.nth(1) {
                     Some("active") => State::Active,
@@ -72,20 +75,33 @@ pub(super) fn read(
                     _ => State::Free,
                 };
             }
-            "}" => match block.take().and_then(|block| grant(intake, &block)) {
-                Some(grant) => intake.grant(grant)?,
-                None => intake.bad_lines += 1,
-            },
+            "}" => {
+                let Some(block) = block.take() else {
+                    continue;
+                };
+                match grant(intake, &block) {
+                    Some(grant) => intake.grant(grant)?,
+                    // An address that nobody has, as those that were never given, lacks hours.
+                    None if block.state == State::Free => intake.bad_lines += 1,
+                    None => intake.lost(block.written.or(block.starts)),
+                }
+            }
             _ => {}
         }
     }
     Ok(())
 }
 
+/// `ethernet 02:00:00:00:00:07`, or another kind of network and what is an address there.
+fn hardware<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<String> {
+    let (kind, address) = (words.next()?, words.next()?);
+    mac_key(address).or_else(|| device_key(&format!("{kind} {address}")))
+}
+
 fn grant(intake: &mut Intake<'_>, block: &Block) -> Option<Grant> {
     let starts = block.starts?;
     let ends = block.ends?;
-    let key = block.hardware.as_deref();
+    let key = block.hardware.as_deref().or(block.client.as_deref());
     // The client's last word, else the beginning: the second at which the block was surely written. A
     // lease that ran out is written when the server gets to it, which proves nothing about its end.
     let written = block.written.or(Some(starts));
@@ -95,7 +111,7 @@ fn grant(intake: &mut Intake<'_>, block: &Block) -> Option<Grant> {
         intake.pulse.beat(at.from);
     }
     let (holder, gives, at) = match block.state {
-        State::Active => (Some(intake.holder(key?)), true, starts),
+        State::Active => (Some(intake.holder(key.unwrap_or(STRANGER))), true, starts),
         State::Abandoned => (Some(intake.holder(STRANGER)), true, starts),
         // It tells that the address was given back at its end.
         State::Free => (key.map(|key| intake.holder(key)), false, ends),

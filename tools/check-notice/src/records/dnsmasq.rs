@@ -10,7 +10,7 @@ use jiff::civil::DateTime;
 
 use super::reading::{Intake, Lines};
 use super::settle::Grant;
-use super::{RecordError, STRANGER, mac_key};
+use super::{RecordError, STRANGER, device_key};
 use crate::time::{self, Interval, Seconds, When};
 
 /// How long a lease lasts where nobody said: dnsmasq's own default.
@@ -38,16 +38,20 @@ pub(super) fn read_leases(
             let expiry: Seconds = expiry.parse().ok()?;
             let address: IpAddr = address.parse().ok()?;
             let from = expiry.checked_sub(stated.unwrap_or(LEASE_MAX_S))?;
-            Some((mac_key(mac)?, address, from, expiry))
+            // Of IPv6 this file has other columns, and they are not read.
+            let known = address.is_ipv4() && expiry != 0;
+            known.then_some((*mac, address, from, expiry))
         })();
-        let Some((key, address, from, expiry)) = found.filter(|f| f.3 != 0) else {
-            intake.bad_lines += u64::from(words.first() != Some(&"duid"));
+        let Some((hardware, address, from, expiry)) = found else {
+            if words.first() != Some(&"duid") {
+                intake.lost(None);
+            }
             continue;
         };
         if stated.is_some() {
             intake.pulse.beat(from);
         }
-        let holder = Some(intake.holder(&key));
+        let holder = Some(intake.device(Some(hardware)));
         intake.grant(Grant {
             address: address.to_canonical(),
             holder,
@@ -70,40 +74,42 @@ pub(super) fn read_log(
     let mut last: Option<DateTime> = None;
     while let Some((number, bytes)) = lines.next()? {
         let line = String::from_utf8_lossy(bytes);
-        let Some(when) = stamp(intake, &line, &mut last)? else {
-            intake.bad_lines += 1;
-            continue;
-        };
-        let Some(at) = when.hull() else {
-            intake.bad_lines += 1;
+        let event = event(&line);
+        let when = stamp(intake, &line, &mut last)?;
+        let Some(at) = when.and_then(|when| when.hull()) else {
+            // What other programs write is no record that is lost.
+            match event {
+                Some(_) => intake.lost(None),
+                None => intake.bad_lines += 1,
+            }
             continue;
         };
         intake.pulse.beat(at.from);
-        let Some((word, rest)) = event(&line) else {
+        let Some((word, rest)) = event else {
             continue;
         };
         let mut words = rest.split_whitespace();
-        let address: Option<IpAddr> = words.next().and_then(|word| word.parse().ok());
-        let key = words.next().and_then(mac_key);
-        let (Some(address), Some(key)) = (address, key) else {
-            intake.bad_lines += 1;
+        let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else {
+            intake.lost(Some(at));
             continue;
         };
+        let hardware = words.next();
         let gives = word != "DHCPRELEASE";
         let lease = if gives {
             intake.rules.lease_s.unwrap_or(LEASE_S)
         } else {
             0
         };
-        // A client that declines an address found a stranger at it.
-        let holder = intake.holder(if word == "DHCPDECLINE" {
-            STRANGER
-        } else {
-            &key
-        });
+        let holder = match word {
+            // A client that declines an address found a stranger at it.
+            "DHCPDECLINE" => Some(intake.holder(STRANGER)),
+            // Given back by whoever had it.
+            "DHCPRELEASE" => hardware.and_then(device_key).map(|key| intake.holder(&key)),
+            _ => Some(intake.device(hardware)),
+        };
         intake.grant(Grant {
             address: address.to_canonical(),
-            holder: Some(holder),
+            holder,
             gives,
             at,
             until: Interval::new(at.from.saturating_add(lease), at.to.saturating_add(lease)),

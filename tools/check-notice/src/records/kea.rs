@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::reading::{Intake, Lines};
 use super::settle::Grant;
-use super::{RecordError, STRANGER, mac_key};
+use super::{RecordError, STRANGER, device_key, mac_key};
 use crate::time::{Interval, Seconds};
 
 pub(super) fn read(
@@ -16,13 +16,19 @@ pub(super) fn read(
     mut lines: Lines<'_, impl BufRead>,
 ) -> Result<(), RecordError> {
     let mut columns: Option<Columns> = None;
+    let mut head = String::new();
     while let Some((number, bytes)) = lines.next()? {
         let line = String::from_utf8_lossy(bytes);
         let cells: Vec<&str> = line.split(',').collect();
         let Some(known) = &columns else {
             columns = Some(Columns::of(&cells, intake.name)?);
+            head = line.into_owned();
             continue;
         };
+        if line == head {
+            // Files that were joined.
+            continue;
+        }
         match known.grant(&cells, number, intake) {
             Some(grant) if grant.gives => {
                 intake.pulse.beat(grant.at.from);
@@ -36,7 +42,7 @@ pub(super) fn read(
                 intake.grant(grant)?;
             }
             Some(grant) => intake.grant(grant)?,
-            None => intake.bad_lines += 1,
+            None => intake.lost(known.given(&cells)),
         }
     }
     Ok(())
@@ -49,6 +55,7 @@ struct Columns {
     address: usize,
     hardware: usize,
     duid: Option<usize>,
+    client: Option<usize>,
     lifetime: usize,
     expire: usize,
     state: Option<usize>,
@@ -67,34 +74,47 @@ impl Columns {
             address: need("address")?,
             hardware: need("hwaddr")?,
             duid: find("duid"),
+            client: find("client_id"),
             lifetime: need("valid_lifetime")?,
             expire: need("expire")?,
             state: find("state"),
         })
     }
 
+    /// When a line says that its lease was given, and until when.
+    fn hours(&self, cells: &[&str]) -> Option<Interval> {
+        let cell = |index: usize| cells.get(index).map(|cell| cell.trim());
+        let lifetime: Seconds = cell(self.lifetime)?.parse().ok().filter(|s| *s >= 0)?;
+        let expire: Seconds = cell(self.expire)?.parse().ok()?;
+        Some(Interval::new(expire.checked_sub(lifetime)?, expire))
+    }
+
+    /// The second at which a line says that its lease was given.
+    fn given(&self, cells: &[&str]) -> Option<Interval> {
+        self.hours(cells)
+            .map(|hours| Interval::new(hours.from, hours.from))
+    }
+
     fn grant(&self, cells: &[&str], line: u64, intake: &mut Intake<'_>) -> Option<Grant> {
         let cell = |index: usize| cells.get(index).map(|cell| cell.trim());
         let address: IpAddr = cell(self.address)?.parse().ok()?;
-        let lifetime: Seconds = cell(self.lifetime)?.parse().ok().filter(|s| *s >= 0)?;
-        let expire: Seconds = cell(self.expire)?.parse().ok()?;
-        let given = expire.checked_sub(lifetime)?;
+        let hours = self.hours(cells)?;
+        let (given, expire) = (hours.from, hours.to);
         // 0 is "assigned", 1 "declined": a stranger was at it. Others were nobody's any more.
         let state = self.state.and_then(cell).unwrap_or("");
-        let key = mac_key(cell(self.hardware)?).or_else(|| {
-            self.duid
-                .and_then(cell)
-                .filter(|d| !d.is_empty())
-                .map(|duid| format!("duid:{duid}"))
-        });
+        let duid = self.duid.and_then(cell).filter(|duid| !duid.is_empty());
+        let key = mac_key(cell(self.hardware)?)
+            .or_else(|| duid.map(|duid| format!("duid:{duid}")))
+            .or_else(|| self.client.and_then(cell).and_then(device_key))
+            .or_else(|| cell(self.hardware).and_then(device_key));
         let (holder, gives, at) = match state {
             "1" => (
                 Some(intake.holder(STRANGER)),
                 true,
                 Interval::new(given, given),
             ),
-            "0" | "" if lifetime > 0 => (
-                Some(intake.holder(&key?)),
+            "0" | "" if expire > given => (
+                Some(intake.holder(key.as_deref().unwrap_or(STRANGER))),
                 true,
                 Interval::new(given, given),
             ),

@@ -160,7 +160,7 @@ pub struct Log {
 /// Who holds an address: the name that the records have, and what else they tell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Holder {
-    /// `user:NAME` or `mac:00:11:22:33:44:55`.
+    /// `user:NAME`, `mac:00:11:22:33:44:55`, or `client:` and what else tells it from others.
     pub key: String,
 }
 
@@ -376,4 +376,19 @@ fn mac_key(text: &str) -> Option<String> {
             .collect();
         format!("mac:{}", pairs.join(":"))
     })
+}
+
+/// The longest name of a client that has no hardware address of Ethernet; InfiniBand's has 62 bytes.
+const CLIENT_BYTES_MAX: usize = 400;
+
+/// What tells a client from others: its hardware address, or whatever a record has in its place.
+///
+/// Nothing if it is empty, or dnsmasq's word for a client without one.
+fn device_key(text: &str) -> Option<String> {
+    let text = text.trim();
+    let tells = text.bytes().any(|b| b.is_ascii_alphanumeric() && b != b'0');
+    if !tells || text == "<null>" || text.len() > CLIENT_BYTES_MAX {
+        return None;
+    }
+    Some(mac_key(text).unwrap_or_else(|| format!("client:{text}")))
 }

@@ -48,6 +48,8 @@ struct Packet {
     user: String,
     station: String,
     addresses: Vec<Prefix>,
+    /// It names an address that cannot be read.
+    damaged: bool,
     /// When the server of the log had it.
     came: Option<Interval>,
     /// When the event was, by the packet.
@@ -62,6 +64,8 @@ pub(super) fn read(
     mut lines: Lines<'_, impl BufRead>,
 ) -> Result<(), RecordError> {
     let mut packet = Packet::default();
+    let mut served = intake.rules.serves.iter();
+    let serves_v6 = served.any(|prefix| prefix.address().is_ipv6());
     while let Some((number, bytes)) = lines.next()? {
         let line = String::from_utf8_lossy(bytes);
         if !line.starts_with([' ', '\t']) {
@@ -91,7 +95,11 @@ pub(super) fn read(
             | "Framed-IPv6-Address"
             | "Framed-IPv6-Prefix"
             | "Delegated-IPv6-Prefix" => {
-                packet.addresses.extend(value.parse::<Prefix>().ok());
+                let prefix = value.parse::<Prefix>();
+                // Old dictionaries print prefixes as bytes: of no weight where IPv6 is not asked for.
+                let asked = name.trim() == "Framed-IP-Address" || serves_v6;
+                packet.damaged |= prefix.is_err() && asked && !value.is_empty();
+                packet.addresses.extend(prefix);
             }
             "Event-Timestamp" => {
                 packet.event = match value.parse::<Seconds>() {
@@ -118,9 +126,16 @@ fn finish(packet: Packet, intake: &mut Intake<'_>) -> Result<(), RecordError> {
         .came
         .map(|came| Interval::new(came.from - delay, came.to - delay));
     let Some(at) = packet.event.or(came) else {
-        intake.bad_lines += 1;
+        if packet.addresses.is_empty() && !packet.damaged {
+            intake.bad_lines += 1;
+        } else {
+            intake.lost(None);
+        }
         return Ok(());
     };
+    if packet.damaged {
+        intake.lost(Some(packet.came.unwrap_or(at)));
+    }
     let lasted = packet.lasted.filter(|s| (0..=400 * 86_400).contains(s));
     let began = if packet.status == "Start" {
         Some(at)

@@ -11,11 +11,11 @@ use super::coverage::Pulse;
 use super::radius::Sessions;
 use super::settle::{Grant, leases_of_grants};
 use super::{
-    Kind, LEASES_MAX, LINE_BYTES_MAX, Lease, Log, LogIndex, RecordError, Records, Source,
-    SourceIndex, SourceRules, TRAFFIC_MAX, Wanted, dhcpd, dnsmasq, kea, radius, table,
+    Kind, LEASES_MAX, LINE_BYTES_MAX, Lease, Log, LogIndex, RecordError, Records, STRANGER, Source,
+    SourceIndex, SourceRules, TRAFFIC_MAX, Wanted, device_key, dhcpd, dnsmasq, kea, radius, table,
 };
 use crate::net::Prefix;
-use crate::time::{Seconds, When};
+use crate::time::{Interval, Seconds, When};
 
 /// A translation may live this long before its line is written, whatever was seen: a connection that is
 /// idle is kept for 2 h 4 min at least (RFC 5382, REQ-5).
@@ -126,6 +126,7 @@ impl<'w> Reading<'w> {
             return Err(RecordError::NoZone(name.to_owned()));
         }
         let bad_lines = intake.bad_lines;
+        open.pulse.end_file();
         self.records.sources.push(Source {
             name: name.to_owned(),
             log: LogIndex(u16::try_from(log).unwrap_or(u16::MAX)),
@@ -198,6 +199,18 @@ impl Intake<'_> {
             self.zoneless.set(true);
         }
         when.in_zone_if_missing(&self.rules.zone)
+    }
+
+    /// Counts a record that cannot be read: from when it is, where that is known, everybody may be in it.
+    pub(super) fn lost(&mut self, at: Option<Interval>) {
+        self.bad_lines += 1;
+        self.pulse.lose(at);
+    }
+
+    /// The index of a holder by its hardware address, or by what else a record has of it.
+    pub(super) fn device(&mut self, text: Option<&str>) -> super::HolderIndex {
+        let key = text.and_then(device_key);
+        self.holder(key.as_deref().unwrap_or(STRANGER))
     }
 
     /// Keeps a grant; what it would have lasted is what a lost one may hide.

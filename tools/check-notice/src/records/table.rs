@@ -24,6 +24,7 @@ pub(super) fn read(
         return Ok(());
     };
     let columns = Columns::of(head, intake.rules.kind, intake.name)?;
+    let head = head.to_vec();
     let mut clock = Clock::default();
     while let Some((number, line)) = lines.next()? {
         if line.is_empty() {
@@ -33,27 +34,47 @@ pub(super) fn read(
             break;
         }
         match row(intake, &columns, &mut clock, line, number) {
-            Some(true) => intake.traffic_counted()?,
-            Some(false) => {}
-            None => intake.bad_lines += 1,
+            Ok(true) => intake.traffic_counted()?,
+            Ok(false) => {}
+            // Files that were joined.
+            Err(_) if line == head => {}
+            Err(when) => intake.lost(when),
         }
     }
     Ok(())
 }
 
-/// Reads a line; says whether something of it was kept, or nothing if it cannot be read.
+/// Reads a line; says whether something of it was kept, or of when it is if it cannot be read, where that can.
 fn row(
     intake: &mut Intake<'_>,
     columns: &Columns,
     clock: &mut Clock,
     line: &[u8],
     number: u64,
-) -> Option<bool> {
+) -> Result<bool, Option<Interval>> {
     let mut cells: [&[u8]; COLUMNS_MAX] = [&[]; COLUMNS_MAX];
+    split(line, cells.get_mut(..=columns.last).ok_or(None)?).ok_or(None)?;
+    let start = clock.read(cells[columns.start], intake).ok_or(None)?;
+    let end = columns
+        .end(&cells, start, clock, intake)
+        .ok_or(Some(start))?;
+    let time = Interval::new(start.from, end.to.max(start.to));
+    intake.pulse.beat(start.from);
+    let written = if end.from < STILL_OPEN {
+        intake.pulse.beat(end.from);
+        *intake.longest_s = (*intake.longest_s).max(time.to.saturating_sub(time.from));
+        time
+    } else {
+        start
+    };
+    keep(intake, columns, &cells, time, number).ok_or(Some(written))
+}
+
+/// Splits a line into as many cells as there is room for; nothing if it has fewer.
+fn split<'l>(line: &'l [u8], cells: &mut [&'l [u8]]) -> Option<()> {
     let mut from = 0;
-    let wanted_cells = cells.get_mut(..=columns.last)?;
-    let count = wanted_cells.len();
-    for (index, cell) in wanted_cells.iter_mut().enumerate() {
+    let count = cells.len();
+    for (index, cell) in cells.iter_mut().enumerate() {
         let end = memchr::memchr(b',', line.get(from..)?).map_or(line.len(), |at| from + at);
         *cell = line.get(from..end)?.trim_ascii();
         from = end + 1;
@@ -61,47 +82,31 @@ fn row(
             return None;
         }
     }
-    let start = clock.read(cells[columns.start], intake)?;
-    let end = match columns.end {
-        // A translation without an end is not over; a flow without one was a single packet.
-        End::Time(column) if cells[column].is_empty() => {
-            let end = if columns.is_nat { STILL_OPEN } else { start.to };
-            Interval::new(end, end)
-        }
-        End::Time(column) => clock.read(cells[column], intake)?,
-        End::Duration(column) => {
-            let seconds: f64 = std::str::from_utf8(cells[column]).ok()?.parse().ok()?;
-            // Clamped to a day, so nothing is cut.
-            let seconds = seconds.clamp(0.0, 86_400.0).ceil() as Seconds;
-            Interval::new(
-                start.from.saturating_add(seconds),
-                start.to.saturating_add(seconds),
-            )
-        }
-        End::None => start,
-    };
-    let time = Interval::new(start.from, end.to.max(start.to));
-    intake.pulse.beat(start.from);
-    if end.from < STILL_OPEN {
-        intake.pulse.beat(end.from);
-        *intake.longest_s = (*intake.longest_s).max(time.to.saturating_sub(time.from));
-    }
-    let one = (address(cells[columns.one])?, port(cells[columns.one_port]));
+    Some(())
+}
+
+/// Keeps what is wanted of a row; says whether that is anything, or nothing if it cannot be read.
+fn keep(
+    intake: &mut Intake<'_>,
+    columns: &Columns,
+    cells: &[&[u8]; COLUMNS_MAX],
+    time: Interval,
+    number: u64,
+) -> Option<bool> {
+    let one = (address(cells[columns.one])?, port(cells[columns.one_port])?);
     let other = (
         address(cells[columns.other])?,
-        port(cells[columns.other_port]),
+        port(cells[columns.other_port])?,
     );
     let protocol = columns.protocol.and_then(|column| protocol(cells[column]));
     if columns.is_nat {
-        let Some(outer_port) = other.1 else {
-            return Some(false);
-        };
-        if !is_wanted(intake, other.0, time) {
+        if other.1 == 0 || !is_wanted(intake, other.0, time) {
             return Some(false);
         }
-        let peer = columns
-            .peer
-            .and_then(|(host, at)| Some((address(cells[host])?, port(cells[at])?)));
+        let peer = columns.peer.and_then(|(host, at)| {
+            let port = port(cells[at]).filter(|port| *port != 0)?;
+            Some((address(cells[host])?, port))
+        });
         let mapping = Mapping {
             possible: time,
             protocol,
@@ -113,7 +118,7 @@ fn row(
         intake
             .records
             .mappings
-            .entry((other.0, outer_port))
+            .entry((other.0, other.1))
             .or_default()
             .push(mapping);
         return Some(true);
@@ -124,8 +129,8 @@ fn row(
             let flow = Flow {
                 time,
                 protocol,
-                port: own.1.unwrap_or(0),
-                peer: (peer.0, peer.1.unwrap_or(0)),
+                port: own.1,
+                peer,
                 source: intake.index,
                 line: number,
             };
@@ -167,6 +172,34 @@ struct Columns {
 }
 
 impl Columns {
+    /// The end of a row that begins at `start`.
+    fn end(
+        &self,
+        cells: &[&[u8]; COLUMNS_MAX],
+        start: Interval,
+        clock: &mut Clock,
+        intake: &Intake<'_>,
+    ) -> Option<Interval> {
+        match self.end {
+            // A translation without an end is not over; a flow without one was a single packet.
+            End::Time(column) if cells[column].is_empty() => {
+                let end = if self.is_nat { STILL_OPEN } else { start.to };
+                Some(Interval::new(end, end))
+            }
+            End::Time(column) => clock.read(cells[column], intake),
+            End::Duration(column) => {
+                let seconds: f64 = std::str::from_utf8(cells[column]).ok()?.parse().ok()?;
+                // Clamped to a day, so nothing is cut.
+                let seconds = seconds.clamp(0.0, 86_400.0).ceil() as Seconds;
+                Some(Interval::new(
+                    start.from.saturating_add(seconds),
+                    start.to.saturating_add(seconds),
+                ))
+            }
+            End::None => Some(start),
+        }
+    }
+
     fn of(head: &[u8], kind: Kind, name: &str) -> Result<Self, RecordError> {
         let head = String::from_utf8_lossy(head).to_ascii_lowercase();
         let cells: Vec<&str> = head
@@ -247,15 +280,19 @@ impl Columns {
     }
 }
 
+/// A port, 0 where there is none as in ICMP; nothing if it cannot be read.
 fn port(cell: &[u8]) -> Option<u16> {
     // ICMP rows of nfdump have `0.3` or `8.0` here.
     let digits = cell.split(|byte| *byte == b'.').next()?;
-    (!digits.is_empty() && digits.len() <= 5).then_some(())?;
+    if matches!(digits, b"" | b"-") {
+        return Some(0);
+    }
+    (digits.len() <= 5).then_some(())?;
     let value = digits.iter().try_fold(0_u32, |value, byte| {
         byte.is_ascii_digit()
             .then(|| value * 10 + u32::from(byte - b'0'))
     })?;
-    u16::try_from(value).ok().filter(|port| *port != 0)
+    u16::try_from(value).ok()
 }
 
 fn protocol(cell: &[u8]) -> Option<Protocol> {
