@@ -141,7 +141,14 @@ impl Found {
         let mut leader = None;
         // Where letters tell of their own hour.
         let mut letters = Vec::new();
+        // What the reporter says of its own addresses.
+        let mut own = Vec::new();
         let fields = scan::fields(text, FIELDS_MAX);
+        let accused = fields.iter().any(|field| {
+            meaning(&field.label) == Some(Meaning::Address)
+                && owner(&field.label) == Owner::Accused
+                && !scan::addresses(field.value, 1).is_empty()
+        });
         for (index, field) in fields.iter().enumerate() {
             let place = Place::new(part, field.range.clone());
             let value = || field.value.to_owned();
@@ -149,6 +156,14 @@ impl Found {
             if meaning == Some(Meaning::Written) || is_of_header(&fields, index) {
                 letters.push(field.range.clone());
             }
+            let owner = owner(&field.label);
+            let foreign = owner == Owner::Reporter || owner == Owner::Server && accused;
+            let last = field.label.split(' ').next_back().unwrap_or("");
+            // Behind other labels, as "logs of our server", whoever is accused may stand.
+            if foreign && ["ip", "address", "host", "adresse"].contains(&last) {
+                own.push(field.range.clone());
+            }
+            let meaning = meaning.filter(|this| *this != Meaning::Address || !foreign);
             if let Some(this) = meaning.filter(|this| this.is_of_event()) {
                 let leads = *leader.get_or_insert(this) == this;
                 if leads
@@ -242,13 +257,13 @@ impl Found {
         if event != Event::default() && (event.address.is_some() || found.events.is_empty()) {
             found.events.push(event);
         }
-        found.sentences(part, text, &letters);
+        found.sentences(part, text, &letters, &own);
         found.events.truncate(EVENTS_MAX);
         found
     }
 
     /// Fills from running text what no label gave: lines of a list, or the only address and hour.
-    fn sentences(&mut self, part: u32, text: &str, letters: &[Range<usize>]) {
+    fn sentences(&mut self, part: u32, text: &str, letters: &[Range<usize>], own: &[Range<usize>]) {
         let lone = self.events.iter().all(|event| event.address.is_none());
         if lone {
             let rows = rows(part, text);
@@ -257,6 +272,7 @@ impl Found {
                 return;
             }
             let mut hits = scan::addresses(text, 500);
+            hits.retain(|(at, _)| !own.iter().any(|field| field.contains(&at.start)));
             hits.dedup_by_key(|hit| hit.1);
             let different: std::collections::BTreeSet<IpAddr> =
                 hits.iter().map(|hit| hit.1).collect();
@@ -399,6 +415,41 @@ impl Meaning {
     }
 }
 
+/// Whose address a label tells of, by its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Accused,
+    /// Whoever writes, or whoever was attacked.
+    Reporter,
+    /// A server: the reporter's where another address is accused, else the accused one.
+    Server,
+}
+
+fn owner(label: &str) -> Owner {
+    let has = |all: &[&str]| {
+        label
+            .split(|c: char| !c.is_alphabetic())
+            .any(|word| all.contains(&word))
+    };
+    if has(&["your", "votre"]) {
+        Owner::Accused
+    } else if has(&[
+        "our",
+        "my",
+        "local",
+        "reporter",
+        "reporting",
+        "notre",
+        "mon",
+    ]) {
+        Owner::Reporter
+    } else if has(&["server", "serveur"]) {
+        Owner::Server
+    } else {
+        Owner::Accused
+    }
+}
+
 /// What a label says, in the words of the senders that are known.
 fn meaning(label: &str) -> Option<Meaning> {
     let has = |words: &[&str]| words.iter().any(|word| label.contains(word));
@@ -411,6 +462,8 @@ fn meaning(label: &str) -> Option<Meaning> {
         "dst",
         "detector",
         "attacked",
+        "honeypot",
+        "sensor",
     ]) {
         return has(&["ip", "address", "host"]).then_some(Meaning::Peer);
     }
@@ -546,6 +599,54 @@ mod tests {
             assert_eq!(search(""), None, "{letter}");
             let stated = search("Timestamp: 2026-03-01 09:00:00 UTC\r\n").unwrap();
             assert_eq!(stated.value.readings[0].day(), 1, "{letter}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_the_reporter_accuses_nobody() {
+        let accused = |text: &str| -> Vec<String> {
+            let events = Found::search(0, text).events;
+            events
+                .into_iter()
+                .filter_map(|event| Some(event.address?.value.to_string()))
+                .collect()
+        };
+        let source = "Source IP: 198.51.100.200\r\nTimestamp: 2026-03-01 09:00:00 UTC\r\n";
+        for label in [
+            "Our server IP address",
+            "My IP address",
+            "Our IP",
+            "Reporter's IP address",
+            "Local IP address",
+            "Server IP address",
+            "Honeypot IP address",
+            "Notre adresse IP",
+        ] {
+            let line = format!("{label}: 203.0.113.9\r\n");
+            for text in [format!("{source}{line}"), format!("{line}{source}")] {
+                assert_eq!(accused(&text), ["198.51.100.200"], "{text}");
+            }
+        }
+        // It does not keep the only other address from being found.
+        let text = "Our IP address: 203.0.113.9\r\nWe were attacked by 198.51.100.200 today.\r\n";
+        assert_eq!(accused(text), ["198.51.100.200"]);
+        let text = "Logs of our server: 198.51.100.200 failed to log in\r\n";
+        assert_eq!(accused(text), ["198.51.100.200"]);
+        // A honeypot is the other end; what else is ours need not be.
+        let peer = |label: &str| {
+            let event = Found::search(0, &format!("{source}{label}: 203.0.113.9\r\n")).events;
+            event[0].peer_address.is_some()
+        };
+        assert!(peer("Honeypot IP address") && !peer("Our IP address"));
+        for label in [
+            "Your IP address",
+            "Your server IP address",
+            "Server IP address",
+            "Votre adresse IP",
+            "Offending IP address",
+        ] {
+            let text = format!("{label}: 198.51.100.200\r\nSeen by 203.0.113.9\r\n");
+            assert_eq!(accused(&text), ["198.51.100.200"], "{label}");
         }
     }
 }
