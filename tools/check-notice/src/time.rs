@@ -126,10 +126,10 @@ pub struct When {
 /// Every offset from UTC that is in civil use somewhere, in minutes.
 ///
 /// Source: the IANA time zone database, 2025. A clock without a stated zone may show any of them.
-const OFFSETS_IN_USE: [i32; 38] = [
+const OFFSETS_IN_USE: [i32; 40] = [
     -720, -660, -600, -570, -540, -480, -420, -360, -300, -240, -210, -180, -150, -120, -60, 0, 60,
     120, 180, 210, 240, 270, 300, 330, 345, 360, 390, 420, 480, 525, 540, 570, 600, 630, 660, 720,
-    765, 840,
+    765, 780, 825, 840,
 ];
 
 impl When {
@@ -235,11 +235,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_offset_that_clocks_somewhere_show_may_be_meant() {
+        let days = (0..24).map(|half| 1_735_689_600 + half * 15 * 86_400);
+        let days: Vec<jiff::Timestamp> = days
+            .map(|at| jiff::Timestamp::from_second(at).unwrap())
+            .collect();
+        let mut places = 0;
+        for name in jiff::tz::db().available() {
+            let Ok(zone) = TimeZone::get(name.as_str()) else {
+                continue;
+            };
+            places += 1;
+            for day in &days {
+                let seconds = zone.to_offset(*day).seconds();
+                let known = OFFSETS_IN_USE.iter().any(|minutes| minutes * 60 == seconds);
+                assert!(known, "{name:?}: {seconds} s");
+            }
+        }
+        assert!(places > 300, "{places}");
+    }
+
+    #[test]
     fn a_missing_zone_means_more_than_a_day_and_a_stated_one_a_second() {
         let (missing, _) = read("2026-03-01 12:00:00").unwrap();
         let meanings = missing.meanings();
-        assert_eq!(meanings.len(), 38);
-        assert_eq!(meanings[37].to - meanings[0].from, 26 * 3_600);
+        assert_eq!(meanings.len(), 40);
+        assert_eq!(meanings[39].to - meanings[0].from, 26 * 3_600);
         let (stated, _) = read("2026-03-01T12:00:00+01:00").unwrap();
         assert_eq!(
             show(stated.only_meaning().unwrap().from),
