@@ -77,6 +77,13 @@ const EXCESS: f64 = 0.015;
 const REMAINS: f64 = 0.7;
 const AT_SHARE: f64 = 0.985;
 
+/// Who sends less than so much of its share cannot use it: that nothing gets lost then says nothing of the links.
+const USES_SHARE: f64 = 0.77;
+
+/// How soon losses that were taken for the links' own and are not there any more are forgotten: by so much with each
+/// look.
+const FORGOTTEN: f64 = 0.02;
+
 /// A share that differs by less is not worth a message.
 const WORTH: f64 = 0.03;
 
@@ -474,7 +481,7 @@ impl Coordinator {
             return;
         }
         let (mut caps, mut lost, mut carried, mut least) = (0.0, 0.0, 0.0, f64::INFINITY);
-        let (mut senders, mut held) = (0_usize, 0_usize);
+        let (mut senders, mut held, mut is_used) = (0_usize, 0_usize, false);
         for flowing in self.runs.iter().filter_map(Run::flowing) {
             let Some(cap) = flowing.cap.filter(|_| flowing.has_reported) else {
                 continue;
@@ -487,12 +494,14 @@ impl Coordinator {
             least = least.min(may / cap);
             senders += 1;
             held += usize::from(may < cap * HELD_BACK);
+            is_used |= flowing.progress.rate as f64 >= cap * USES_SHARE;
         }
         if caps == 0.0 {
             return;
         }
         let (share, loss) = (carried / caps, lost / caps);
         let excess = (loss - self.links.own_loss).max(0.0);
+        self.links.own_loss -= (self.links.own_loss - loss).max(0.0) * FORGOTTEN;
         let may_lower = now.since(self.links.lowered_at) >= LOWER_EVERY;
         if excess > EXCESS {
             if may_lower {
@@ -503,7 +512,7 @@ impl Coordinator {
             if may_lower {
                 self.links.yield_a_little(used, now);
             }
-        } else if least >= AT_SHARE {
+        } else if least >= AT_SHARE && is_used {
             let every = match self.links.known_above(used) {
                 Some(_) => BACK_EVERY,
                 None => RAISE_EVERY,
