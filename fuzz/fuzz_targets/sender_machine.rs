@@ -244,6 +244,7 @@ impl Driver<'_> {
         let header = ReportHeader {
             peer,
             tag: 7,
+            held: self.script.u32(),
             sequence,
         }
         .emit();

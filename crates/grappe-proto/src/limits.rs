@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// The version that announcements and greetings carry; both sides must agree.
-pub const PROTOCOL_VERSION: u16 = 6;
+pub const PROTOCOL_VERSION: u16 = 7;
 
 /// Bytes of content in a full block. A power of two and a multiple of BLAKE3's 1,024-byte chunk, so
 /// that a block of a file is a subtree of the file's ordinary hash.

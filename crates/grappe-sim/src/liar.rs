@@ -24,7 +24,7 @@ const LONG_QUEUE_EVERY: Duration = Duration::from_millis(240);
 pub(crate) fn twist(lie: Lie, packet: &[u8], key: &SealKey, random: &mut Random) -> Vec<u8> {
     let mut body = [0; REPORT_LEN_MAX];
     let body = &mut body[..packet.len() - HEADER_LEN - TAG_LEN];
-    let Ok(header) = ReportHeader::read(packet) else {
+    let Ok(mut header) = ReportHeader::read(packet) else {
         return packet.to_vec();
     };
     if key.open(header.sequence, packet, body).is_err() {
@@ -33,7 +33,7 @@ pub(crate) fn twist(lie: Lie, packet: &[u8], key: &SealKey, random: &mut Random)
     let Ok(mut report) = Report::read(body) else {
         return packet.to_vec();
     };
-    tell(lie, &mut report, random);
+    tell(lie, &mut report, &mut header.held, random);
     let mut body = Vec::new();
     report.emit(&mut body);
     let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];
@@ -42,7 +42,7 @@ pub(crate) fn twist(lie: Lie, packet: &[u8], key: &SealKey, random: &mut Random)
     packet
 }
 
-fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
+fn tell(lie: Lie, report: &mut Report, held: &mut u32, random: &mut Random) {
     match lie {
         Lie::LacksEverything => {
             report.stored_below = BlockIndex(0);
@@ -80,14 +80,14 @@ fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
         Lie::HearsAnySize => {}
         Lie::WaitsInQueue | Lie::HalfArrives | Lie::ArrivesFast if report.highest < QUEUED_FROM => {
         }
-        Lie::WaitsInQueue => report.echo_at = report.echo_at + QUEUE,
+        Lie::WaitsInQueue => claim(report, held, QUEUE),
         Lie::ArrivesFast => {
             let since = report.echo.as_nanos() % LONG_QUEUE_EVERY.as_nanos() as u64;
             let drained = Duration::from_nanos(since / 20 * 17);
-            report.echo_at = report.echo_at + LONG_QUEUE.saturating_sub(drained);
+            claim(report, held, LONG_QUEUE.saturating_sub(drained));
         }
         Lie::HalfArrives => {
-            report.echo_at = report.echo_at + QUEUE;
+            claim(report, held, QUEUE);
             report.echo_received -=
                 (report.echo_received - QUEUED_FROM.0.min(report.echo_received)) / 2;
         }
@@ -101,6 +101,14 @@ fn tell(lie: Lie, report: &mut Report, random: &mut Random) {
                 .collect();
         }
     }
+}
+
+/// Claims that the beat waited for `queue`, and as little time afterwards as can be: the sender knows when the report
+/// comes.
+fn claim(report: &mut Report, held: &mut u32, queue: Duration) {
+    report.echo_at = report.echo_at + queue;
+    let queue = u32::try_from(queue.as_nanos()).unwrap_or(u32::MAX);
+    *held = held.saturating_sub(queue);
 }
 
 fn whole_block(block: u32) -> Lack {

@@ -262,3 +262,31 @@ fn who_pretends_to_be_slow_is_waited_for_alone() {
         );
     }
 }
+
+#[test]
+fn a_clock_that_is_put_right_slowly_slows_nobody_down() {
+    // By as much as adjtimex(2) allows, as after a boot.
+    let step = Duration::from_millis(10);
+    let slewed = |node| {
+        let jumps = (0..5_000).map(move |tick| Fault::ClockJump {
+            node: Some(node),
+            at: step * tick,
+            by: step / 2_000,
+        });
+        jumps.collect::<Vec<_>>()
+    };
+    for (receivers, node) in [(1, 0), (3, 0)] {
+        let scenario = |faults| Scenario {
+            receivers,
+            bytes: 16 * BYTES,
+            ..cluster(1, faults)
+        };
+        let alone = others_end(&sound(&scenario(Vec::new())));
+        let with = others_end(&sound(&scenario(slewed(node))));
+        println!("of {receivers}: {with:.2} s instead of {alone:.2}");
+        assert!(
+            with <= 1.03 * alone,
+            "of {receivers}: {with} instead of {alone} s"
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! The queue on the way to one receiver, told by the time that beats take.
 //!
-//! The clocks of the two ends have no common origin, so only growth over the shortest time counts. What
+//! The clocks of the two ends have no common origin, so only growth over the shortest time counts. Where one of them is
+//! put right slowly, that growth is bounded by the one of the way and back, which one clock alone tells. What
 //! waits in a receiver's own memory is no part of it: beats are stamped as they reach its socket. What to
 //! do about a queue is decided in `control`.
 
@@ -22,6 +23,10 @@ const SPAN_MAX: Duration = Duration::from_millis(150);
 /// The shortest time is that of this long or twice as long: a way may change, and clocks drift apart, by
 /// 50 us in a second.
 const BASE_TIME: Duration = Duration::from_secs(8);
+
+/// The time of the way and back bounds the one of the way once it is known for so long: at first too few reports came
+/// back without delay, and no clock has gone far. One that is put right is slewed by 0.5 ms in a second (adjtimex(2)).
+const ROUND_KNOWN: Duration = BASE_TIME;
 
 /// Arrivals are counted over at least so long, so that trains of packets even out; over less where the
 /// queue grows fast.
@@ -56,6 +61,9 @@ pub struct Echo {
     pub arrived: Time,
     /// Packets received by then.
     pub received: u64,
+    /// The way of the beat and that of the report that told of it, by the sender's clock; not known of beats that are
+    /// told of together with a later one.
+    pub took: Option<Duration>,
 }
 
 impl Echo {
@@ -66,6 +74,7 @@ impl Echo {
             sent_at: self.sent_at - nanos(earlier.sent_before),
             arrived: self.arrived - nanos(earlier.arrived_before),
             received: self.received.saturating_sub(earlier.received_since.into()),
+            took: None,
         }
     }
 }
@@ -104,6 +113,7 @@ pub(super) struct QueueWatch {
     beats: VecDeque<(Echo, i64)>,
     /// The shortest time of this period and of the one before, and when this one began.
     base: Option<(i64, i64, Time)>,
+    round: Round,
     /// Reports are rare, and each tells of several beats.
     is_recalled: bool,
     /// When the latest beat was noted, by the sender's clock.
@@ -146,8 +156,9 @@ impl QueueWatch {
         self.noted_at = now;
         if self.has_leapt(time, passed) {
             self.beats.clear();
-            self.base = None;
+            (self.base, self.round) = (None, Round::default());
         }
+        self.round.note(now, echo.took);
         let known = self
             .base
             .map(|(this, before, _): (i64, i64, Time)| this.min(before));
@@ -167,9 +178,12 @@ impl QueueWatch {
         }
         // The latest of the shortest.
         let (least, sent_at) = latest
+            .clone()
             .map(|(beat, time)| (*time, beat.sent_at))
             .min_by_key(|(time, _)| *time)?;
-        let wait = waited(least, base);
+        // A report that was late on its way back says less, and one that was not bounds what the clocks say.
+        let took = latest.filter_map(|(beat, _)| beat.took).min();
+        let wait = self.bound(now, took, waited(least, base));
         let stretch = if is_hurried || wait > LONG {
             RATE_TIME_HURRIED
         } else {
@@ -182,8 +196,19 @@ impl QueueWatch {
             is_shortest: known.is_none_or(|known| least < known),
             arriving: arriving.map(|(arriving, _)| arriving),
             left: arriving.map(|(_, left)| left),
-            out: (echo.sent_at + waited(time, base), echo.received),
+            out: (
+                echo.sent_at + self.bound(now, echo.took, waited(time, base)),
+                echo.received,
+            ),
         })
+    }
+
+    /// How long a beat can have waited that `took` so long with its report, and seems to have waited for `wait`.
+    fn bound(&self, now: Time, took: Option<Duration>, wait: Duration) -> Duration {
+        match (took, self.round.shortest(now)) {
+            (Some(took), Some(shortest)) => wait.min(took.saturating_sub(shortest)),
+            _ => wait,
+        }
     }
 
     /// Whether a beat's time is longer than the one's before by more than time has passed in between.
@@ -201,7 +226,10 @@ impl QueueWatch {
         self.base = Some(match pace {
             // Who shares with another never sees the way without a queue.
             Pace::Shared => (this, before, now),
-            _ if now.since(since) >= BASE_TIME => (time, this, now),
+            _ if now.since(since) >= BASE_TIME => {
+                self.round.turn();
+                (time, this, now)
+            }
             _ => (this, before, since),
         });
         this.min(before)
@@ -236,6 +264,37 @@ impl QueueWatch {
         let bytes = (last.received - from.received) as f64 * packet_bytes;
         let left = rate(amount.bytes as f64, last.sent_at.since(from.sent_at));
         Some((rate(bytes, stretch), left))
+    }
+}
+
+/// The shortest time that beats took to a receiver, and reports of them back, without what was between.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    /// Since when it is noted.
+    since: Option<Time>,
+    /// Of this period and of the one before, as far as any was noted.
+    this: Option<Duration>,
+    before: Option<Duration>,
+}
+
+impl Round {
+    fn note(&mut self, now: Time, took: Option<Duration>) {
+        if let Some(took) = took {
+            self.since.get_or_insert(now);
+            self.this = Some(self.this.map_or(took, |this| this.min(took)));
+        }
+    }
+
+    /// The next period begins.
+    const fn turn(&mut self) {
+        (self.before, self.this) = (self.this, None);
+    }
+
+    /// The shortest of both, once it is known for long enough.
+    fn shortest(&self, now: Time) -> Option<Duration> {
+        self.since
+            .filter(|since| now.since(*since) >= ROUND_KNOWN)?;
+        self.this.into_iter().chain(self.before).min()
     }
 }
 
@@ -278,10 +337,47 @@ mod tests {
                 sent_at: at(sent),
                 arrived: at(sent + wait + ahead),
                 received: 100 * number as u64,
+                took: None,
             };
             watch.note(at(sent + wait + 500), echo, &book, Pace::Steady)
         };
         waits.iter().enumerate().map(note).collect()
+    }
+
+    /// The longest wait of the last of 30 s, by a clock that is put right by so many parts of a million, on a way with a
+    /// queue of so many microseconds from the 20th second on, and with reports that are late as they come.
+    fn wait_by_a_slewed_clock(ppm: u64, queue: u64) -> Duration {
+        let mut watch = QueueWatch::default();
+        let mut book = Sent::default();
+        let mut longest = Duration::ZERO;
+        for number in 1..3_000 {
+            let sent = 10_000 * number;
+            book.note(at(sent), 10 * PACKET, Sequence(10 * number));
+            let wait = if sent > 20_000_000 { queue } else { 0 };
+            let late = [0, 900, 100, 3_000][number as usize % 4];
+            let echo = Echo {
+                sent_at: at(sent),
+                arrived: at(sent + 100 + wait + sent * ppm / 1_000_000),
+                received: 10 * number,
+                took: Some(Duration::from_micros(200 + wait + late)),
+            };
+            let now = at(sent + 200 + wait + late);
+            let standing = watch.note(now, echo, &book, Pace::Steady);
+            if let Some(standing) = standing.filter(|_| sent > 29_000_000) {
+                longest = longest.max(standing.wait);
+            }
+        }
+        longest
+    }
+
+    #[test]
+    fn a_clock_that_is_put_right_slowly_is_no_queue_and_hides_none() {
+        for ppm in [0, 50, 500, 80_000] {
+            let none = wait_by_a_slewed_clock(ppm, 0);
+            assert!(none <= Duration::from_micros(100), "{none:?} at {ppm} ppm");
+            let wait = wait_by_a_slewed_clock(ppm, 5_000).as_micros();
+            assert!((5_000..5_200).contains(&wait), "{wait} us at {ppm} ppm");
+        }
     }
 
     #[test]
@@ -317,6 +413,7 @@ mod tests {
                 sent_at: at(sent),
                 arrived: at(sent + 100 + leap),
                 received: 100 * number,
+                took: None,
             };
             told.push(watch.note(at(sent + 600), echo, &book, Pace::Steady));
         }
@@ -351,6 +448,7 @@ mod tests {
                 sent_at: at(1_000 * sent),
                 arrived: at(1_000 * sent + 100),
                 received,
+                took: None,
             };
             let _ = watch.note(echo.arrived, echo, &book, Pace::Starting);
             told.push(watch.arrived(PACKET).map(Rate::bytes_per_second));
@@ -373,6 +471,7 @@ mod tests {
                 sent_at: at(report),
                 arrived: at(report + wait),
                 received: report / 100 - lost,
+                took: None,
             };
             let now = at(report + wait + 500);
             for before in [150_000, 50_000, 20_000, 10_000] {
@@ -415,6 +514,7 @@ mod tests {
                     sent_at: Time::from_nanos(sent),
                     arrived: Time::from_nanos(arrived),
                     received,
+                    took: (received % 3 > 0).then(|| Duration::from_nanos(received)),
                 };
                 let _ = watch.note(Time::from_nanos(sent), echo, &book, Pace::Steady);
                 let _ = watch.arrived(PACKET);

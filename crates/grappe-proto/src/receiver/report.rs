@@ -97,6 +97,7 @@ impl Receiver {
         let header = ReportHeader {
             peer: self.peer,
             tag: self.opener.tag,
+            held: u32::try_from(now.since(report.echo_at).as_nanos()).unwrap_or(u32::MAX),
             sequence,
         }
         .emit();

@@ -55,10 +55,11 @@ impl Sender {
             return;
         };
         peer.report_last = Some(header.sequence);
-        self.report(header.peer, &report, now);
+        let held = Duration::from_nanos(header.held.into());
+        self.report(header.peer, held, &report, now);
     }
 
-    fn report(&mut self, id: PeerId, report: &Report, now: Time) {
+    fn report(&mut self, id: PeerId, held: Duration, report: &Report, now: Time) {
         let next = Sequence(self.sequence);
         if report.highest >= next {
             // Nobody can have seen what was not sent; such a report can be about nothing true.
@@ -118,6 +119,7 @@ impl Sender {
                 sent_at: report.echo,
                 arrived: report.echo_at,
                 received: report.echo_received,
+                took: Some(now.since(report.echo + held)),
             };
             self.rate.reported_within(self.report_interval_most());
             for earlier in &report.earlier {
@@ -255,7 +257,7 @@ mod tests {
             lacks: (490..493).map(lack).collect(),
             ..Report::default()
         };
-        machine.report(peer, &report, Time::ZERO);
+        machine.report(peer, Duration::ZERO, &report, Time::ZERO);
         let planned: Vec<u32> = (0..500)
             .filter(|block| machine.plan.contains(BlockIndex(*block)))
             .collect();

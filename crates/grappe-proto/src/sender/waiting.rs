@@ -197,6 +197,7 @@ mod tests {
         let header = ReportHeader {
             peer: PEER,
             tag: 1,
+            held: 0,
             sequence,
         };
         let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];

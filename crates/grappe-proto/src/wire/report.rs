@@ -34,6 +34,10 @@ pub struct ReportHeader {
     pub peer: PeerId,
     /// The session's tag, as in data packets.
     pub tag: u32,
+    /// Nanoseconds by the receiver's clock from `echo_at` to this report; the longest that fits where it was longer.
+    /// The rest of the time from the beat's leaving to the report's coming is that of the way and back, by the sender's
+    /// clock alone: it does not grow with the clocks' difference where one of them is being put right.
+    pub held: u32,
     /// The report's number, its nonce under this receiver's key; grows.
     pub sequence: Sequence,
 }
@@ -58,13 +62,12 @@ impl ReportHeader {
         }
         let peer = PeerId(fields.u16()?);
         let tag = fields.u32()?;
-        if fields.u32()? != 0 {
-            return Err(WireError::Field("reserved"));
-        }
+        let held = fields.u32()?;
         let sequence = Sequence(fields.u64()?);
         Ok(Self {
             peer,
             tag,
+            held,
             sequence,
         })
     }
@@ -75,6 +78,7 @@ impl ReportHeader {
         bytes[0] = KIND_REPORT;
         bytes[2..4].copy_from_slice(&self.peer.0.to_be_bytes());
         bytes[4..8].copy_from_slice(&self.tag.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.held.to_be_bytes());
         bytes[12..20].copy_from_slice(&self.sequence.0.to_be_bytes());
         bytes
     }

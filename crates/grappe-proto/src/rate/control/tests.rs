@@ -163,6 +163,7 @@ fn what_links_take_is_not_taken_for_granted() {
                 sent_at: now,
                 arrived: now,
                 received: 8 * milli,
+                took: None,
             };
             let seen = Observation {
                 highest: Sequence(8 * milli),

@@ -154,6 +154,7 @@ impl Session {
         let header = ReportHeader {
             peer: PeerId(peer),
             tag: 1,
+            held: 0,
             sequence,
         };
         let mut packet = vec![0; HEADER_LEN + body.len() + TAG_LEN];

@@ -409,6 +409,7 @@ impl Model {
                 sent_at,
                 arrived: Time::from_nanos(((at + 1_000.0) * 1e9) as u64),
                 received: (self.received / PACKET) as u64 + self.beats_received,
+                took: None,
             };
         }
         if self.is_heard && self.steps.is_multiple_of(20) {
