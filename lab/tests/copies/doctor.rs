@@ -132,6 +132,24 @@ fn a_network_that_is_as_it_should_be_has_nothing_bad() {
 }
 
 #[test]
+fn a_receiver_on_the_doctors_own_node_hears_it_as_it_would_a_copy() {
+    let plan = Plan {
+        link_mbit: Some(200),
+        ..Plan::of(2)
+    };
+    let Some(trial) = Trial::new(&plan) else {
+        return;
+    };
+    let _receivers = trial.receivers(&[1, 2]);
+    let report = examine(&trial, &["--nodes", "n[1-2]"]);
+    assert_eq!(report.bad, 0, "{report:#?}");
+    // What this host hears of itself passes no link, and is no measure for those behind one.
+    for node in ["n1", "n2"] {
+        assert_eq!(report.of("way", Some(node)).level, "good", "{report:#?}");
+    }
+}
+
+#[test]
 fn faults_of_nodes_are_told_apart() {
     let Some(trial) = Trial::new(&Plan::of(6)) else {
         return;

@@ -285,7 +285,8 @@ fn querier(local: &LocalFacts, floods: Option<bool>) -> Finding {
 /// Whether packets to a group that nobody joined reached any node's interface; unknown without nodes
 /// that can tell.
 fn floods(examination: &Examination) -> Option<bool> {
-    let rises = examination.nodes.iter().filter_map(|node| {
+    let others = examination.nodes.iter().filter(|node| !node.is_own);
+    let rises = others.filter_map(|node| {
         let bytes = |index: usize| node.measured.get(index)?.interface_bytes;
         let quiet = bytes(1)?.saturating_sub(bytes(0)?);
         let flood = bytes(3)?.saturating_sub(bytes(2)?);
@@ -342,19 +343,25 @@ fn nodes(
             .iter()
             .map(|absent| missing(local, absent)),
     );
+    // What this host hears of itself passes no link.
     let fastest = examination
         .nodes
         .iter()
+        .filter(|node| !node.is_own)
         .filter_map(|node| knee(node, &examination.phases))
         .max();
     for node in &examination.nodes {
         node_findings(local, node, examination, fastest, findings);
     }
-    if examination.nodes.is_empty() && examination.absent.is_empty() {
+    if examination.nodes.iter().all(|node| node.is_own) && examination.absent.is_empty() {
+        let who = match examination.nodes.is_empty() {
+            true => "no node",
+            false => "no other node",
+        };
         findings.push(here(
             "nodes",
             Level::Note,
-            "no node answered: what lies between this node and others was not looked at",
+            format!("{who} answered: what lies between this node and others was not looked at"),
             Some("run `grappe receive` there, and name them with --nodes".into()),
         ));
     }
@@ -457,7 +464,11 @@ fn deaf(local: &LocalFacts, node: &NodeFacts, examination: &Examination) -> Find
         .map(|phase| u64::from(phase.packets) * u64::from(phase.packet_bytes))
         .sum();
     let at_interface = rise(1, 2).is_some_and(|rise| rise as f64 >= FLOOD_SHARE * sent as f64);
-    let (check, text, advice) = if at_interface {
+    let (check, text, advice) = if node.is_own {
+        let text =
+            "hears nothing of the group, although it runs here: a rule of this node drops it";
+        ("firewall", text, firewall_advice(local))
+    } else if at_interface {
         let text = "the group's packets reach its interface and are dropped there: by its firewall, or \
                     by rp_filter where the way back is another interface";
         (

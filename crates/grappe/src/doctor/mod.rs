@@ -108,6 +108,8 @@ pub struct Examination {
 pub struct NodeFacts {
     /// The name that it gave.
     pub name: String,
+    /// Whether it runs on this very host, so that nothing of it tells of the network.
+    pub is_own: bool,
     /// What it said of itself.
     pub here: Here,
     /// By how much its clock is ahead of this one's, in microseconds.

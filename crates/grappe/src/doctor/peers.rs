@@ -105,6 +105,10 @@ async fn conduct(options: &DoctorOptions) -> Result<Examination, ExamineError> {
     announcing.store(false, Ordering::Relaxed);
     examination.absent = absent(&patients, &addresses);
     if !patients.is_empty() {
+        // As a copy does: packets come back to this host only where somebody on it waits for them.
+        if patients.iter().any(|patient| patient.facts.is_own) {
+            traffic.reach_this_host().map_err(system("open a socket"))?;
+        }
         measure(&mut patients).await;
         sleep(FLOOD_TIME + SETTLE).await;
         measure(&mut patients).await;
@@ -234,8 +238,9 @@ async fn gather(
                     let Ok((stream, _)) = accepted else { continue };
                     let (endpoint, trust) = (endpoint.clone(), options.trust.clone());
                     let (examine, coming) = (examine.clone(), coming.clone());
+                    let own = options.network.interface.address;
                     tokio::spawn(async move {
-                        if let Some(who) = greet(stream, &endpoint, &trust, &examine).await {
+                        if let Some(who) = greet(stream, own, &endpoint, &trust, &examine).await {
                             let _over = coming.send(who);
                         }
                     });
@@ -263,8 +268,10 @@ async fn gather(
     Ok(patients)
 }
 
+/// Hears who connected to this node, whose address is `own`.
 async fn greet(
     stream: TcpStream,
+    own: IpAddr,
     endpoint: &Endpoint,
     trust: &TrustFile,
     examine: &Examine,
@@ -301,6 +308,7 @@ async fn greet(
     Some(Came::Patient(Box::new(Patient {
         facts: NodeFacts {
             name,
+            is_own: address == own || address.is_loopback(),
             here: Here {
                 interface: here.interface.chars().take(64).collect(),
                 ..here

@@ -91,6 +91,11 @@ impl Traffic {
         })
     }
 
+    /// Lets a receiver on this host hear the group as well.
+    pub(super) fn reach_this_host(&self) -> io::Result<()> {
+        self.socket.set_loopback(true)
+    }
+
     /// What was sent so far.
     pub(super) fn sent(&self) -> Vec<SentPhase> {
         self.phases.clone()

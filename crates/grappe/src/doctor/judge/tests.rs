@@ -58,6 +58,7 @@ fn node(name: &str, change: impl FnOnce(&mut Measured)) -> NodeFacts {
     };
     NodeFacts {
         name: name.into(),
+        is_own: false,
         here: Here {
             interface: "eth0".into(),
             mtu: 1500,
@@ -197,6 +198,30 @@ fn a_deaf_node_is_told_from_a_network_that_drops() {
         told(&local(), Some(&examination(vec![cut_off]))),
         [("multicast", Level::Bad)]
     );
+}
+
+#[test]
+fn what_this_host_hears_of_itself_is_no_measure_of_the_network() {
+    let mut facts = local();
+    facts.querier = Querier::Silent;
+    let own = |change: fn(&mut Measured)| NodeFacts {
+        is_own: true,
+        ..node("n1", change)
+    };
+    // Alone it says nothing of a switch, although no flood came by its interface.
+    let alone = examination(vec![own(|_| {})]);
+    let expected = [("querier", Level::Note), ("nodes", Level::Note)];
+    assert_eq!(told(&facts, Some(&alone)), expected);
+    // No link is as fast, and the others are not slow for that.
+    let faster = own(|measured| measured.phases[3].span_us = 6_000);
+    let both = examination(vec![faster, node("n2", |_| {})]);
+    assert_eq!(told(&local(), Some(&both)), []);
+    // What it does not hear was dropped here.
+    let deaf = own(|measured| measured.phases.clear());
+    let findings = judge(&local(), Some(&examination(vec![deaf, node("n2", |_| {})])));
+    let bad = findings.iter().find(|finding| finding.level == Level::Bad);
+    assert_eq!(bad.map(|finding| finding.check), Some("firewall"));
+    assert!(!bad.unwrap().advice.as_ref().unwrap().contains("there: "));
 }
 
 #[test]
