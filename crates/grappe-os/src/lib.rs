@@ -7,4 +7,5 @@
 pub mod clock;
 pub mod file;
 pub mod gf;
+pub mod signal;
 pub mod udp;

@@ -1,11 +1,16 @@
-//! SIGINT and SIGTERM as values: the first asks for an orderly end, the second ends at once. Where asked
-//! for, the end of standard input asks for an orderly end as well.
+//! SIGINT, SIGTERM and SIGHUP as values: the first asks for an orderly end, another one ends at once. Where
+//! asked for, the end of standard input asks for an orderly end as well.
 
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::thread;
 
+use grappe_os::signal::hangup_is_ignored;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::error::{CommandError, INCOMPLETE};
+
+const HANGUP: &str = "SIGHUP";
 
 /// Calls `on_signal` with the signal's name when one arrives, and when standard input ends if
 /// `until_eof`.
@@ -17,7 +22,8 @@ pub(crate) fn watch(
     on_signal: impl Fn(&'static str) + Send + Sync + 'static,
 ) -> Result<(), CommandError> {
     let on_signal = Arc::new(on_signal);
-    watch_signals(Arc::clone(&on_signal))?;
+    let at_once = || std::process::exit(INCOMPLETE.into());
+    watch_signals(Arc::clone(&on_signal), at_once)?;
     if until_eof {
         let watching = move || {
             wait_for_eof(std::io::stdin().lock());
@@ -28,22 +34,29 @@ pub(crate) fn watch(
     Ok(())
 }
 
+/// The same for whoever must clean up even in haste: `on_haste` is called for each signal after the first
+/// in place of an end at once.
+pub(crate) fn watch_in_order(
+    on_signal: impl Fn(&'static str) + Send + Sync + 'static,
+    on_haste: impl Fn() + Send + 'static,
+) -> Result<(), CommandError> {
+    watch_signals(Arc::new(on_signal), on_haste)
+}
+
 fn watch_signals(
     on_signal: Arc<impl Fn(&'static str) + Send + Sync + 'static>,
+    on_haste: impl Fn() + Send + 'static,
 ) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CommandError::failed(format_args!("cannot watch for signals: {error}")))?;
+        .map_err(cannot_watch)?;
     // Registered before anything else happens, so that no signal finds the default action.
     let streams = {
         let _context = runtime.enter();
-        use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::interrupt())
-            .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)))
+        streams()
     };
-    let (mut interrupt, mut terminate) = streams
-        .map_err(|error| CommandError::failed(format_args!("cannot watch for signals: {error}")))?;
+    let (mut interrupt, mut terminate, mut hangup) = streams.map_err(cannot_watch)?;
     let watching = move || {
         runtime.block_on(async move {
             let mut asked = false;
@@ -51,16 +64,37 @@ fn watch_signals(
                 let name = tokio::select! {
                     Some(()) = interrupt.recv() => "SIGINT",
                     Some(()) = terminate.recv() => "SIGTERM",
+                    Some(()) = next(&mut hangup) => HANGUP,
                     else => return,
                 };
-                if std::mem::replace(&mut asked, true) {
-                    std::process::exit(INCOMPLETE.into());
+                match std::mem::replace(&mut asked, true) {
+                    false => on_signal(name),
+                    // A terminal that goes away is told of by the shell and by the kernel.
+                    true if name == HANGUP => {}
+                    true => on_haste(),
                 }
-                on_signal(name);
             }
         });
     };
     spawn("signals", watching)
+}
+
+/// What is heard: SIGHUP only where it is not ignored, since a process below `nohup` is to go on.
+fn streams() -> std::io::Result<(Signal, Signal, Option<Signal>)> {
+    let hangup = match hangup_is_ignored() {
+        true => None,
+        false => Some(signal(SignalKind::hangup())?),
+    };
+    let interrupt = signal(SignalKind::interrupt())?;
+    Ok((interrupt, signal(SignalKind::terminate())?, hangup))
+}
+
+async fn next(stream: &mut Option<Signal>) -> Option<()> {
+    stream.as_mut()?.recv().await
+}
+
+fn cannot_watch(error: std::io::Error) -> CommandError {
+    CommandError::failed(format_args!("cannot watch for signals: {error}"))
 }
 
 fn spawn(name: &str, watching: impl FnOnce() + Send + 'static) -> Result<(), CommandError> {
@@ -68,7 +102,7 @@ fn spawn(name: &str, watching: impl FnOnce() + Send + 'static) -> Result<(), Com
         .name(name.into())
         .spawn(watching)
         .map(drop)
-        .map_err(|error| CommandError::failed(format_args!("cannot watch for signals: {error}")))
+        .map_err(cannot_watch)
 }
 
 /// Returns when `input` ends or cannot be read; what comes before is of no interest.

@@ -60,7 +60,12 @@ fn it_shows_a_copy_and_leaves_nothing() {
 
 #[test]
 fn a_demo_that_is_stopped_ends_its_processes_and_removes_its_folder() {
-    for (signal, name) in [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM")] {
+    let signals = [
+        (Signal::INT, "SIGINT"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::HUP, "SIGHUP"),
+    ];
+    for (signal, name) in signals {
         let demo = Running::start(grappe().args(LONG));
         let number = demo.number();
         demo.wait_for("session ");
@@ -74,6 +79,21 @@ fn a_demo_that_is_stopped_ends_its_processes_and_removes_its_folder() {
         assert_gone(&folders[0]);
         assert_eq!(children(number), [0; 0]);
     }
+}
+
+#[test]
+fn a_demo_that_is_stopped_in_haste_removes_its_folder_as_well() {
+    let demo = Running::start(grappe().args(LONG));
+    let number = demo.number();
+    demo.wait_for("session ");
+    let folders = folders(number);
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    demo.signal(Signal::INT);
+    thread::sleep(Duration::from_millis(10));
+    demo.signal(Signal::INT);
+    demo.end().with_code(1);
+    assert_gone(&folders[0]);
+    assert_eq!(children(number), [0; 0]);
 }
 
 #[test]

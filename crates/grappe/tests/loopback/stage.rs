@@ -151,6 +151,22 @@ pub(crate) fn grappe() -> Command {
     command
 }
 
+/// `command` as the last act of a line of the shell, which calls it `"$0" "$@"`.
+pub(crate) fn by_shell(line: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", line])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
 /// Starts a receiver and waits until it listens.
 #[track_caller]
 pub(crate) fn listening(command: &mut Command) -> Running {

@@ -63,9 +63,10 @@ impl Tethered {
         }
     }
 
-    /// Waits until it has ended by itself, but not beyond `deadline`.
-    fn end_by(&mut self, deadline: Instant) {
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+    /// Waits until it has ended by itself, but not beyond `deadline`, nor in haste.
+    fn end_by(&mut self, deadline: Instant, stop: &Stop) {
+        let is_time_up = || stop.is_in_haste() || Instant::now() >= deadline;
+        while matches!(self.child.try_wait(), Ok(None)) && !is_time_up() {
             thread::sleep(LOOK);
         }
     }
@@ -96,7 +97,7 @@ impl Sender {
         let result = self.0.wait(stop);
         if result.is_err() {
             self.0.tether = None;
-            self.0.end_by(Instant::now() + FAREWELL);
+            self.0.end_by(Instant::now() + FAREWELL, stop);
         }
         result
     }
@@ -153,10 +154,10 @@ impl Node {
 }
 
 /// Shows, name by name, what receivers said last: those that fail have time to say why.
-pub(super) fn show_last_words(nodes: Vec<Node>) {
+pub(super) fn show_last_words(nodes: Vec<Node>, stop: &Stop) {
     let deadline = Instant::now() + FAREWELL;
     for mut node in nodes {
-        node.process.end_by(deadline);
+        node.process.end_by(deadline, stop);
         drop(node.process);
         for line in node.last_words.join().unwrap_or_default() {
             say(format_args!("{}: {line}", node.name));

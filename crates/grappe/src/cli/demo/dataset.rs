@@ -181,7 +181,7 @@ mod tests {
     fn told_to_stop_it_makes_and_compares_nothing_more() {
         let folder = tempfile::tempdir().unwrap();
         let stop = Stop::default();
-        stop.0.set("SIGTERM").unwrap();
+        stop.signal.set("SIGTERM").unwrap();
         let data = folder.path().join("data");
         assert!(make(&data, 1 << 20, &stop).is_err());
         assert!(compare(&data, &data, &stop).is_err());

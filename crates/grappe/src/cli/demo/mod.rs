@@ -10,6 +10,7 @@ mod folder;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use clap::Args;
@@ -55,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         .collect::<Result<Vec<_>, _>>()?;
     let result = copy(&stage, &data, &mut nodes, &stop);
     if result.is_err() && !stop.is_asked() {
-        children::show_last_words(nodes);
+        children::show_last_words(nodes, &stop);
     }
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -108,27 +109,39 @@ impl Stage {
     }
 }
 
-/// Whether the demo was told to stop, and by what.
+/// Whether the demo was told to stop.
 #[derive(Clone, Debug, Default)]
-struct Stop(Arc<OnceLock<&'static str>>);
+struct Stop {
+    /// By what.
+    signal: Arc<OnceLock<&'static str>>,
+    /// Whether that was said again: nobody is waited for any more, but the folder still goes.
+    in_haste: Arc<AtomicBool>,
+}
 
 impl Stop {
     fn on_signals() -> Result<Self, CommandError> {
         let stop = Self::default();
-        let asked = stop.clone();
-        signals::watch(false, move |signal| {
-            let _first = asked.0.get_or_init(|| signal);
+        let (asked, again) = (stop.clone(), stop.clone());
+        let on_signal = move |signal| {
+            let _first = asked.signal.get_or_init(|| signal);
+        };
+        signals::watch_in_order(on_signal, move || {
+            again.in_haste.store(true, Ordering::Relaxed);
         })?;
         Ok(stop)
     }
 
     fn is_asked(&self) -> bool {
-        self.0.get().is_some()
+        self.signal.get().is_some()
+    }
+
+    fn is_in_haste(&self) -> bool {
+        self.in_haste.load(Ordering::Relaxed)
     }
 
     /// An error once the demo is to stop: everything that takes long asks now and then.
     fn check(&self) -> Result<(), CommandError> {
-        match self.0.get() {
+        match self.signal.get() {
             Some(signal) => Err(CommandError::failed(format_args!(
                 "the demo was stopped by {signal}"
             ))),
