@@ -93,7 +93,14 @@ fn interface(local: &LocalFacts) -> Finding {
 
 fn route(local: &LocalFacts) -> Finding {
     let (group, name) = (local.network.group, &local.network.interface.name);
-    let advice = Some(format!("ip route add 224.0.0.0/4 dev {name}"));
+    let advice = Some(match group {
+        IpAddr::V4(_) => format!("ip route add 224.0.0.0/4 dev {name}"),
+        // Beside the routes of ff00::/8 that the kernel gives each interface (ip-route(8)).
+        IpAddr::V6(_) => {
+            let groups = groups(group);
+            format!("ip -6 route add multicast {groups} dev {name} table local")
+        }
+    });
     match &local.route {
         Ok(chosen) if chosen == name => here(
             "route",
@@ -221,20 +228,46 @@ fn echo(local: &LocalFacts) -> Finding {
 /// The rules that let copies in; shown for nftables' and iptables' users alike.
 fn firewall_advice(local: &LocalFacts) -> String {
     let port = local.network.port;
-    let (program, family, groups) = match local.network.group {
-        IpAddr::V4(group) => {
-            let [first, second, ..] = group.octets();
-            ("iptables", "ip", format!("{first}.{second}.0.0/16"))
-        }
-        IpAddr::V6(group) => {
-            let [first, ..] = group.segments();
-            ("ip6tables", "ip6", format!("{first:x}::/16"))
-        }
+    let groups = groups(local.network.group);
+    let program = iptables(local);
+    let family = match local.network.group {
+        IpAddr::V4(_) => "ip",
+        IpAddr::V6(_) => "ip6",
     };
     format!(
         "{program} -I INPUT -p udp -d {groups} --dport {port} -j ACCEPT (nftables: \
          {family} daddr {groups} udp dport {port} accept)"
     )
+}
+
+/// The program for the firewall of this version of IP.
+fn iptables(local: &LocalFacts) -> &'static str {
+    match local.network.group {
+        IpAddr::V4(_) => "iptables",
+        IpAddr::V6(_) => "ip6tables",
+    }
+}
+
+/// The groups that copies of this one's network go to, and a few more.
+fn groups(group: IpAddr) -> String {
+    match group {
+        IpAddr::V4(group) => {
+            let [first, second, ..] = group.octets();
+            format!("{first}.{second}.0.0/16")
+        }
+        IpAddr::V6(group) => {
+            let [first, ..] = group.segments();
+            format!("{first:x}::/16")
+        }
+    }
+}
+
+/// What switches listen to, to know the members of a group.
+fn snooping(local: &LocalFacts) -> &'static str {
+    match local.network.group {
+        IpAddr::V4(_) => "IGMP",
+        IpAddr::V6(_) => "MLD",
+    }
 }
 
 fn querier(local: &LocalFacts, floods: Option<bool>) -> Finding {
@@ -313,10 +346,10 @@ fn nodes(
             Level::Note,
             "packets to a group that nobody joined reach the nodes: every port of the network carries \
              every copy",
-            Some(
-                "turn on IGMP snooping together with a querier, or give the cluster a network of its own"
-                    .into(),
-            ),
+            Some(format!(
+                "turn on {} snooping together with a querier, or give the cluster a network of its own",
+                snooping(local)
+            )),
         )),
         Some(false) => findings.push(here(
             "flooding",
@@ -368,22 +401,34 @@ fn nodes(
 }
 
 fn missing(local: &LocalFacts, absent: &Absent) -> Finding {
+    let program = iptables(local);
+    let version = match local.network.group {
+        IpAddr::V4(_) => "IPv4",
+        IpAddr::V6(_) => "IPv6",
+    };
     let (text, advice) = match absent.why {
         Why::Nameless => (
-            "its name has no IPv4 address, and it did not hear the announcement".into(),
+            format!("its name has no {version} address, and it did not hear the announcement"),
             "write it into DNS or /etc/hosts, and run `grappe receive` there".into(),
+        ),
+        Why::Unresolved => (
+            "its name could not be looked up in time, and it did not hear the announcement".into(),
+            "see why DNS does not answer (/etc/resolv.conf), or write it into /etc/hosts; and run \
+             `grappe receive` there"
+                .into(),
         ),
         Why::NotListening => (
             format!("nothing listens there at UDP port {}", local.network.port),
             "run `grappe receive --into DIR` there, or start it for each copy with NODESET:DIR".into(),
         ),
         Why::Silent => (
-            "did not answer: it is off, does not trust this node's key, or a firewall drops UDP to it \
-             or TCP to this node"
+            "did not answer: it is off, does not trust this node's key, has a release of grappe with \
+             another protocol, or a firewall drops UDP to it or TCP to this node"
                 .into(),
             format!(
-                "see there whether `grappe receive` runs and says `ignored`; here: iptables -I INPUT -p \
-                 tcp -s ITS-ADDRESS -j ACCEPT; there: iptables -I INPUT -p udp --dport {} -j ACCEPT",
+                "see there whether `grappe receive` runs and says `ignored`, and what `grappe --version` \
+                 says; here: {program} -I INPUT -p \
+                 tcp -s ITS-ADDRESS -j ACCEPT; there: {program} -I INPUT -p udp --dport {} -j ACCEPT",
                 local.network.port
             ),
         ),
@@ -479,9 +524,12 @@ fn deaf(local: &LocalFacts, node: &NodeFacts, examination: &Examination) -> Find
     } else {
         let text = "hears nothing of the group, which does not reach its interface: the network between \
                     drops multicast";
-        let advice = "on the switches: IGMP snooping only together with a querier, no storm control for \
-                      multicast, both nodes in one VLAN";
-        ("multicast", text, advice.into())
+        let snooping = snooping(local);
+        let advice = format!(
+            "on the switches: {snooping} snooping only together with a querier, no storm control for \
+             multicast, both nodes in one VLAN"
+        );
+        ("multicast", text, advice)
     };
     Finding {
         check,

@@ -133,6 +133,8 @@ pub struct Absent {
 pub enum Why {
     /// No address is known for it.
     Nameless,
+    /// Nobody said in time whether there is an address for it.
+    Unresolved,
     /// It answered that nothing listens at the port.
     NotListening,
     /// Nothing was heard of it.

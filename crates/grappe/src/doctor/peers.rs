@@ -4,7 +4,7 @@
 //! Facts only; what they mean is in `judge`.
 
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,7 +15,8 @@ use grappe_proto::units::SessionId;
 use grappe_proto::wire::control::{ToReceiver, ToSender, decode_to_sender, encode};
 use grappe_proto::wire::examine::{Examine, Here, Measured};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::traffic::{FLOOD_TIME, Traffic};
@@ -24,6 +25,12 @@ use crate::announce::{ANNOUNCE_INTERVAL, Announcer, Call};
 use crate::control::{ChannelReader, ChannelWriter, ControlError, Endpoint};
 use crate::network::Network;
 use crate::trust::TrustFile;
+
+/// How long all names together may take to be looked up: where DNS is down, one takes longer alone.
+const LOOKUP: Duration = Duration::from_millis(2500);
+
+/// Lookups at one time. Each has a thread that nothing can end, and other work needs threads as well.
+const LOOKUPS_MAX: usize = 64;
 
 /// How long nodes may take to come.
 const GATHER: Duration = Duration::from_millis(1500);
@@ -60,7 +67,7 @@ fn system(action: &'static str) -> impl FnOnce(io::Error) -> ExamineError {
     move |source| ExamineError::System { action, source }
 }
 
-/// Examines the nodes; takes three to five seconds.
+/// Examines the nodes; takes three to five seconds, and longer where names cannot be looked up.
 ///
 /// # Errors
 ///
@@ -92,7 +99,11 @@ async fn conduct(options: &DoctorOptions) -> Result<Examination, ExamineError> {
         .map_err(system("open the control port"))?
         .port();
     let mut traffic = Traffic::open(network, group, tag).map_err(system("open a socket"))?;
-    let mut addresses = addresses(&options.nodes, network.interface.family());
+    let lookup = |node: String| async move {
+        let found = tokio::net::lookup_host((node, 0)).await?;
+        Ok(found.map(|address| address.ip()).collect())
+    };
+    let mut addresses = addresses(&options.nodes, network.interface.family(), lookup, LOOKUP).await;
     knock(network, &mut addresses).await;
     let announcing = announce(options, session, port, &addresses)?;
     let examine = Examine {
@@ -148,26 +159,53 @@ struct Address {
     name: String,
     /// Its addresses.
     found: Vec<IpAddr>,
+    /// Whether the lookup of its name came to an end.
+    is_resolved: bool,
     /// Whether it said that nothing listens there.
     is_closed: bool,
 }
 
-/// The addresses of the named nodes that are of this version of IP.
-fn addresses(nodes: &[String], family: Family) -> Vec<Address> {
-    let resolve = |node: &String| {
-        let found = (&**node, 0).to_socket_addrs();
-        let found = found
-            .into_iter()
-            .flatten()
-            .map(|address| address.ip())
-            .filter(|address| Family::of(*address) == family);
-        Address {
-            name: node.clone(),
-            found: found.collect(),
-            is_closed: false,
+/// The addresses of the named nodes that are of this version of IP, as far as `lookup` finds them within
+/// `patience`.
+async fn addresses<Lookup>(
+    nodes: &[String],
+    family: Family,
+    lookup: impl Fn(String) -> Lookup,
+    patience: Duration,
+) -> Vec<Address>
+where
+    Lookup: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
+{
+    let unknown = |node: &String| Address {
+        name: node.clone(),
+        found: Vec::new(),
+        is_resolved: false,
+        is_closed: false,
+    };
+    let mut addresses: Vec<Address> = nodes.iter().map(unknown).collect();
+    let turns = Arc::new(Semaphore::new(LOOKUPS_MAX));
+    let mut lookups = JoinSet::new();
+    for (number, node) in nodes.iter().enumerate() {
+        let (turns, lookup) = (Arc::clone(&turns), lookup(node.clone()));
+        lookups.spawn(async move {
+            let _turn = turns.acquire().await;
+            (number, lookup.await)
+        });
+    }
+    let resolving = async {
+        while let Some(resolved) = lookups.join_next().await {
+            let Ok((number, found)) = resolved else {
+                continue;
+            };
+            if let Some(address) = addresses.get_mut(number) {
+                let found = found.into_iter().flatten();
+                address.found = found.filter(|found| Family::of(*found) == family).collect();
+                address.is_resolved = true;
+            }
         }
     };
-    nodes.iter().map(resolve).collect()
+    let _time_is_up = timeout(patience, resolving).await;
+    addresses
 }
 
 /// Announces until the flag that is returned is lowered.
@@ -353,6 +391,7 @@ fn absent(patients: &[Patient], addresses: &[Address]) -> Vec<Absent> {
         .map(|node| Absent {
             name: node.name.clone(),
             why: match node.found.first() {
+                None if !node.is_resolved => Why::Unresolved,
                 None => Why::Nameless,
                 Some(_) if node.is_closed => Why::NotListening,
                 Some(_) => Why::Silent,
@@ -385,4 +424,38 @@ async fn knock(network: &Network, nodes: &mut [Address]) {
 fn unix_micros() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_whose_lookup_does_not_end_holds_nobody_up() {
+        let lookup = |node: String| async move {
+            match &*node {
+                "n1" | "n3" => Ok(vec![[10, 0, 0, 1].into(), [0; 16].into()]),
+                "n2" => std::future::pending().await,
+                _ => Err(io::ErrorKind::NotFound.into()),
+            }
+        };
+        let nodes = ["n1", "n2", "n3", "n4"].map(String::from);
+        let patience = Duration::from_millis(50);
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        let found = runtime.block_on(addresses(&nodes, Family::V4, lookup, patience));
+        let known = [IpAddr::from([10, 0, 0, 1])];
+        for (node, found_of, is_resolved) in [
+            (0, &known[..], true),
+            (1, &[], false),
+            (2, &known[..], true),
+            (3, &[], true),
+        ] {
+            assert_eq!(found[node].found, found_of, "{}", found[node].name);
+            assert_eq!(found[node].is_resolved, is_resolved);
+        }
+        let why: Vec<Why> = absent(&[], &found).iter().map(|node| node.why).collect();
+        let expected = [Why::Silent, Why::Unresolved, Why::Silent, Why::Nameless];
+        assert_eq!(why, expected);
+    }
 }

@@ -250,6 +250,39 @@ fn what_is_wrong_with_a_node_is_told_with_its_name() {
 }
 
 #[test]
+fn advice_is_for_the_version_of_ip_that_copies_travel_by() {
+    let advice = |group: IpAddr| {
+        let mut facts = local();
+        facts.network.group = group;
+        facts.route = Err("no route".into());
+        facts.echo = Ok(false);
+        let mut cut_off = node("n1", |measured| measured.phases.clear());
+        cut_off.measured[2].interface_bytes = Some(4_000);
+        let mut all = examination(vec![cut_off]);
+        let absent = |why| Absent {
+            name: "n9".into(),
+            why,
+        };
+        all.absent = vec![absent(Why::Nameless), absent(Why::Silent)];
+        let findings = judge(&facts, Some(&all)).into_iter();
+        let text = findings.map(|it| format!("{}; {}\n", it.text, it.advice.unwrap_or_default()));
+        text.collect::<String>()
+    };
+    let six = advice(crate::network::ANNOUNCE_GROUP_V6.into());
+    let of_six = "ip -6 route add multicast ff15::/16 dev e0 table local";
+    for words in [of_six, "no IPv6 address", "here: ip6tables", "MLD snooping"] {
+        assert!(six.contains(words), "{six}");
+    }
+    for words in ["IPv4", " iptables", "224.0.0.0", "IGMP"] {
+        assert!(!six.contains(words), "{words} in {six}");
+    }
+    let four = advice(ANNOUNCE_GROUP.into());
+    for words in ["IPv6", "ip6tables", "ip -6", "MLD"] {
+        assert!(!four.contains(words), "{words} in {four}");
+    }
+}
+
+#[test]
 fn nodes_that_do_not_answer_say_what_is_known() {
     let absent = |why| Absent {
         name: "n9".into(),
@@ -260,6 +293,7 @@ fn nodes_that_do_not_answer_say_what_is_known() {
         absent(Why::Nameless),
         absent(Why::NotListening),
         absent(Why::Silent),
+        absent(Why::Unresolved),
     ];
     all.untrusted = vec![([10, 0, 0, 7].into(), "SHA256:abc".into())];
     let findings = judge(&local(), Some(&all));
@@ -267,6 +301,7 @@ fn nodes_that_do_not_answer_say_what_is_known() {
         .iter()
         .filter(|finding| finding.level == Level::Bad);
     let advice: Vec<_> = bad.map(|finding| finding.advice.clone().unwrap()).collect();
-    assert_eq!(advice.len(), 4);
+    assert_eq!(advice.len(), 5);
     assert!(advice[0].contains("--trust") && advice[2].contains("grappe receive --into"));
+    assert!(advice[4].contains("DNS"));
 }
