@@ -11,6 +11,7 @@ use grappe_os::udp::{
     SenderOptions, Wait,
 };
 use grappe_proto::units::SessionId;
+use grappe_proto::wire::WireError;
 pub use grappe_proto::wire::announce::Call;
 use grappe_proto::wire::announce::{ANNOUNCEMENT_LEN, Announcement};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -114,6 +115,10 @@ pub struct Heard {
     pub control: SocketAddr,
 }
 
+/// Told of an announcement of another version of the protocol: the address that it came from, and the
+/// version. Nothing of it is verified, and anybody can send many.
+pub type OnOtherVersion<'a> = &'a mut dyn FnMut(IpAddr, u16);
+
 /// Hears announcements by multicast and by unicast.
 #[derive(Debug)]
 pub struct Listener {
@@ -147,13 +152,14 @@ impl Listener {
         Ok(Self { multicast, unicast })
     }
 
-    /// The next announcement that is well formed and truly signed, or `None` after `patience`.
+    /// The next announcement that is well formed and truly signed, or `None` after `patience`. Those of
+    /// another version that come before it are told on the way.
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn hear(&self, patience: Duration) -> io::Result<Option<Heard>> {
-        if let Some(heard) = self.heard_by_unicast() {
+    pub fn hear(&self, patience: Duration, other: OnOtherVersion<'_>) -> io::Result<Option<Heard>> {
+        if let Some(heard) = self.heard_by_unicast(other) {
             return Ok(Some(heard));
         }
         let mut waiting = vec![PollFd::new(&self.multicast, PollFlags::IN)];
@@ -167,16 +173,17 @@ impl Listener {
         let mut train = [0; 4096];
         if let Some(arrived) = self.multicast.receive_train(&mut train, Wait::Now)? {
             let mut packets = train[..arrived.len].chunks(arrived.segment_size.max(1));
-            if let Some(heard) = packets.find_map(|packet| verify(packet, arrived.source)) {
+            if let Some(heard) = packets.find_map(|packet| verify(packet, arrived.source, other)) {
                 return Ok(Some(heard));
             }
         }
-        Ok(self.heard_by_unicast())
+        Ok(self.heard_by_unicast(other))
     }
 
     /// The first good announcement that came by unicast.
-    fn heard_by_unicast(&self) -> Option<Heard> {
-        self.unicast.iter().find_map(heard_at)
+    fn heard_by_unicast(&self, other: OnOtherVersion<'_>) -> Option<Heard> {
+        let mut sockets = self.unicast.iter();
+        sockets.find_map(|socket| heard_at(socket, other))
     }
 
     /// Tells the switches again that this node listens.
@@ -199,14 +206,14 @@ fn listen_at(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// The first good announcement among the next few packets: whoever floods the port delays others by
 /// little, and does not keep the caller here.
-fn heard_at(socket: &UdpSocket) -> Option<Heard> {
+fn heard_at(socket: &UdpSocket, other: OnOtherVersion<'_>) -> Option<Heard> {
     // Longer than an announcement, so that a longer packet is not mistaken for one.
     let mut packet = [0; ANNOUNCEMENT_LEN + 1];
     for _ in 0..UNICAST_PACKETS_AT_ONCE {
         // Errors are of one packet, as an answer that a port is closed.
         match socket.recv_from(&mut packet) {
             Ok((len, source)) => {
-                if let Some(heard) = verify(&packet[..len], source) {
+                if let Some(heard) = verify(&packet[..len], source, other) {
                     return Some(heard);
                 }
             }
@@ -217,8 +224,15 @@ fn heard_at(socket: &UdpSocket) -> Option<Heard> {
     None
 }
 
-fn verify(packet: &[u8], mut source: SocketAddr) -> Option<Heard> {
-    let (announcement, signed, signature) = Announcement::read(packet).ok()?;
+fn verify(packet: &[u8], mut source: SocketAddr, other: OnOtherVersion<'_>) -> Option<Heard> {
+    let (announcement, signed, signature) = match Announcement::read(packet) {
+        Ok(read) => read,
+        Err(WireError::Version(version)) => {
+            other(source.ip(), version);
+            return None;
+        }
+        Err(_) => return None,
+    };
     let sender = PublicKey::from_bytes(announcement.sender);
     // Of an IPv6 address that is valid on one link, the link stays.
     source.set_port(announcement.control_port);
@@ -234,7 +248,21 @@ fn verify(packet: &[u8], mut source: SocketAddr) -> Option<Heard> {
 mod tests {
     use super::*;
     use crate::network::{ANNOUNCE_GROUP, TTL};
+    use grappe_proto::limits::PROTOCOL_VERSION;
     use std::net::Ipv4Addr;
+
+    fn hear(listener: &Listener, patience: Duration) -> Option<Heard> {
+        listener.hear(patience, &mut |_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn the_page_of_the_protocol_tells_how_often_it_is_sent() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let [early, late] = [ANNOUNCE_INTERVAL, ANNOUNCE_INTERVAL_LATE].map(|it| it.as_millis());
+        let line = format!("every {early} ms until content flows, then every {late} ms ");
+        assert!(page.contains(&line), "{line}");
+    }
 
     #[test]
     fn an_announcement_is_heard_and_a_forged_one_is_not() {
@@ -250,13 +278,20 @@ mod tests {
         let mut announcer =
             Announcer::new(&network, &identity, Call::Copy, SessionId([7; 16]), 4_000).unwrap();
         let _sent = announcer.announce(&[]).unwrap();
-        let heard = listener.hear(Duration::from_secs(2)).unwrap().unwrap();
+        let heard = hear(&listener, Duration::from_secs(2)).unwrap();
         assert_eq!(heard.session, SessionId([7; 16]));
         assert_eq!(heard.sender, identity.public());
         assert_eq!(heard.control.port(), 4_000);
         announcer.packet[7] ^= 1;
         let _sent = announcer.announce(&[]).unwrap();
-        assert_eq!(listener.hear(Duration::from_millis(200)).unwrap(), None);
+        assert_eq!(hear(&listener, Duration::from_millis(200)), None);
+        announcer.packet[5] ^= 0x80;
+        let _sent = announcer.announce(&[]).unwrap();
+        let mut others = Vec::new();
+        let other = &mut |address: IpAddr, version| others.push((address, version));
+        assert_eq!(listener.hear(Duration::from_secs(2), other).unwrap(), None);
+        let version = PROTOCOL_VERSION ^ 0x80;
+        assert_eq!(others, [(Ipv4Addr::LOCALHOST.into(), version)]);
     }
 
     #[test]
@@ -278,9 +313,9 @@ mod tests {
         let nodes = ["127.0.0.1", "::1"].map(|node| node.parse().unwrap());
         // The loopback interface has no route for groups of IPv6; that does not keep the rest from leaving.
         let _unreachable = announcer.announce(&nodes[..1]);
-        assert_eq!(listener.hear(Duration::from_millis(200)).unwrap(), None);
+        assert_eq!(hear(&listener, Duration::from_millis(200)), None);
         let _unreachable = announcer.announce(&nodes);
-        let heard = listener.hear(Duration::from_secs(2)).unwrap().unwrap();
+        let heard = hear(&listener, Duration::from_secs(2)).unwrap();
         assert_eq!(heard.session, SessionId([9; 16]));
         assert_eq!(heard.control, "[::1]:4000".parse().unwrap());
     }
@@ -303,7 +338,7 @@ mod tests {
             stranger.send_to(b"junk", here).unwrap();
         }
         let _sent = announcer.socket.send_to(&announcer.packet, here).unwrap();
-        let mut heard = (0..2).filter_map(|_| listener.hear(Duration::from_secs(2)).unwrap());
+        let mut heard = (0..2).filter_map(|_| hear(&listener, Duration::from_secs(2)));
         assert_eq!(heard.next().unwrap().session, SessionId([8; 16]));
     }
 }

@@ -58,11 +58,9 @@ impl Announcement {
     ///
     /// # Errors
     ///
-    /// When it has another length, another magic or another protocol version.
+    /// When it has another length, another magic or another protocol version; the version comes first, as
+    /// the length is that of this one.
     pub fn read(packet: &[u8]) -> Result<(Self, &[u8], [u8; 64]), WireError> {
-        if packet.len() != ANNOUNCEMENT_LEN {
-            return Err(WireError::Length(packet.len()));
-        }
         let mut fields = Fields::of(packet);
         let magic: [u8; 4] = fields.array()?;
         let call = match magic {
@@ -73,6 +71,9 @@ impl Announcement {
         let version = fields.u16()?;
         if version != PROTOCOL_VERSION {
             return Err(WireError::Version(version));
+        }
+        if packet.len() != ANNOUNCEMENT_LEN {
+            return Err(WireError::Length(packet.len()));
         }
         let control_port = fields.u16()?;
         let session = SessionId(fields.array()?);
@@ -118,6 +119,13 @@ mod tests {
             prop_assert_eq!(read, announcement);
             prop_assert_eq!(signed, &packet[..SIGNED_LEN]);
             prop_assert_eq!(signature, [7; 64]);
+        }
+
+        #[test]
+        fn another_version_is_known_as_one_at_any_length(version: u16, rest in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assume!(version != PROTOCOL_VERSION);
+            let packet = [&MAGIC[..], &version.to_be_bytes(), &rest].concat();
+            prop_assert_eq!(Announcement::read(&packet).map(drop), Err(WireError::Version(version)));
         }
 
         #[test]

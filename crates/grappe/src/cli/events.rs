@@ -101,6 +101,11 @@ pub(crate) fn of_receiver(notice: &receive::Notice) -> Value {
             "key": key.fingerprint().to_string(),
             "sender": address.to_string(),
         }),
+        Notice::OtherVersion(address, version) => json!({
+            "event": "other-version",
+            "version": version,
+            "sender": address.to_string(),
+        }),
         Notice::Note(text) => json!({"event": "note", "text": text}),
     }
 }
@@ -231,6 +236,7 @@ mod tests {
             | Notice::Gathered(..)
             | Notice::Examined(..)
             | Notice::Untrusted(..)
+            | Notice::OtherVersion(..)
             | Notice::Note(_) => (),
         }
     }
@@ -289,6 +295,7 @@ mod tests {
             Notice::Gathered(session, Ok(())),
             Notice::Examined(heard(Call::Copy), None),
             Notice::Untrusted(key, Ipv4Addr::LOCALHOST.into()),
+            Notice::OtherVersion(Ipv4Addr::LOCALHOST.into(), 7),
             Notice::Note(why()),
         ];
         notices.iter().for_each(is_listed);

@@ -134,6 +134,7 @@ fn show(notice: Notice) {
         Notice::Note(text) => say(format_args!("note: {text}")),
         // Others' copies go to others' receivers.
         Notice::Untrusted(..)
+        | Notice::OtherVersion(..)
         | Notice::Examined(..)
         | Notice::Placed(..)
         | Notice::Gathered(_, Ok(()))

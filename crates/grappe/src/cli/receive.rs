@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use grappe::announce::Call;
 use grappe::receive::{Notice, ReceiveOptions, Target, receive};
+use grappe_proto::limits::PROTOCOL_VERSION;
 use grappe_proto::receiver::Failure;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
@@ -226,6 +227,10 @@ pub(super) fn show(notice: &Notice, place: &str) {
         Notice::Untrusted(key, address) => say(format_args!(
             "ignored: {address} announces a copy with the key {}, which is not trusted to send",
             key.fingerprint()
+        )),
+        Notice::OtherVersion(address, version) => say(format_args!(
+            "ignored: {address} announces with version {version} of the protocol, and this grappe speaks \
+             {PROTOCOL_VERSION}; have one release on all nodes"
         )),
         Notice::Placed(..) => {}
         Notice::Note(text) => say(format_args!("note: {text}")),

@@ -423,6 +423,7 @@ fn say_nobody_joined(announced_on: Option<&str>, turned_away: &TurnedAway) {
         "interface: another one leads to the nodes: --interface, here and there",
         "firewall:  UDP port and group, IGMP, or TCP to this node is blocked",
         "key:       the receivers do not trust this node's key; `grappe receive` says so",
+        "version:   another release of grappe is there; newer ones say so, `grappe --version` compares",
         "switch:    it drops multicast: no querier, storm control; name the nodes with --to",
     ] {
         say(format_args!("  {cause}"));

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::REJOIN;
+use super::memory::Strangers;
 use super::notes::Notes;
 use super::outage::Outage;
-use crate::announce::{Heard, Listener};
+use super::{Notice, REJOIN};
+use crate::announce::{Heard, Listener, OnOtherVersion};
 
 /// How often an idle listener looks whether it is still wanted, and a deaf one tries again.
 const LISTEN: Duration = Duration::from_millis(200);
@@ -36,9 +37,15 @@ pub(super) fn start(
 
 fn listen(listener: &Listener, wanted: &AtomicBool, hearing: &mpsc::Sender<Heard>, notes: &Notes) {
     let mut outage = Outage::new("hear announcements");
+    let mut strangers = Strangers::default();
+    let other = &mut |address, version: u16| {
+        let notice = Notice::OtherVersion(address, version);
+        let told = strangers.tell(address, version.to_string(), notice, Instant::now());
+        told.into_iter().for_each(|notice| notes.pass_on(notice));
+    };
     let mut joined_at = Some(Instant::now());
     while wanted.load(Ordering::Relaxed) {
-        match hear(listener, &mut joined_at) {
+        match hear(listener, &mut joined_at, other) {
             Ok(heard) => {
                 outage
                     .worked(Instant::now())
@@ -64,10 +71,14 @@ fn listen(listener: &Listener, wanted: &AtomicBool, hearing: &mpsc::Sender<Heard
 }
 
 /// Hears one announcement; renews the membership before, where that is due.
-fn hear(listener: &Listener, joined_at: &mut Option<Instant>) -> io::Result<Option<Heard>> {
+fn hear(
+    listener: &Listener,
+    joined_at: &mut Option<Instant>,
+    other: OnOtherVersion<'_>,
+) -> io::Result<Option<Heard>> {
     if joined_at.is_none_or(|joined| joined.elapsed() >= REJOIN) {
         listener.rejoin()?;
         *joined_at = Some(Instant::now());
     }
-    listener.hear(LISTEN)
+    listener.hear(LISTEN, other)
 }

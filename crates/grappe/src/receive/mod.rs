@@ -100,6 +100,9 @@ pub enum Notice {
     Examined(Heard, Option<String>),
     /// A sender that is not trusted announces.
     Untrusted(PublicKey, std::net::IpAddr),
+    /// Somebody announces with this version of the protocol, which is not that of this program. Nothing of
+    /// it is verified.
+    OtherVersion(std::net::IpAddr, u16),
     /// Something that does not stop the daemon.
     Note(String),
 }

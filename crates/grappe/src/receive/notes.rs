@@ -28,7 +28,12 @@ pub(super) struct Notes {
 impl Notes {
     /// Tells `text`; never waits.
     pub(super) fn tell(&self, text: String) {
-        let _full = self.out.try_send(Notice::Note(text));
+        self.pass_on(Notice::Note(text));
+    }
+
+    /// Tells what is more than a text; never waits.
+    pub(super) fn pass_on(&self, notice: Notice) {
+        let _full = self.out.try_send(notice);
     }
 
     /// The same for one session, which is named in each line.

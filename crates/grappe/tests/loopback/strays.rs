@@ -72,6 +72,33 @@ fn announcement(identity: &Identity, session: u8, control_port: u16) -> Vec<u8> 
 }
 
 #[test]
+fn an_announcement_of_another_version_is_told_once() {
+    let stage = Stage::new();
+    let receiver = Running::start(stage.receive("node").arg("--events"));
+    receiver.wait_for("receiving into");
+    let stranger = Stranger::new(&stage);
+    let version = grappe_proto::limits::PROTOCOL_VERSION + 1;
+    let identity = Identity::load(&stage.path("key")).unwrap();
+    let mut packet = announcement(&identity, 1, 4_000);
+    packet[4..6].copy_from_slice(&version.to_be_bytes());
+    for _ in 0..10 {
+        stranger.send(&packet);
+    }
+    receiver.wait_for(&format!(
+        "ignored: 127.0.0.1 announces with version {version} of the protocol"
+    ));
+    receiver.signal(Signal::TERM);
+    let ended = receiver.end().with_code(0);
+    assert_eq!(
+        ended.errors.matches("ignored").count(),
+        1,
+        "{}",
+        ended.errors
+    );
+    assert_eq!(ended.output.matches(r#""other-version""#).count(), 1);
+}
+
+#[test]
 fn a_receiver_outlives_the_packets_of_strangers() {
     let stage = Stage::new();
     let file = stage.file("data", noise(1, 400_000));
