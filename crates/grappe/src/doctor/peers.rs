@@ -24,6 +24,7 @@ use super::{Absent, DoctorOptions, Examination, NodeFacts, Why};
 use crate::announce::{ANNOUNCE_INTERVAL, Announcer, Call};
 use crate::control::{ChannelReader, ChannelWriter, ControlError, Endpoint};
 use crate::network::Network;
+use crate::nodeset::NAME_BYTES_MAX;
 use crate::trust::TrustFile;
 
 /// How long all names together may take to be looked up: where DNS is down, one takes longer alone.
@@ -341,7 +342,7 @@ async fn greet(
     let name = name
         .chars()
         .filter(|letter| !letter.is_control())
-        .take(64)
+        .take(NAME_BYTES_MAX)
         .collect();
     Some(Came::Patient(Box::new(Patient {
         facts: NodeFacts {

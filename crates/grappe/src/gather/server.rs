@@ -34,7 +34,7 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 const CONNECTIONS_MAX: usize = PEERS_MAX + 64;
 
 /// Characters of a name that are kept.
-const NAME_CHARACTERS_MAX: usize = 64;
+const NAME_CHARACTERS_MAX: usize = crate::nodeset::NAME_BYTES_MAX;
 
 /// Where the machine's messages to one node go; dropping it closes the connection.
 pub(super) type Outbox = mpsc::UnboundedSender<ToMember>;

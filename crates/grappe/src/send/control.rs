@@ -23,6 +23,7 @@ use super::Happening;
 use super::outage::{Outage, QUEUE_FULL, Verdict};
 use crate::announce::{ANNOUNCE_INTERVAL, ANNOUNCE_INTERVAL_LATE, Announcer};
 use crate::control::{ChannelReader, ChannelWriter, ControlError, Endpoint};
+use crate::nodeset::NAME_BYTES_MAX;
 use crate::trust::{PublicKey, TrustFile};
 
 /// A receiver that connected must greet within this time.
@@ -358,7 +359,7 @@ impl Gate {
                 let clean: String = name
                     .chars()
                     .filter(|character| !character.is_control())
-                    .take(64)
+                    .take(NAME_BYTES_MAX)
                     .collect();
                 Ok(if clean.is_empty() {
                     "unnamed".into()

@@ -91,6 +91,20 @@ fn who_was_not_named_is_turned_away_and_told() {
 }
 
 #[test]
+fn whoever_can_be_named_can_take_part() {
+    let stage = Stage::new();
+    let file = stage.file("data", b"content");
+    let name = format!("node.{}cluster", "subdomain.".repeat(20));
+    let into = stage.folder("into");
+    let _receiver = listening(&mut stage.receive_into(&into, &name, &stage.path("key")));
+    let command = &mut stage.send(&[&file]);
+    let ended = Running::start(command.args(["--json", "--to", &name, "--wait", "10s"]))
+        .end()
+        .with_code(0);
+    assert_eq!(node(&ended.report(), &name)["state"], "complete");
+}
+
+#[test]
 fn it_starts_at_once_when_all_are_there() {
     let stage = Stage::new();
     let file = stage.file("data", b"content");
