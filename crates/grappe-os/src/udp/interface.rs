@@ -6,7 +6,7 @@
 
 use std::{
     ffi::CStr,
-    io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
     ptr,
 };
@@ -24,6 +24,15 @@ pub enum Family {
     V4,
     /// IPv6.
     V6,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
 }
 
 impl Family {
@@ -72,6 +81,26 @@ pub enum InterfaceError {
         /// The interfaces that could have been asked for.
         existing: String,
     },
+    /// It is up, but copies of this version of IP cannot travel by it.
+    #[error("{name} is up, but has no {family} address; there is {existing}")]
+    NoAddress {
+        /// The interface, by its name.
+        name: String,
+        /// What was looked for.
+        family: Family,
+        /// The interfaces that could have been asked for.
+        existing: String,
+    },
+    /// An address of the other version of IP was asked for.
+    #[error("{address} is no {family} address, as the group demands; there is {existing}")]
+    OtherFamily {
+        /// What was asked for.
+        address: IpAddr,
+        /// What was looked for.
+        family: Family,
+        /// The interfaces that could have been asked for.
+        existing: String,
+    },
     /// There is no route, and not exactly one interface to fall back to.
     #[error("no route to {destination}, and no single interface to choose; there is {existing}")]
     NoRoute {
@@ -92,9 +121,7 @@ impl Interface {
     ///
     /// [`InterfaceError::List`] when the kernel refuses, as in a process out of descriptors.
     pub fn all() -> Result<Vec<Self>, InterfaceError> {
-        list().map_err(|error| {
-            InterfaceError::List(Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        })
+        Ok(Listed::now()?.addresses)
     }
 
     /// The interface with this name, or with this address.
@@ -103,10 +130,12 @@ impl Interface {
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::Unknown`] when there is none, or it is down, or it has no address.
+    /// As for [`Self::named_in`] with IPv4.
     pub fn named(name_or_address: &str) -> Result<Self, InterfaceError> {
-        Self::named_in(name_or_address, Family::V4)
-            .or_else(|_| Self::named_in(name_or_address, Family::V6))
+        Self::named_in(name_or_address, Family::V4).or_else(|error| {
+            let six = Self::named_in(name_or_address, Family::V6);
+            six.map_err(|_| error)
+        })
     }
 
     /// The interface with this name, or with this address, and its address of this family.
@@ -116,9 +145,11 @@ impl Interface {
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::Unknown`] when there is none, or it is down, or it has no such address.
+    /// [`InterfaceError::Unknown`] when there is none, or it is down; [`InterfaceError::NoAddress`] and
+    /// [`InterfaceError::OtherFamily`] when there is one that does not do.
     pub fn named_in(name_or_address: &str, family: Family) -> Result<Self, InterfaceError> {
-        let all = Self::all()?;
+        let listed = Listed::now()?;
+        let all = &listed.addresses;
         let address: Option<IpAddr> = name_or_address.parse().ok();
         let mut found: Vec<&Self> = all
             .iter()
@@ -131,10 +162,7 @@ impl Interface {
         found
             .first()
             .map(|interface| (*interface).clone())
-            .ok_or_else(|| InterfaceError::Unknown {
-                asked: name_or_address.to_owned(),
-                existing: describe(&all),
-            })
+            .ok_or_else(|| listed.lack_of(name_or_address, family))
     }
 
     /// The interface that the routing table uses towards `destination`, a group or a host.
@@ -221,6 +249,47 @@ impl Interface {
     }
 }
 
+/// What is up, at one moment.
+struct Listed {
+    /// Every address of every interface.
+    addresses: Vec<Interface>,
+    /// The names of all interfaces, those without an address as well.
+    names: Vec<String>,
+}
+
+impl Listed {
+    fn now() -> Result<Self, InterfaceError> {
+        list().map_err(|error| {
+            InterfaceError::List(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        })
+    }
+
+    /// Why nothing here is `asked`, a name or an address, with an address of `family`.
+    fn lack_of(&self, asked: &str, family: Family) -> InterfaceError {
+        let existing = describe(&self.addresses);
+        let address = asked.parse().ok();
+        let mut others = self.addresses.iter();
+        if let Some(other) = others.find(|other| Some(other.address) == address) {
+            return InterfaceError::OtherFamily {
+                address: other.address,
+                family,
+                existing,
+            };
+        }
+        match self.names.iter().any(|name| name == asked) {
+            true => InterfaceError::NoAddress {
+                name: asked.to_owned(),
+                family,
+                existing,
+            },
+            false => InterfaceError::Unknown {
+                asked: asked.to_owned(),
+                existing,
+            },
+        }
+    }
+}
+
 /// Whether an address means something on one link or host only (RFC 4007): unicast, or a group of the
 /// scopes 1 and 2.
 fn needs_scope(address: &Ipv6Addr) -> bool {
@@ -255,7 +324,7 @@ fn describe(interfaces: &[Interface]) -> String {
 }
 
 #[expect(unsafe_code, reason = "walks the list that getifaddrs allocates")]
-fn list() -> io::Result<Vec<Interface>> {
+fn list() -> io::Result<Listed> {
     // `SIOCGIFMTU` wants any socket; `/sys` would answer for another network namespace.
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     let mut head: *mut libc::ifaddrs = ptr::null_mut();
@@ -264,19 +333,24 @@ fn list() -> io::Result<Vec<Interface>> {
         return Err(io::Error::last_os_error());
     }
 
-    let mut interfaces = Vec::new();
+    let (mut addresses, mut names) = (Vec::new(), Vec::new());
     let mut next = head;
     // SAFETY: each entry is a valid `ifaddrs` or null until `freeifaddrs` below.
     while let Some(entry) = unsafe { next.as_ref() } {
         next = entry.ifa_next;
+        if entry.ifa_flags & libc::IFF_UP.cast_unsigned() == 0 {
+            continue;
+        }
+        // SAFETY: the name is a C string as long as the entry lives.
+        let name = unsafe { CStr::from_ptr(entry.ifa_name) };
+        names.push(name.to_string_lossy().into_owned());
         // SAFETY: the entry comes from the list, unchanged.
-        let Some((name, address)) = (unsafe { name_and_address(entry) }) else {
+        let Some(address) = (unsafe { address_of(entry) }) else {
             continue;
         };
-        let up = entry.ifa_flags & libc::IFF_UP.cast_unsigned() != 0;
         // An interface may vanish between the list and the questions: it is left out then.
-        if up && let Ok((index, mtu)) = options::index_and_mtu(&socket, name) {
-            interfaces.push(Interface {
+        if let Ok((index, mtu)) = options::index_and_mtu(&socket, name) {
+            addresses.push(Interface {
                 name: name.to_string_lossy().into_owned(),
                 index,
                 address,
@@ -287,16 +361,16 @@ fn list() -> io::Result<Vec<Interface>> {
     }
     // SAFETY: the head comes from `getifaddrs`, and nothing borrowed from the list is left.
     unsafe { libc::freeifaddrs(head) };
-    Ok(interfaces)
+    Ok(Listed { addresses, names })
 }
 
-/// The name and address of a list entry, or nothing when it has another kind of address.
+/// The address of a list entry, or nothing when it has another kind of address.
 ///
 /// # Safety
 ///
 /// The entry is one of a list that `getifaddrs` made and that outlives the borrow.
 #[expect(unsafe_code, reason = "reads what an entry of getifaddrs points to")]
-unsafe fn name_and_address(entry: &libc::ifaddrs) -> Option<(&CStr, IpAddr)> {
+unsafe fn address_of(entry: &libc::ifaddrs) -> Option<IpAddr> {
     // SAFETY: the address is null or a valid `sockaddr` as long as the entry lives.
     let family = unsafe { entry.ifa_addr.as_ref() }?.sa_family;
     let address = match i32::from(family) {
@@ -312,9 +386,7 @@ unsafe fn name_and_address(entry: &libc::ifaddrs) -> Option<(&CStr, IpAddr)> {
         }
         _ => return None,
     };
-    // SAFETY: the name is a C string as long as the entry lives.
-    let name = unsafe { CStr::from_ptr(entry.ifa_name) };
-    Some((name, address))
+    Some(address)
 }
 
 #[cfg(test)]
@@ -361,6 +433,38 @@ mod tests {
         }
         for address in ["fd00::1", "ff15::1", "2001:db8::1", "10.0.0.1"] {
             assert_eq!(scope(address), 0, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_interface_without_such_an_address_is_told_from_one_that_is_not_there() {
+        let interface = |name: &str, address| Interface {
+            name: name.into(),
+            index: 2,
+            address,
+            mtu: 1_500,
+            is_loopback: false,
+        };
+        let listed = Listed {
+            addresses: vec![interface("eth0", [10, 0, 0, 1].into())],
+            names: vec!["eth0".into(), "eth1".into()],
+        };
+        for (asked, family, words) in [
+            ("eth0", Family::V6, "eth0 is up, but has no IPv6 address"),
+            ("eth1", Family::V4, "eth1 is up, but has no IPv4 address"),
+            ("10.0.0.1", Family::V6, "10.0.0.1 is no IPv6 address"),
+            ("eth2", Family::V4, "no interface that is up has"),
+            ("10.0.0.2", Family::V6, "no interface that is up has"),
+        ] {
+            let error = listed.lack_of(asked, family).to_string();
+            assert!(error.starts_with(words), "{error}");
+            assert!(error.ends_with("there is eth0 (10.0.0.1)"), "{error}");
+        }
+        if let Err(error) = Interface::named_in("127.0.0.1", Family::V6) {
+            assert!(
+                matches!(error, InterfaceError::OtherFamily { .. }),
+                "{error}"
+            );
         }
     }
 
