@@ -51,7 +51,8 @@ pub struct Network {
 impl Network {
     /// The network by the interface's name or address, or by the route to the group when none is given.
     ///
-    /// Without a group it is that of IPv4, or of IPv6 where the interface, or this host, has no other.
+    /// Without a group it is that of IPv4, or of IPv6 where the interface, or this host, has no other; or
+    /// where this host has a way out by IPv6 alone, and IPv4 only at a bridge, as those of containers.
     ///
     /// # Errors
     ///
@@ -71,6 +72,10 @@ impl Network {
             None => {
                 let (four, six) = (ANNOUNCE_GROUP.into(), ANNOUNCE_GROUP_V6.into());
                 match choose(four) {
+                    Ok(found) if interface.is_none() => match way_out_by_six(&found, four)? {
+                        Some(way_out) => (way_out, six),
+                        None => (found, four),
+                    },
                     Ok(interface) => (interface, four),
                     // What IPv4 lacks is what its user expects to read.
                     Err(error) => (choose(six).map_err(|_| error)?, six),
@@ -113,6 +118,30 @@ impl Network {
     }
 }
 
+/// The interface of the way out by IPv6, where that says more of the cluster's network than `found`, which
+/// has an address of IPv4.
+fn way_out_by_six(found: &Interface, group: IpAddr) -> Result<Option<Interface>, InterfaceError> {
+    // Of the documentation (RFC 3849): only a default route leads there. A route to groups, the kernel gives
+    // to every interface that has IPv6 at all.
+    const AWAY: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+    if !is_bridge(&found.name) || Interface::routed_to(group)?.is_some() {
+        return Ok(None);
+    }
+    let way_out = Interface::routed_to(AWAY.into())?;
+    Ok(way_out.filter(|way_out| is_elsewhere(way_out, found)))
+}
+
+/// Whether a way out is worth more than a bridge, which has the only address of IPv4, and no route to it.
+fn is_elsewhere(way_out: &Interface, bridge: &Interface) -> bool {
+    way_out.index != bridge.index && !way_out.is_loopback && !way_out.is_link_local()
+}
+
+/// Whether an interface joins others, or virtual machines and containers; not known without `/sys`.
+fn is_bridge(name: &str) -> bool {
+    std::fs::exists(format!("/sys/class/net/{name}/bridge")).unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +164,22 @@ mod tests {
                 assert_ne!(address.ip(), group);
             }
         }
+    }
+
+    #[test]
+    fn a_way_out_by_ipv6_counts_for_more_than_a_bridge_of_containers() {
+        let interface = |index, address: &str| Interface {
+            name: format!("e{index}"),
+            index,
+            address: address.parse().expect("an address"),
+            mtu: 1500,
+            is_loopback: false,
+        };
+        let bridge = interface(3, "172.17.0.1");
+        assert!(is_elsewhere(&interface(2, "2001:db8::2"), &bridge));
+        // One network with both versions, or a link that has no more than what each link has.
+        assert!(!is_elsewhere(&interface(3, "2001:db8::2"), &bridge));
+        assert!(!is_elsewhere(&interface(2, "fe80::2"), &bridge));
     }
 
     #[test]

@@ -174,32 +174,39 @@ impl Interface {
     ///
     /// [`InterfaceError::NoRoute`] when neither way leads to one interface.
     pub fn for_destination(destination: IpAddr) -> Result<Self, InterfaceError> {
+        if let Some(routed) = Self::routed_to(destination)? {
+            return Ok(routed);
+        }
         let all = Self::all()?;
         let family = Family::of(destination);
-        let routed = source_towards(destination).ok();
         let mut outward: Vec<&Self> = all
             .iter()
             .filter(|interface| !interface.is_loopback && interface.family() == family)
             .collect();
-        let found = match routed {
-            // An address that is valid on each link may be that of several interfaces.
-            Some(source) => {
-                let mut holders = all.iter().filter(|interface| interface.is_at(&source));
-                holders.next()
-            }
-            None => None,
-        };
         outward.sort_by_key(|interface| interface.is_link_local());
         let only = outward
             .first()
             .filter(|first| outward.iter().all(|other| other.index == first.index));
-        found
-            .or(only.copied())
+        only.copied()
             .cloned()
             .ok_or_else(|| InterfaceError::NoRoute {
                 destination,
                 existing: describe(&all),
             })
+    }
+
+    /// The interface that the routing table uses towards `destination`, if there is a route. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::all`].
+    pub fn routed_to(destination: IpAddr) -> Result<Option<Self>, InterfaceError> {
+        let Ok(source) = source_towards(destination) else {
+            return Ok(None);
+        };
+        // An address that is valid on each link may be that of several interfaces.
+        let all = Self::all()?;
+        Ok(all.into_iter().find(|interface| interface.is_at(&source)))
     }
 
     /// All addresses of this interface that are of the same family, its own first.
@@ -236,7 +243,8 @@ impl Interface {
         }
     }
 
-    fn is_link_local(&self) -> bool {
+    /// Whether its address is valid on its link only (RFC 4291, section 2.5.6); of IPv4 none counts as such.
+    pub fn is_link_local(&self) -> bool {
         matches!(self.address, IpAddr::V6(address) if address.is_unicast_link_local())
     }
 
