@@ -1,6 +1,5 @@
 //! `grappe doctor`: what is wrong with the network, and what to do.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,6 +10,7 @@ use serde::Serialize;
 
 use super::error::{CommandError, INCOMPLETE, printable};
 use super::network::NodeArguments;
+use super::output;
 
 /// What follows the flags in the help.
 const AFTER_HELP: &str = "\
@@ -87,7 +87,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         None => judge(&local, None),
     };
     findings.insert(0, key);
-    print(&findings, arguments.json);
+    let shown = match arguments.json {
+        true => as_json(&findings),
+        false => as_text(&findings),
+    };
+    output::print(&shown)?;
     let is_bad = findings.iter().any(|finding| finding.level == Level::Bad);
     Ok(ExitCode::from(if is_bad { INCOMPLETE } else { 0 }))
 }
@@ -119,16 +123,6 @@ fn bad(check: &'static str, text: &str, advice: Option<&str>) -> Finding {
         text: text.into(),
         advice: advice.map(String::from),
     }
-}
-
-fn print(findings: &[Finding], json: bool) {
-    let text = if json {
-        as_json(findings)
-    } else {
-        as_text(findings)
-    };
-    // A reader that went away is no error.
-    let _closed = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 fn word(level: Level) -> &'static str {

@@ -3,7 +3,7 @@
 //! Each has `time` (seconds since 1970) and `event`; what else depends on the event. The tables of
 //! `docs/operations.md` are held to this by a test.
 
-use std::io::Write;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use grappe::announce::Call;
@@ -12,15 +12,36 @@ use grappe::send;
 use grappe_proto::receiver::Failure;
 use serde_json::{Value, json};
 
-/// Prints an event. A reader that went away is no reason to end a copy.
-pub(crate) fn print(mut event: Value) {
-    if let Some(fields) = event.as_object_mut() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let seconds = now.unwrap_or_default().as_millis() as f64 / 1000.0;
-        fields.insert("time".into(), seconds.into());
+use super::error::say;
+use super::output;
+
+/// Where events go, for all that tell any. One that cannot be written ends no copy; it is the last one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Events {
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Events {
+    /// Prints an event.
+    pub(crate) fn print(&self, mut event: Value) {
+        if self.failure.get().is_some() {
+            return;
+        }
+        if let Some(fields) = event.as_object_mut() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let seconds = now.unwrap_or_default().as_millis() as f64 / 1000.0;
+            fields.insert("time".into(), seconds.into());
+        }
+        if let Err(error) = output::written(&format!("{event}\n")) {
+            say(format_args!("cannot write the events: {error}"));
+            let _another_thread = self.failure.set(error.to_string());
+        }
     }
-    let mut out = std::io::stdout().lock();
-    let _closed = writeln!(out, "{event}").and_then(|()| out.flush());
+
+    /// Answers whether all could be written.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.failure.get().is_none()
+    }
 }
 
 /// Lets something through once a second.

@@ -13,6 +13,7 @@ mod key;
 mod launch;
 mod launched;
 mod network;
+mod output;
 mod plan;
 mod processors;
 mod receive;

@@ -14,6 +14,7 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 
 use super::error::{CommandError, INCOMPLETE, say};
+use super::events::Events;
 use super::hook::{self, Hooks};
 use super::key::host_name;
 use super::network::NodeArguments;
@@ -80,8 +81,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         network.interface.address
     );
     let once = arguments.once || !matches!(into, Target::Directory(_));
+    let events = arguments.events.then(Events::default);
     let mut hooks = match arguments.exec {
-        Some(line) => Some(hooks(line, arguments.events)?),
+        Some(line) => Some(hooks(line, events.clone())?),
         None => None,
     };
     let mut sessions = Sessions::new(into.path());
@@ -100,14 +102,17 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     };
     let last = receive(options, stopped, &mut |notice| {
         show(&notice, &place);
-        if arguments.events {
-            events::print(events::of_receiver(&notice));
+        if let Some(events) = &events {
+            events.print(events::of_receiver(&notice));
         }
         if let (Some(facts), Some(hooks)) = (sessions.note(&notice), &hooks) {
             hooks.add(facts.0, facts.1);
         }
     })?;
     let is_well = hooks.take().is_none_or(Hooks::finish);
+    if !events.is_none_or(|events| events.are_whole()) {
+        return Ok(ExitCode::from(INCOMPLETE));
+    }
     match last {
         Some(Ok(_)) if once && !is_well => Ok(ExitCode::from(INCOMPLETE)),
         Some(Ok(_)) => Ok(ExitCode::SUCCESS),
@@ -117,15 +122,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     }
 }
 
-fn hooks(line: OsString, has_events: bool) -> Result<Hooks, CommandError> {
+fn hooks(line: OsString, events: Option<Events>) -> Result<Hooks, CommandError> {
     let tell = move |session: &str, result: Result<(), String>| {
         if let Err(reason) = &result {
             say(format_args!(
                 "session {session}: the command of --exec failed: {reason}"
             ));
         }
-        if has_events {
-            events::print(events::of_command(session, result));
+        if let Some(events) = &events {
+            events.print(events::of_command(session, result));
         }
     };
     Hooks::new(line, Box::new(tell)).map_err(|error| {

@@ -1,7 +1,6 @@
 //! `grappe send`: one node's files to every receiver.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use grappe_proto::units::Rate;
 
 use super::display::Display;
 use super::error::{CommandError, INCOMPLETE, NOBODY, say};
+use super::events::Events;
 use super::launch::{LaunchArguments, Launched, Purpose};
 use super::network::NodeArguments;
 use super::processors::ProcessorArguments;
@@ -26,7 +26,7 @@ use super::size::{parse_duration, parse_rate};
 use super::timeline::{Picture, Timeline};
 use super::tree::TreeArguments;
 use super::turned_away::TurnedAway;
-use super::{events, plan, signals, table};
+use super::{events, output, plan, signals, table};
 
 /// Without `--wait`, for receivers that run already.
 const WAIT_DEFAULT: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ const REASONS_SHOWN: usize = 10;
 /// What follows the flags in the help.
 const AFTER_HELP: &str = "\
 Exit code: 0 every expected receiver is complete and verified; 1 some are not, or a file could not be \
-sent whole, or the copy was broken off; 2 usage or configuration; 3 nobody joined.
+sent whole, or the copy was broken off, or its result could not be written; 2 usage or configuration; 3 nobody joined.
 
 The object of --json: session, bytes, files, seconds, blake3, nodes (each with name, state, bytes, \
 seconds, rate, repaired, limited_by, transport, and where it is so transport_reason, mtu, holds_all, apart, \
@@ -215,7 +215,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         absences: launched.as_ref().map(Launched::absences).transpose()?,
         processors: arguments.processors.count(),
     };
-    let mut progress = events::Seconds::default();
+    let (mut progress, events) = (events::Seconds::default(), Events::default());
     let mut display = Display::new(&interface, &expectation, wait, arguments.rate);
     let mut timeline = Timeline::new();
     let report = send(options, &cancelled, &mut |notice| {
@@ -237,7 +237,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
             && is_told
             && let Some(event) = events::of_sender(&notice)
         {
-            events::print(event);
+            events.print(event);
         }
     })?;
     let turned_away = display.finish();
@@ -249,13 +249,15 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         launched.launcher.end();
     }
     let interface = was_announced.then_some(&*interface);
-    Ok(conclude(
-        &report,
-        &turned_away,
-        interface,
-        shown,
-        is_dry_run,
-    ))
+    // What else there is to say comes in any case.
+    let printed = match (shown(&report).trim_end(), events.are_whole()) {
+        ("", _) => Ok(()),
+        (text, true) => output::print(&format!("{text}\n")),
+        // It is the last of the events.
+        (_, false) => Err(CommandError::failed("the result was not written either")),
+    };
+    let code = conclude(&report, &turned_away, interface, is_dry_run);
+    printed.map(|()| code)
 }
 
 impl Arguments {
@@ -342,22 +344,13 @@ fn expectation(arguments: &Arguments) -> Result<Expectation, CommandError> {
     }
 }
 
-/// Prints the result and chooses the exit code. `announced_on` is where anybody could have heard of it.
+/// Says what came of it and chooses the exit code. `announced_on` is where anybody could have heard of it.
 fn conclude(
     report: &SendReport,
     turned_away: &TurnedAway,
     announced_on: Option<&str>,
-    shown: fn(&SendReport) -> String,
     is_dry_run: bool,
 ) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    // A reader that went away is no reason to fail a copy that is done.
-    let text = shown(report);
-    let _closed = match text.trim_end() {
-        "" => Ok(()),
-        text => writeln!(out, "{text}"),
-    };
-    drop(out);
     for skipped in &report.skipped {
         say(format_args!(
             "not sent whole: {}: {}",

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::program::{Ended, PATIENCE, Running, node};
-use crate::stage::{Stage, listening};
+use crate::stage::{Stage, by_shell, listening};
 
 /// The names that the object promises, in alphabetical order.
 const FIELDS: [&str; 11] = [
@@ -35,6 +35,39 @@ fn keys(object: &Value) -> Vec<&str> {
         .collect();
     keys.sort_unstable();
     keys
+}
+
+#[test]
+fn a_result_that_could_not_be_written_is_no_success() {
+    let stage = Stage::new();
+    let file = stage.file("data", b"content");
+    let _receiver = stage.receiver("node");
+    let full = r#"exec "$0" "$@" > /dev/full"#;
+    for flag in ["--json", "--events"] {
+        let mut command = stage.send(&[&file]);
+        command.args([flag, "--wait", "30s", "--expect", "1"]);
+        Running::start(&mut by_shell(full, &command))
+            .end()
+            .with_code(1)
+            .saying("cannot write the ")
+            .saying("1 file to 1 of 1 in");
+    }
+    let mut receive = stage.receive("other");
+    let mut events = by_shell(full, receive.args(["--events"]));
+    let receiver = listening(&mut events);
+    receiver.signal(Signal::TERM);
+    let ended = receiver
+        .end()
+        .with_code(1)
+        .saying("cannot write the events");
+    assert_eq!(ended.errors.matches("cannot write").count(), 1);
+    // A reader that went away is another matter.
+    let mut command = stage.send(&[&file]);
+    command.args(["--json", "--wait", "30s", "--expect", "1"]);
+    let gone = r#"{ "$0" "$@"; echo "code $?" >&2; } | true"#;
+    Running::start(&mut by_shell(gone, &command))
+        .end()
+        .saying("code 0");
 }
 
 #[test]

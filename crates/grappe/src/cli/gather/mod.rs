@@ -2,7 +2,6 @@
 
 mod table;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ use super::launch::{LaunchArguments, Launched, Purpose};
 use super::network::NodeArguments;
 use super::processors::ProcessorArguments;
 use super::size::{parse_duration, parse_rate, show_bytes};
-use super::{receive, signals};
+use super::{output, receive, signals};
 
 /// Conflicts that are named one by one; the rest is counted.
 const CONFLICTS_SHOWN: usize = 20;
@@ -46,7 +45,7 @@ own INTO as well, cloned, linked or copied.
   grappe gather mine --into all 'node[02-16]:/scratch/all' --share /scratch/mine this node as well
 
 Exit code: 0 every node has everything; 1 some lack something, or nodes had different things under one \
-path, or it was broken off; 2 usage or configuration; 3 nobody joined.
+path, or it was broken off, or its result could not be written; 2 usage or configuration; 3 nobody joined.
 
 The object of --json: gather, bytes, files, seconds, bound_bytes, link_rate, bound_seconds, percent, nodes \
 (each with name, state, part_bytes, received_bytes, seconds, rate, repaired, limited_by, lacks, reason), \
@@ -180,7 +179,14 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     if let Some(launched) = launched {
         launched.launcher.end();
     }
-    Ok(conclude(&report, interface, arguments.json))
+    let text = match arguments.json {
+        true => table::json(&report) + "\n",
+        false => table::text(&report),
+    };
+    // What else there is to say comes in any case.
+    let printed = output::print(&text);
+    let code = conclude(&report, interface);
+    printed.map(|()| code)
 }
 
 impl Arguments {
@@ -358,16 +364,8 @@ impl Display {
     }
 }
 
-/// Prints the result and chooses the exit code. `announced_on` is where anybody could have heard of it.
-fn conclude(report: &GatherReport, announced_on: Option<&str>, json: bool) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    // A reader that went away is no reason to fail what is done.
-    let _closed = if json {
-        writeln!(out, "{}", table::json(report))
-    } else {
-        out.write_all(table::text(report).as_bytes())
-    };
-    drop(out);
+/// Says what came of it and chooses the exit code. `announced_on` is where anybody could have heard of it.
+fn conclude(report: &GatherReport, announced_on: Option<&str>) -> ExitCode {
     let summary = &report.summary;
     if let Some(reason) = &summary.cancelled {
         say(format_args!("the gather was broken off: {reason}"));
