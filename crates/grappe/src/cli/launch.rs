@@ -202,10 +202,8 @@ impl LaunchArguments {
         let from_environment = std::env::var("GRAPPE_SSH").ok();
         let command = self.ssh.clone().or(from_environment);
         let command = command.filter(|text| !text.trim().is_empty());
-        let command = command.unwrap_or_else(|| "ssh".into());
-        let program: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
         Ok(Way::Ssh {
-            program,
+            program: program_words(command.as_deref().unwrap_or("ssh"))?,
             user: target.user.clone(),
         })
     }
@@ -243,6 +241,17 @@ impl Launched {
     }
 }
 
+/// A program and its options as a shell would split them: quotes hold words together.
+fn program_words(command: &str) -> Result<Vec<OsString>, CommandError> {
+    let words = shlex::split(command).filter(|words| !words.is_empty());
+    let words = words.ok_or_else(|| {
+        CommandError::usage(format_args!(
+            "--ssh, or GRAPPE_SSH: a quote is not closed, or nothing is named: {command}"
+        ))
+    })?;
+    Ok(words.into_iter().map(OsString::from).collect())
+}
+
 fn allocation() -> Result<NodeSet, CommandError> {
     let list = std::env::var(SLURM_NODES).map_err(|_| {
         CommandError::usage(format_args!(
@@ -252,4 +261,20 @@ fn allocation() -> Result<NodeSet, CommandError> {
     })?;
     NodeSet::parse(&list)
         .map_err(|error| CommandError::usage(format_args!("{SLURM_NODES}={list}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_hold_the_words_of_the_program_together() {
+        let words = |command| program_words(command).unwrap();
+        assert_eq!(words(" ssh  -p 22 "), ["ssh", "-p", "22"]);
+        let proxy = r#"ssh -o "ProxyCommand=nc -X 5 %h %p" -i 'my key'"#;
+        let expected = ["ssh", "-o", "ProxyCommand=nc -X 5 %h %p", "-i", "my key"];
+        assert_eq!(words(proxy), expected);
+        assert!(program_words("ssh -i 'my key").is_err());
+        assert!(program_words("# nothing").is_err());
+    }
 }

@@ -60,10 +60,12 @@ pub(super) fn reason(end: End<'_>) -> String {
         || !lacks("command not found")
         || !lacks("no such file or directory");
     if not_found {
-        return format!(
+        let how = format!(
             "no `{}` there: install it where {program} finds it, or name it with --remote-path",
             end.remote
         );
+        // The same code says that a library is missing, which only the words tell.
+        return with_words(&how, end.words);
     }
     if !lacks("exec format error")
         || !lacks("permission denied")
@@ -165,7 +167,12 @@ mod tests {
         let missing = told(127, "bash: line 1: grappe: command not found");
         assert!(missing.contains("no `grappe` there") && missing.contains("--remote-path"));
         // Of a shell that has no code of its own for it.
-        assert_eq!(told(1, "grappe: Command not found."), missing);
+        assert!(told(1, "grappe: Command not found.").contains("no `grappe` there"));
+        let library = told(
+            127,
+            "grappe: error while loading shared libraries: libx.so.1: no",
+        );
+        assert!(library.contains("libx.so.1"), "{library}");
         assert!(told(255, "ann@n3: Permission denied (publickey).").contains("BatchMode=yes n3"));
         assert!(told(255, "Host key verification failed.").contains("known_hosts"));
         let unknown = told(
