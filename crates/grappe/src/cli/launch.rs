@@ -37,13 +37,19 @@ pub(crate) struct LaunchArguments {
     /// The program that logs in, with its options [default: $GRAPPE_SSH, ssh]
     #[arg(long, value_name = "CMD")]
     ssh: Option<String>,
-    /// `grappe` on the nodes, as the shell there finds it
-    #[arg(long, value_name = "CMD", default_value = "grappe")]
-    remote_path: String,
-    /// How many receivers are started at one time
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
-    fanout: u16,
+    /// `grappe` on the nodes, as the shell there finds it [default: grappe]
+    #[arg(long, value_name = "CMD")]
+    remote_path: Option<String>,
+    /// How many receivers are started at one time [default: 32]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    fanout: Option<u16>,
 }
+
+/// Without `--remote-path`.
+const REMOTE_PATH: &str = "grappe";
+
+/// Without `--fanout`.
+const FANOUT: u16 = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum How {
@@ -91,10 +97,10 @@ impl LaunchArguments {
         let last = paths.last().map(parsed).transpose()?.flatten();
         if last.is_some() {
             paths.pop();
-        } else if self.launch.is_some() {
-            return Err(CommandError::usage(
-                "--launch needs NODESET:DIR as the last word",
-            ));
+        } else if let Some(flag) = self.given() {
+            return Err(CommandError::usage(format_args!(
+                "{flag} needs NODESET:DIR as the last word"
+            )));
         }
         if let Some(path) = paths.iter().find(|path| !matches!(parsed(path), Ok(None))) {
             let path = path.display();
@@ -106,6 +112,18 @@ impl LaunchArguments {
             );
         }
         Ok(last)
+    }
+
+    /// The first of these flags that was given.
+    fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--launch", self.launch.is_some()),
+            ("--ssh", self.ssh.is_some()),
+            ("--remote-path", self.remote_path.is_some()),
+            ("--fanout", self.fanout.is_some()),
+        ];
+        let mut given = flags.into_iter().filter(|(_, is_given)| *is_given);
+        given.next().map(|(flag, _)| flag)
     }
 
     /// Starts receivers at `target` for one session of this node.
@@ -151,13 +169,13 @@ impl LaunchArguments {
         let mut call = Call::new(&receiver, trust, target.directory, network)?;
         call.share = share;
         let patience = wait.unwrap_or(PATIENCE);
-        let fanout = usize::from(self.fanout);
+        let fanout = usize::from(self.fanout.unwrap_or(FANOUT));
         let rounds = u32::try_from(nodes.len().div_ceil(fanout)).unwrap_or(u32::MAX);
         let options = LaunchOptions {
             way,
             call,
             nodes: nodes.clone(),
-            remote: self.remote_path.clone(),
+            remote: self.remote_path.as_deref().unwrap_or(REMOTE_PATH).into(),
             fanout,
             patience,
         };
@@ -184,7 +202,15 @@ impl LaunchArguments {
                 target.directory
             ))
             .with_hint("write NODESET:DIR, or --launch slurm for all nodes of an allocation")),
+            (How::Slurm, _) if self.ssh.is_some() => Err(CommandError::usage(
+                "--ssh has no meaning with --launch slurm, which starts receivers by srun",
+            )),
             (How::Slurm, nodes) => {
+                if let Some(user) = &target.user {
+                    return Err(CommandError::usage(format_args!(
+                        "{user}@ has no meaning with --launch slurm: srun runs as the account of the job"
+                    )));
+                }
                 let allocated = allocation()?;
                 let nodes = nodes.unwrap_or(&allocated);
                 if let Some(stranger) = nodes.iter().find(|node| !allocated.contains(node)) {

@@ -31,6 +31,9 @@ use super::{events, output, plan, signals, table};
 /// Without `--wait`, for receivers that run already.
 const WAIT_DEFAULT: Duration = Duration::from_secs(2);
 
+/// Without `--stream-name`.
+const STREAM_NAME: &str = "stdin";
+
 /// Reasons that are repeated when nobody joined; each was told when it came up.
 const REASONS_SHOWN: usize = 10;
 
@@ -61,9 +64,9 @@ pub(crate) struct Arguments {
     processors: ProcessorArguments,
     #[command(flatten)]
     tree: TreeArguments,
-    /// Name under which standard input arrives in a directory
-    #[arg(long, value_name = "NAME", default_value = "stdin")]
-    stream_name: OsString,
+    /// Name under which standard input arrives in a directory [default: stdin]
+    #[arg(long, value_name = "NAME")]
+    stream_name: Option<OsString>,
     /// Wait for this many receivers
     #[arg(long, value_name = "N", conflicts_with = "to", value_parser = clap::value_parser!(u16).range(1..=PEERS_MAX as i64))]
     expect: Option<u16>,
@@ -170,6 +173,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     let source = arguments.tree.options()?;
     // What is wrong with the command comes before what is missing on the machine.
     let wanted = expectation(&arguments)?;
+    let stream = arguments.stream()?;
     let (shown, is_dry_run) = (arguments.shown(), arguments.tree.is_dry_run());
     let own = match target {
         Some(_) => None,
@@ -194,11 +198,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         (None, None) => arguments.node.identity()?,
     };
     let options = SendOptions {
-        stream: stream_name(
-            &arguments.paths,
-            arguments.stream_name,
-            source.terms.is_plain(),
-        )?,
+        stream,
         paths: arguments.paths,
         source,
         identity,
@@ -271,6 +271,32 @@ impl Arguments {
         }
     }
 
+    /// The name of what comes from standard input, when that is what is sent.
+    fn stream(&self) -> Result<Option<OsString>, CommandError> {
+        let is_input = |path: &PathBuf| path.as_os_str() == "-";
+        match &*self.paths {
+            [only] if is_input(only) => match self.tree.given() {
+                None => {
+                    let name = self.stream_name.clone();
+                    Ok(Some(name.unwrap_or_else(|| STREAM_NAME.into())))
+                }
+                Some(flag @ ("--sync" | "--checksum")) => Err(CommandError::usage(format_args!(
+                    "standard input cannot be compared with what is there; leave {flag} out"
+                ))),
+                Some(flag) => Err(CommandError::usage(format_args!(
+                    "{flag} is about files, and standard input is none; leave it out"
+                ))),
+            },
+            paths if paths.iter().any(is_input) => Err(CommandError::usage(
+                "`-`, standard input, is sent alone; for a file of that name say ./-",
+            )),
+            _ if self.stream_name.is_some() => Err(CommandError::usage(
+                "--stream-name is for standard input: `-` in place of PATH",
+            )),
+            _ => Ok(None),
+        }
+    }
+
     fn start(&self, target: Target, network: &Network) -> Result<Launched, CommandError> {
         if self.to.is_some() || self.expect.is_some() {
             return Err(CommandError::usage(
@@ -283,25 +309,6 @@ impl Arguments {
             ));
         }
         self.launch.start(target, Purpose::Copy, network, self.wait)
-    }
-}
-
-/// The name of what comes from standard input, when that is what is sent.
-fn stream_name(
-    paths: &[PathBuf],
-    name: OsString,
-    is_plain: bool,
-) -> Result<Option<OsString>, CommandError> {
-    let is_input = |path: &PathBuf| path.as_os_str() == "-";
-    match paths {
-        [only] if is_input(only) && is_plain => Ok(Some(name)),
-        [only] if is_input(only) => Err(CommandError::usage(
-            "standard input cannot be compared with what is there; leave --sync and --checksum out",
-        )),
-        _ if paths.iter().any(is_input) => Err(CommandError::usage(
-            "`-`, standard input, is sent alone; for a file of that name say ./-",
-        )),
-        _ => Ok(None),
     }
 }
 

@@ -59,6 +59,28 @@ impl TreeArguments {
         self.dry_run
     }
 
+    /// The first of those flags that was given that say what is sent, all of which are about files.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let has_rule = |include| {
+            self.filters
+                .rules
+                .iter()
+                .any(|rule| rule.include == include)
+        };
+        let flags = [
+            ("--sync", self.sync),
+            ("--checksum", self.checksum),
+            ("--exclude", has_rule(false)),
+            ("--include", has_rule(true)),
+            ("--xattrs", self.xattrs),
+            ("--specials", self.specials),
+            ("--setuid", self.setuid),
+            ("--numeric-owners", self.numeric_owners),
+        ];
+        let mut given = flags.into_iter().filter(|(_, is_given)| *is_given);
+        given.next().map(|(flag, _)| flag)
+    }
+
     /// What they ask for.
     pub(crate) fn options(&self) -> Result<SourceOptions, CommandError> {
         let filters = Filters::new(self.filters.rules.clone())

@@ -205,6 +205,9 @@ impl Arguments {
                 into,
                 name: self.name.take().unwrap_or_else(host_name),
             })),
+            (None, None, None) if self.name.is_some() => Err(CommandError::usage(
+                "--name is this node's in the table, and DIR, what it shares, is missing",
+            )),
             (None, None, None) => Ok(None),
             (Some(share), None, None) => Err(CommandError::usage(format_args!(
                 "--into is missing: where is everything to arrive on this node, which shares {}?",
