@@ -24,6 +24,12 @@ pub enum TrustError {
         /// The answer of the operating system.
         source: io::Error,
     },
+    /// It is a directory, a pipe or a device.
+    #[error("{} is no regular file", .path.display())]
+    NoFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The private key can be read by more than its owner.
     #[error("private key {} is open to group or others (mode {mode:04o})", .path.display())]
     KeyExposed {
@@ -148,6 +154,7 @@ impl TrustError {
                 Some("keep one line per key; `send,receive` or no option means both".to_owned())
             }
             Self::File { .. }
+            | Self::NoFile { .. }
             | Self::AlreadyExists { .. }
             | Self::TooLarge { .. }
             | Self::UnsupportedKeyType { .. }

@@ -2,10 +2,12 @@
 //!
 //! Not here: what the file means. Callers: `key_file`, `trust_file`.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use super::TrustError;
 
@@ -25,18 +27,25 @@ pub(super) enum Guarded {
 /// The mode is that of the opened file, not of the name: nobody can swap the file in between.
 ///
 /// # Errors
-/// [`TrustError::File`] or [`TrustError::TooLarge`].
+/// [`TrustError::File`], [`TrustError::NoFile`] or [`TrustError::TooLarge`].
 pub(super) fn read(
     path: &Path,
     forbidden_mode: u32,
     bytes_max: u64,
 ) -> Result<Guarded, TrustError> {
-    let file = File::open(path).map_err(TrustError::file("open", path))?;
-    let mode = file
-        .metadata()
-        .map_err(TrustError::file("examine", path))?
-        .mode()
-        & 0o7777;
+    // A pipe that nobody writes to would hold up whoever opens it; to a file it makes no difference.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(TrustError::file("open", path))?;
+    let metadata = file.metadata().map_err(TrustError::file("examine", path))?;
+    if !metadata.is_file() {
+        return Err(TrustError::NoFile {
+            path: path.to_owned(),
+        });
+    }
+    let mode = metadata.mode() & 0o7777;
     if mode & forbidden_mode != 0 {
         return Ok(Guarded::Exposed { mode });
     }

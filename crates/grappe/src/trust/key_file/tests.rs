@@ -40,6 +40,23 @@ fn what_is_saved_is_what_is_loaded() {
 }
 
 #[test]
+fn what_is_no_file_is_said_to_be_none() {
+    let home = TempDir::new().unwrap();
+    let pipe = home.path().join("pipe");
+    let made = Command::new("mkfifo")
+        .args(["-m", "644"])
+        .arg(&pipe)
+        .status();
+    assert!(made.unwrap().success());
+    // The pipe has no writer, and nobody waits for one.
+    for path in [home.path(), &pipe, Path::new("/dev/null")] {
+        let error = Identity::load(path).unwrap_err();
+        assert!(matches!(error, TrustError::NoFile { .. }), "{error}");
+        assert_eq!(error.hint(), None);
+    }
+}
+
+#[test]
 fn an_identity_is_never_overwritten() {
     let home = TempDir::new().unwrap();
     let path = home.path().join("key");
