@@ -99,8 +99,10 @@ mod tests {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
         let page = std::fs::read_to_string(page).unwrap();
         let version = PROTOCOL_VERSION;
+        use crate::wire::announce::ANNOUNCEMENT_LEN;
         for (line, times) in [
             (format!("# The protocol of grappe, version {version}\n"), 1),
+            (format!("\n{ANNOUNCEMENT_LEN} bytes. Sent every "), 1),
             (format!("| 4 | 2 | version | {version} |"), 1),
             (format!("| 0 | version | uint | {version}, or"), 1),
             (format!(" 0 version: uint, {version}"), 3),

@@ -293,13 +293,25 @@ pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
     )
 }
 
+/// Decodes the one message that is all of a frame.
+pub(super) fn decode_whole<'b, Message: minicbor::Decode<'b, ()>>(
+    bytes: &'b [u8],
+) -> Result<Message, WireError> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let message = decoder.decode().map_err(|_| WireError::Control)?;
+    match decoder.position() == bytes.len() {
+        true => Ok(message),
+        false => Err(WireError::Control),
+    }
+}
+
 /// Decodes what a receiver sent.
 ///
 /// # Errors
 ///
 /// When the bytes are not such a message, or a greeting speaks another version.
 pub fn decode_to_sender(bytes: &[u8]) -> Result<ToSender, WireError> {
-    let mut message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    let mut message = decode_whole(bytes)?;
     match &mut message {
         ToSender::Hello { version, .. } if *version != PROTOCOL_VERSION => {
             return Err(WireError::Version(*version));
@@ -318,7 +330,7 @@ pub fn decode_to_sender(bytes: &[u8]) -> Result<ToSender, WireError> {
 ///
 /// When the bytes are not such a message, speak another version, or announce an impossible geometry.
 pub fn decode_to_receiver(bytes: &[u8]) -> Result<ToReceiver, WireError> {
-    let mut message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    let mut message = decode_whole(bytes)?;
     if let ToReceiver::Refused { reason } | ToReceiver::Abort { reason } = &mut message {
         shorten(reason);
     }
@@ -345,6 +357,20 @@ pub(super) fn shorten(reason: &mut String) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_frame_is_one_message_and_nothing_else() {
+        let mut frame = encode(&ToSender::Failed {
+            reason: "why".into(),
+        });
+        assert!(decode_to_sender(&frame).is_ok());
+        frame.push(0xf6);
+        assert_eq!(decode_to_sender(&frame), Err(WireError::Control));
+        let mut frame = encode(&ToReceiver::Pause);
+        assert!(decode_to_receiver(&frame).is_ok());
+        frame.extend(encode(&ToReceiver::Pause));
+        assert_eq!(decode_to_receiver(&frame), Err(WireError::Control));
+    }
 
     #[test]
     fn messages_survive_the_wire() {

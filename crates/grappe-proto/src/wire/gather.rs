@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use minicbor::{Decode, Encode};
 
 use super::WireError;
-use super::control::shorten;
+use super::control::{decode_whole, shorten};
 use crate::content::block_set::BlockSet;
 use crate::limits::PROTOCOL_VERSION;
 
@@ -266,7 +266,7 @@ pub struct TurnReceiver {
 ///
 /// When the bytes are not such a message, or a greeting speaks another version.
 pub fn decode_to_coordinator(bytes: &[u8]) -> Result<ToCoordinator, WireError> {
-    let mut message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    let mut message = decode_whole(bytes)?;
     match &mut message {
         ToCoordinator::Hello { version, .. } if *version != PROTOCOL_VERSION => {
             return Err(WireError::Version(*version));
@@ -295,7 +295,7 @@ pub fn decode_to_coordinator(bytes: &[u8]) -> Result<ToCoordinator, WireError> {
 ///
 /// As [`decode_to_coordinator`].
 pub fn decode_to_member(bytes: &[u8]) -> Result<ToMember, WireError> {
-    let mut message = minicbor::decode(bytes).map_err(|_| WireError::Control)?;
+    let mut message = decode_whole(bytes)?;
     match &mut message {
         ToMember::Welcome { version } if *version != PROTOCOL_VERSION => {
             return Err(WireError::Version(*version));

@@ -289,6 +289,46 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_the_protocol_has_every_field_of_what_is_said() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let version = format!("| `launch`: version of these lines, {LAUNCH_VERSION}; ");
+        assert_eq!(page.matches(&version).count(), 1, "{version}");
+        let identity = Identity::generate("one session").unwrap();
+        let network = Network {
+            interface: Interface::named("lo").unwrap(),
+            group: ANNOUNCE_GROUP.into(),
+            port: PORT,
+            ttl: TTL,
+        };
+        let call = Call::new(&identity, String::new(), "/a".into(), &network).unwrap();
+        let control = "127.0.0.1:9".parse().unwrap();
+        let id = SessionId([7; 16]);
+        let session = Session::new(announce::Call::Copy, id, identity.public(), control);
+        let reason = String::new();
+        let said = [
+            Down::Call(call).line(),
+            Down::Session(session).line(),
+            json(&Up::Hello(Hello::of_this_program(None))),
+            json(&Up::Trouble { reason }),
+            json(&Up::Ended { failure: None }),
+        ];
+        for line in said {
+            let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let (name, fields) = said.as_object().unwrap().iter().next().unwrap();
+            let row = page
+                .lines()
+                .find(|row| row.starts_with(&format!("| `{name}` |")));
+            for field in fields.as_object().unwrap().keys() {
+                assert!(
+                    row.unwrap().contains(&format!("`{field}`")),
+                    "{name}: {field}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_login_scripts_print_is_passed_over() {
         let ended = Up::Ended { failure: None };
         assert_eq!(Up::read(&ended.line()), Some(ended.clone()));
