@@ -1,7 +1,10 @@
 //! Errors as a user meets them: what went wrong, what to do, and the exit code.
 
 use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use grappe::control::ControlError;
 use grappe::gather::GatherError;
@@ -9,6 +12,8 @@ use grappe::receive::ReceiveError;
 use grappe::send::SendError;
 use grappe::trust::TrustError;
 use grappe_os::udp::InterfaceError;
+
+use super::lines::Lines;
 
 /// Some expected receiver is not complete, or not everything could be sent.
 pub(crate) const INCOMPLETE: u8 = 1;
@@ -79,10 +84,46 @@ impl CommandError {
     }
 }
 
-/// Writes one line to standard error, whatever is in it; a closed one is no reason to panic.
+/// How long the end waits for whoever reads standard error, and does not at the moment.
+const READER_MAX: Duration = Duration::from_secs(2);
+
+/// What is said, on its way to standard error; none without a thread.
+static SAID: LazyLock<Option<Lines>> = LazyLock::new(|| Lines::start("say", write).ok());
+
+/// Says one line on standard error, whatever is in it. Whoever does not read it holds up nobody.
 pub(crate) fn say(line: std::fmt::Arguments<'_>) {
-    use std::io::Write;
-    let _closed = writeln!(std::io::stderr().lock(), "{}", printable(&line.to_string()));
+    let line = printable(&line.to_string()) + "\n";
+    match &*SAID {
+        Some(said) => {
+            tell_lost(said);
+            let _told_later = said.tell(line);
+        }
+        None => write(&line),
+    }
+}
+
+/// Waits, but not for long, until what was said can be read: before something is said elsewhere, and at
+/// the end.
+pub(crate) fn finish() {
+    if let Some(said) = &*SAID
+        && said.flush(READER_MAX)
+        && tell_lost(said)
+    {
+        let _read = said.flush(READER_MAX);
+    }
+}
+
+/// Says that lines were lost, where some were and can be told of. Answers whether it did.
+fn tell_lost(said: &Lines) -> bool {
+    said.take_lost().is_some_and(|lost| {
+        let lost = format!("note: {lost} line(s) were not read in time, and are lost\n");
+        said.tell(lost)
+    })
+}
+
+/// A closed standard error is no reason to panic.
+fn write(line: &str) {
+    let _closed = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// `text` as a part of one line: without what would end the line, steer a terminal or turn the order of

@@ -3,8 +3,9 @@
 //! Each has `time` (seconds since 1970) and `event`; what else depends on the event. The tables of
 //! `docs/operations.md` are held to this by a test.
 
-use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use grappe::announce::Call;
 use grappe::receive;
@@ -12,36 +13,97 @@ use grappe::send;
 use grappe_proto::receiver::Failure;
 use serde_json::{Value, json};
 
-use super::error::say;
+use super::error::{CommandError, say};
+use super::lines::Lines;
 use super::output;
 
-/// Where events go, for all that tell any. One that cannot be written ends no copy; it is the last one.
-#[derive(Clone, Debug, Default)]
+/// How long the end waits for whoever reads events, and does not at the moment.
+const READER_MAX: Duration = Duration::from_secs(10);
+
+const UNREAD: &str = "nobody reads them";
+
+/// Where events go, for all that tell any. One that cannot be written, or is not read, holds up no copy and
+/// ends none.
+#[derive(Clone, Debug)]
 pub(crate) struct Events {
-    failure: Arc<OnceLock<String>>,
+    lines: Arc<Lines>,
+    loss: Loss,
+}
+
+/// Whether an event was lost.
+#[derive(Clone, Debug, Default)]
+struct Loss(Arc<AtomicBool>);
+
+impl Loss {
+    fn has_come(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Says it, the first time.
+    fn come(&self, reason: &str) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            say(format_args!("cannot write the events: {reason}"));
+        }
+    }
 }
 
 impl Events {
-    /// Prints an event.
-    pub(crate) fn print(&self, mut event: Value) {
-        if self.failure.get().is_some() {
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub(crate) fn start() -> Result<Self, CommandError> {
+        let loss = Loss::default();
+        let of_writing = loss.clone();
+        let mut has_failed = false;
+        let write = move |line: &str| {
+            // A part of a line may be there: nothing can stand behind it.
+            if !has_failed && let Err(error) = output::written(line) {
+                has_failed = true;
+                of_writing.come(&error.to_string());
+            }
+        };
+        let lines = Lines::start("events", write).map_err(|error| {
+            CommandError::failed(format_args!("--events: cannot start a thread: {error}"))
+        })?;
+        let lines = Arc::new(lines);
+        Ok(Self { lines, loss })
+    }
+
+    /// Prints an event; never waits for its reader.
+    pub(crate) fn print(&self, event: Value) {
+        // Newer progress comes soon.
+        if self.lines.is_late() && event["event"] == "progress" {
             return;
         }
-        if let Some(fields) = event.as_object_mut() {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let seconds = now.unwrap_or_default().as_millis() as f64 / 1000.0;
-            fields.insert("time".into(), seconds.into());
+        if let Some(lost) = self.lines.take_lost() {
+            let text = format!("{lost} event(s) were not read in time, and are lost");
+            let note = line(json!({"event": "note", "text": text}));
+            let _full_again = self.lines.tell(note);
         }
-        if let Err(error) = output::written(&format!("{event}\n")) {
-            say(format_args!("cannot write the events: {error}"));
-            let _another_thread = self.failure.set(error.to_string());
+        if !self.lines.tell(line(event)) {
+            self.loss.come(UNREAD);
         }
     }
 
-    /// Answers whether all could be written.
-    pub(crate) fn are_whole(&self) -> bool {
-        self.failure.get().is_none()
+    /// Waits for whoever reads them, for a while, and answers whether all were written.
+    pub(crate) fn finish(&self) -> bool {
+        if !self.lines.flush(READER_MAX) {
+            self.loss.come(UNREAD);
+        }
+        !self.loss.has_come()
     }
+}
+
+/// An event with its time, as a line.
+fn line(mut event: Value) -> String {
+    if let Some(fields) = event.as_object_mut() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = now.unwrap_or_default().as_millis() as f64 / 1000.0;
+        fields.insert("time".into(), seconds.into());
+    }
+    format!("{event}\n")
 }
 
 /// Lets something through once a second.

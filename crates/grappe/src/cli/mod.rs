@@ -12,6 +12,7 @@ mod hook;
 mod key;
 mod launch;
 mod launched;
+mod lines;
 mod network;
 mod output;
 mod plan;
@@ -81,7 +82,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Key(command) => key::run(command),
     };
-    result.unwrap_or_else(|error: CommandError| error.report())
+    let code = result.unwrap_or_else(|error: CommandError| error.report());
+    error::finish();
+    code
 }
 
 /// Uses as many descriptors as this process is allowed: a thousand receivers are a thousand connections,

@@ -4,7 +4,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use super::error::CommandError;
+use super::error::{self, CommandError};
 
 /// Writes the result of a command.
 ///
@@ -13,6 +13,8 @@ use super::error::CommandError;
 /// When it cannot be written, as on a full disk: whoever asked for it must not take a part for the whole. A
 /// reader that went away does not want it, and is no error.
 pub(crate) fn print(text: &str) -> Result<(), CommandError> {
+    // On a terminal, what was said before stands above.
+    error::finish();
     written(text)
         .map_err(|error| CommandError::failed(format_args!("cannot write the result: {error}")))
 }

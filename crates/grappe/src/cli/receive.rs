@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         network.interface.address
     );
     let once = arguments.once || !matches!(into, Target::Directory(_));
-    let events = arguments.events.then(Events::default);
+    let events = arguments.events.then(Events::start).transpose()?;
     let mut hooks = match arguments.exec {
         Some(line) => Some(hooks(line, events.clone())?),
         None => None,
@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         called: None,
         processors: arguments.processors.count(),
     };
-    let last = receive(options, stopped, &mut |notice| {
+    let result = receive(options, stopped, &mut |notice| {
         show(&notice, &place);
         if let Some(events) = &events {
             events.print(events::of_receiver(&notice));
@@ -108,9 +108,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         if let (Some(facts), Some(hooks)) = (sessions.note(&notice), &hooks) {
             hooks.add(facts.0, facts.1);
         }
-    })?;
-    let is_well = hooks.take().is_none_or(Hooks::finish);
-    if !events.is_none_or(|events| events.are_whole()) {
+    });
+    let is_well = result.is_err() || hooks.take().is_none_or(Hooks::finish);
+    // Those of the last commands come before the end.
+    let are_whole = events.is_none_or(|events| events.finish());
+    let last = result?;
+    if !are_whole {
         return Ok(ExitCode::from(INCOMPLETE));
     }
     match last {

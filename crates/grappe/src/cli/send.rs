@@ -186,6 +186,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     signals::watch(arguments.node.until_eof, move |signal| {
         let _told_already = cancel.try_send(format!("stopped by {signal}"));
     })?;
+    let events = arguments.events.then(Events::start).transpose()?;
     let start = |target| arguments.start(target, &network);
     let launched = target.map(start).transpose()?;
     let (expectation, wait) = match &launched {
@@ -215,7 +216,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         absences: launched.as_ref().map(Launched::absences).transpose()?,
         processors: arguments.processors.count(),
     };
-    let (mut progress, events) = (events::Seconds::default(), Events::default());
+    let mut progress = events::Seconds::default();
     let mut display = Display::new(&interface, &expectation, wait, arguments.rate);
     let mut timeline = Timeline::new();
     let report = send(options, &cancelled, &mut |notice| {
@@ -233,13 +234,15 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
         }
         display.show(&notice);
         let is_told = !matches!(notice, Notice::Progress(_)) || progress.is_due();
-        if arguments.events
+        if let Some(events) = &events
             && is_told
             && let Some(event) = events::of_sender(&notice)
         {
             events.print(event);
         }
-    })?;
+    });
+    let are_whole = events.is_none_or(|events| events.finish());
+    let report = report?;
     let turned_away = display.finish();
     if let Some(picture) = picture {
         draw(&picture, &timeline);
@@ -250,7 +253,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode, CommandError> {
     }
     let interface = was_announced.then_some(&*interface);
     // What else there is to say comes in any case.
-    let printed = match (shown(&report).trim_end(), events.are_whole()) {
+    let printed = match (shown(&report).trim_end(), are_whole) {
         ("", _) => Ok(()),
         (text, true) => output::print(&format!("{text}\n")),
         // It is the last of the events.

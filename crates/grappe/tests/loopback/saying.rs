@@ -1,10 +1,13 @@
 //! What `grappe send` prints and where: one object on standard output or nothing, and lines on standard
 //! error that others cannot forge or flood.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use grappe_proto::wire::announce::Announcement;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -68,6 +71,48 @@ fn a_result_that_could_not_be_written_is_no_success() {
     Running::start(&mut by_shell(gone, &command))
         .end()
         .saying("code 0");
+}
+
+#[test]
+fn one_who_reads_nothing_of_it_holds_up_no_copy() {
+    let stage = Stage::new();
+    let file = stage.file("data", b"content");
+    let full = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let flags = fcntl_getfl(&writer).unwrap();
+        fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+        while (&writer).write(&[b'.'; 4096]).is_ok() {}
+        while (&writer).write(b".").is_ok() {}
+        fcntl_setfl(&writer, flags).unwrap();
+        (reader, writer)
+    };
+    let (errors, receiver_says) = full();
+    let mut receiver = stage
+        .receive("node")
+        .args(["--once"])
+        .stderr(receiver_says)
+        .spawn()
+        .unwrap();
+    let (output, sender_prints) = full();
+    let (more_errors, sender_says) = full();
+    let mut sender = stage
+        .send(&[&file])
+        .args(["--events", "--wait", "30s", "--expect", "1"])
+        .stdout(sender_prints)
+        .stderr(sender_says)
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while sender.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let is_there = stage.path("node/data").exists();
+    let _ended = (sender.kill(), receiver.kill());
+    // Its events are lost.
+    assert_eq!(sender.wait().unwrap().code(), Some(1));
+    assert_eq!(receiver.wait().unwrap().code(), Some(0));
+    assert!(is_there);
+    drop((errors, output, more_errors));
 }
 
 #[test]
