@@ -10,7 +10,7 @@ use grappe_proto::session::Expectation;
 use grappe_proto::units::Rate;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::error::say;
+use super::error::{say, settle};
 use super::size::show_bytes;
 use super::turned_away::TurnedAway;
 
@@ -152,7 +152,11 @@ impl Display {
 
     fn line(&self, line: std::fmt::Arguments<'_>) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| say(line)),
+            // Drawn again below the line, once that is there.
+            Some(bar) => bar.suspend(|| {
+                say(line);
+                settle();
+            }),
             None => say(line),
         }
     }

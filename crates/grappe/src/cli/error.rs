@@ -87,6 +87,9 @@ impl CommandError {
 /// How long the end waits for whoever reads standard error, and does not at the moment.
 const READER_MAX: Duration = Duration::from_secs(2);
 
+/// Long enough for whoever reads, and short for a copy that goes on.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// What is said, on its way to standard error; none without a thread.
 static SAID: LazyLock<Option<Lines>> = LazyLock::new(|| Lines::start("say", write).ok());
 
@@ -110,6 +113,13 @@ pub(crate) fn finish() {
         && tell_lost(said)
     {
         let _read = said.flush(READER_MAX);
+    }
+}
+
+/// The same for a moment only: where the bar is drawn anew below what was said, and where the process ends at once.
+pub(crate) fn settle() {
+    if let Some(said) = &*SAID {
+        let _read = said.flush(MOMENT);
     }
 }
 

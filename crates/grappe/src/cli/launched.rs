@@ -18,7 +18,7 @@ use grappe::receive::{Notice, ReceiveOptions, Target, receive};
 use grappe_os::udp::Interface;
 use tokio::sync::watch;
 
-use super::error::{CommandError, INCOMPLETE, say};
+use super::error::{CommandError, INCOMPLETE, say, settle};
 use super::key::host_name;
 use super::processors::usable;
 use super::receive::describe;
@@ -46,6 +46,7 @@ pub(crate) fn run() -> Result<ExitCode, CommandError> {
         stop.send_replace(Some(format!("the receiver was stopped: {reason}")));
         // Whatever hangs, nothing stays behind.
         thread::sleep(ORPHAN_MAX);
+        settle();
         std::process::exit(INCOMPLETE.into());
     };
     let Called { call, sessions } =

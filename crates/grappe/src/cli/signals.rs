@@ -8,7 +8,7 @@ use std::thread;
 use grappe_os::signal::hangup_is_ignored;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::error::{CommandError, INCOMPLETE};
+use super::error::{CommandError, INCOMPLETE, settle};
 
 const HANGUP: &str = "SIGHUP";
 
@@ -22,7 +22,10 @@ pub(crate) fn watch(
     on_signal: impl Fn(&'static str) + Send + Sync + 'static,
 ) -> Result<(), CommandError> {
     let on_signal = Arc::new(on_signal);
-    let at_once = || std::process::exit(INCOMPLETE.into());
+    let at_once = || {
+        settle();
+        std::process::exit(INCOMPLETE.into())
+    };
     watch_signals(Arc::clone(&on_signal), at_once)?;
     if until_eof {
         let watching = move || {

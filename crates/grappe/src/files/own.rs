@@ -14,8 +14,9 @@ use grappe_proto::units::{BlockIndex, Digest};
 
 use super::metadata::{Dress, MODE_MASK};
 use super::parents::Parents;
+use super::place::parent::{make_writable, where_writable};
 use super::staging::Staging;
-use super::{Sink, SinkError, Source, WalkWatch, keep, metadata, place};
+use super::{Sink, SinkError, Source, WalkWatch, keep, metadata};
 
 /// What a directory's owner needs to place things in it.
 const OWNER_MODE: u32 = 0o700;
@@ -123,14 +124,12 @@ impl<'a> OwnPart<'a> {
         match &entry.kind {
             Kind::Directory => {
                 let parent = self.parents.directory(parent)?;
-                match place::where_writable(&parent, || {
-                    Ok(parent.create_directory(name, OWNER_MODE)?)
-                }) {
+                match where_writable(&parent, || Ok(parent.create_directory(name, OWNER_MODE)?)) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                         // It may be anything; only a directory, and not a link to one, opens.
                         let found = self.parents.directory(&entry.path)?;
                         // An earlier gather may have left it read-only.
-                        place::make_writable(&found)?;
+                        make_writable(&found)?;
                     }
                     result => result?,
                 }
@@ -196,7 +195,7 @@ impl<'a> OwnPart<'a> {
     /// Gives what is staged its name, in the place of what has it.
     fn give_name(&self, parent: &Directory, name: &[u8]) -> io::Result<()> {
         let staging = self.staging.directory();
-        place::where_writable(parent, || Ok(staging.rename_into(STAGED, parent, name)?))
+        where_writable(parent, || Ok(staging.rename_into(STAGED, parent, name)?))
     }
 
     fn finish_directory(&mut self, entry: &Entry) -> io::Result<()> {

@@ -4,6 +4,8 @@
 //! rename, then the directories' own permissions and times from the deepest up, since placing anything in a
 //! directory changes its time.
 
+pub(super) mod parent;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use super::sink::filters_of;
 use super::spelling::Names;
 use super::survey::{Keep, may_remove};
 use super::{SinkError, Skipped, metadata, remove};
+use parent::{inherit_group, make_writable, where_writable};
 
 /// Why something in a directory that could not be made is not placed.
 const SHUT: &str = "the directory that it belongs in could not be made";
@@ -34,9 +37,6 @@ pub(super) const LEFT_OUT: &str = "what stands there was left out of the copy, a
 
 /// Lists of nests kept: enough to come back up from a few levels of subdirectories.
 const LISTED_MAX: usize = 8;
-
-/// A directory with this bit hands its group on to what is made in it.
-const MODE_SETGID: u32 = 0o2000;
 
 /// What a directory's owner needs to place things in it, and nothing for anybody else.
 const OWNER_MODE: u32 = 0o700;
@@ -738,48 +738,6 @@ fn full_nests<'a>(incoming: &'a Incoming, states: &[FileState]) -> HashMap<u32, 
     full.retain(|nest, _| !lacking.contains(nest));
     full.values_mut().for_each(|names| names.sort_unstable());
     full
-}
-
-/// Lets the owner of a directory that was there place things in it, even when an earlier copy has made
-/// it read-only. It gets its own permissions at the end.
-pub(super) fn make_writable(directory: &Directory) -> io::Result<()> {
-    let mode = directory.own_metadata()?.mode;
-    if mode & OWNER_MODE != OWNER_MODE {
-        // Whoever may not do this may still be allowed to write, as group or as root.
-        let _ = directory.set_mode(mode | OWNER_MODE);
-    }
-    Ok(())
-}
-
-/// Tries to `act` in `directory`, and once more where it is refused: another copy into the same directory may just have
-/// ended, and made it read-only.
-pub(super) fn where_writable<T>(
-    directory: &Directory,
-    mut act: impl FnMut() -> io::Result<T>,
-) -> io::Result<T> {
-    match act() {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(directory)?;
-            act()
-        }
-        result => result,
-    }
-}
-
-/// Gives the file `name` in `folder`, which is about to get into `parent`, the group that a file made there gets where
-/// the directory hands its own on (inode(7), setgid).
-fn inherit_group(folder: &Directory, name: &[u8], parent: &Directory) -> io::Result<()> {
-    let above = parent.own_metadata()?;
-    if above.mode & MODE_SETGID == 0 {
-        return Ok(());
-    }
-    let found = folder.metadata(name)?;
-    // Another group would cost it what it may do with its own.
-    if found.gid != above.gid && found.mode & metadata::MODE_POWERS == 0 {
-        // Who is not of that group may not give it, and could not have made a file with it either.
-        let _ = folder.set_owner(name, found.uid, above.gid);
-    }
-    Ok(())
 }
 
 /// Why a file in that state is not placed, if so.

@@ -106,8 +106,11 @@ pub(super) struct Chain {
     numbers: u32,
     /// How many were passed by because they could not keep up with this source.
     blames: BTreeMap<PeerId, u32>,
-    /// Receivers of the multicast that were slow to pass blocks on.
-    slow_trunks: BTreeSet<PeerId>,
+    /// The receiver of the multicast that was slow to pass blocks on. With a second one it would rather be those
+    /// after it: then nobody is taken for it any more.
+    slow_trunk: Option<PeerId>,
+    /// When it was last looked who starves.
+    looked_at: Time,
     /// While the second of the chain gets blocks from the sender as the first does.
     trial: Option<Trial>,
     trials: u32,
@@ -127,7 +130,7 @@ struct Link {
     stored_below: BlockIndex,
     /// When that was heard.
     noted_at: Time,
-    /// When it last gained a block, or had something to store, or got its source.
+    /// When it last gained a block, or had something to store, or could not gain any, or got its source.
     gained_at: Time,
     /// Its progress over the last second.
     samples: VecDeque<(Time, BlockIndex)>,
@@ -193,7 +196,8 @@ impl Chain {
             links: Vec::new(),
             numbers: 0,
             blames: BTreeMap::new(),
-            slow_trunks: BTreeSet::new(),
+            slow_trunk: None,
+            looked_at: Time::ZERO,
             trial: None,
             trials: 0,
             trial_at: Time::NEVER,
@@ -350,16 +354,28 @@ impl Chain {
 
     /// Takes their source from those that gain nothing from it although it has more; says who they are.
     pub(super) fn starved(&mut self, now: Time) -> Vec<PeerId> {
-        let starves = |link: &Link| {
-            let Some(Source::Peer(source)) = link.source else {
-                // The sender may wait for its own disk.
-                return false;
+        // Each look at all costs the square of their number.
+        if now.since(self.looked_at) < SAMPLE {
+            return Vec::new();
+        }
+        self.looked_at = now;
+        for index in 0..self.links.len() {
+            // Who has all that its source has lacks nothing that it could have got.
+            let link = &self.links[index];
+            let lacks = match link.source {
+                Some(Source::Peer(source)) => self
+                    .find(source)
+                    .is_some_and(|source| source.stored_below > link.stored_below),
+                _ => false,
             };
-            let has_more = |source: &Link| source.stored_below > link.stored_below;
+            if !lacks {
+                self.links[index].gained_at = now;
+            }
+        }
+        let starves = |link: &Link| {
             link.stored_below < self.end
                 && now.since(link.heard_at) < SILENCE_MAX
                 && now.since(link.gained_at) >= STARVED
-                && self.find(source).is_some_and(has_more)
         };
         let starved: Vec<PeerId> = self
             .links
@@ -379,7 +395,7 @@ impl Chain {
 
     /// Whether a receiver of the multicast was slow to feed others.
     pub(super) fn is_slow_trunk(&self, peer: PeerId) -> bool {
-        self.slow_trunks.contains(&peer)
+        self.slow_trunk == Some(peer)
     }
 
     /// Those that were passed by, and the orders that follow from all that was heard.
@@ -503,8 +519,8 @@ impl Chain {
             let blames = self.blames.entry(source).or_default();
             *blames += 1;
             let is_its_source = *blames >= BLAMES_MAX;
-            if is_its_source && self.trunk_peer() == Some(source) {
-                self.slow_trunks.insert(source);
+            if is_its_source && self.trunk_peer() == Some(source) && self.slow_trunk.is_none() {
+                self.slow_trunk = Some(source);
                 self.remove(source);
                 return None;
             }

@@ -290,8 +290,12 @@ fn who_waits_for_what_its_source_lacks_or_for_its_own_disk_does_not_starve() {
         chain.progress(PeerId(2), BlockIndex(5), true, now);
         assert_eq!(chain.starved(now), []);
     }
+    let now = Time::ZERO + Duration::from_millis(19_200);
+    chain.progress(PeerId(0), BlockIndex(10), false, now);
+    assert_eq!(chain.starved(now), [], "what is new is not there yet");
+    chain.progress(PeerId(1), BlockIndex(10), false, now);
     let now = Time::ZERO + Duration::from_secs(24);
-    for (peer, stored) in [(0, 9), (1, 9), (2, 5)] {
+    for (peer, stored) in [(0, 10), (1, 10), (2, 5)] {
         chain.progress(PeerId(peer), BlockIndex(stored), false, now);
     }
     assert_eq!(

@@ -316,7 +316,11 @@ fn who_has_all_but_the_digests_waits_as_long_as_the_sender_reads() {
     for _ in 0..200 {
         session.report(0, BLOCKS - 1);
         session.report(1, BLOCKS - 1);
-        session.pass(1_000);
+        let told = session.pass(1_000);
+        let unfed = told
+            .iter()
+            .any(|it| matches!(it, Output::Event(Event::Unfed(..))));
+        assert!(!unfed, "nobody has more");
     }
     session.read_all();
     for peer in 0..2 {

@@ -13,7 +13,7 @@ use grappe_proto::units::BlockIndex;
 use super::resuming::as_nobody;
 use super::space::SmallDisk;
 use super::{COPY, Stage, begin, carry, set_mode};
-use crate::files::place::where_writable;
+use crate::files::place::parent::where_writable;
 use crate::files::{OwnPart, Sink, Source, WalkWatch};
 
 /// Places the tree as an own part below the directory copied into.
