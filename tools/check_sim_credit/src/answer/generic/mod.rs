@@ -6,6 +6,8 @@
 mod counts;
 mod validity;
 
+use std::cell::OnceCell;
+
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
@@ -35,6 +37,7 @@ pub(crate) fn read(text: &str, terminated: bool, options: &Options) -> Understan
         quantities: &quantities,
         everything: &everything,
         offers,
+        plain_credit: OnceCell::new(),
     };
 
     let money = match answer.money() {
@@ -115,6 +118,8 @@ struct Answer<'a> {
     quantities: &'a [Quantity],
     everything: &'a str,
     offers: usize,
+    /// Found out when it is asked for, see [`Answer::has_plain_credit`].
+    plain_credit: OnceCell<bool>,
 }
 
 struct Money {
@@ -271,12 +276,13 @@ impl Answer<'_> {
         }
         let bound = words::any(List::Bound, &before)
             || words::any(List::Bound, &following)
-            || words::any(List::Debt, &before)
             || words::any(List::Debt, &self.bracket_behind(index))
             || (words::any(List::Debt, &following) && !self.names_the_next(index))
             || words::any(List::Gone, &self.rest_of_sentence(index));
-        if bound {
-            return if credit || words::ends(List::Owner, &before) {
+        let owed = words::any(List::Debt, &before);
+        if bound || owed {
+            let named = credit || words::ends(List::Owner, &before);
+            return if named && (bound || !self.is_beside_a_credit(index, &before)) {
                 Label::Bound
             } else {
                 Label::Other
@@ -309,6 +315,26 @@ impl Answer<'_> {
             return Label::Credit;
         }
         Label::None
+    }
+
+    /// "Balance: 5.00 EUR. Loan balance: 0.00 EUR": a figure named as a debt is another account's where
+    /// a plain credit stands beside it. A minus may speak of that credit itself, unless it is nought.
+    fn is_beside_a_credit(&self, index: usize, before: &str) -> bool {
+        let is_nought = matches!(&self.quantities[index].unit,
+            Unit::Money { value: Some(value), .. } if value.is_zero());
+        (is_nought || words::any(List::Other, before)) && self.has_plain_credit()
+    }
+
+    /// Whether an amount is named as a credit by words that speak of no debt.
+    fn has_plain_credit(&self) -> bool {
+        // Once for all figures: a long text has many.
+        *self.plain_credit.get_or_init(|| {
+            (0..self.quantities.len()).any(|index| {
+                matches!(self.quantities[index].unit, Unit::Money { .. })
+                    && !words::any(List::Debt, &self.words_before(index))
+                    && self.label(index) == Label::Credit
+            })
+        })
     }
 
     /// "and 5.00 PLN on the promotional account": the words behind say that it is another account.
