@@ -290,7 +290,7 @@ impl Answer<'_> {
         }
         // "You have 5.00 EUR left", "5.00 EUR credit remaining".
         if words::any(List::Other, &before)
-            || words::ends(List::Act, &before)
+            || (words::ends(List::Act, &before) && !self.follows_a_time(index))
             || self.cyrillic_loan(index)
             || (words::any(List::Other, first_after) && !words::any(List::Credit, first_after))
             || self.is_named_behind(index, &after)
@@ -335,6 +335,19 @@ impl Answer<'_> {
                     && self.label(index) == Label::Credit
             })
         })
+    }
+
+    /// "Guthaben um 11:12: 5,00 EUR": the last word before the figure belongs to a time or a number.
+    fn follows_a_time(&self, index: usize) -> bool {
+        self.tokens[..self.quantities[index].start]
+            .iter()
+            .rfind(|token| !matches!(token.kind, Kind::Mark(_) | Kind::Newline))
+            .is_some_and(|token| {
+                matches!(
+                    token.kind,
+                    Kind::Clock(_) | Kind::Date(..) | Kind::Number(_)
+                )
+            })
     }
 
     /// "and 5.00 PLN on the promotional account": the words behind say that it is another account.
