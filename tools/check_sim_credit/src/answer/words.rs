@@ -30,10 +30,11 @@ pub(crate) enum List {
     Lapsed,
     Gone,
     Act,
+    Future,
 }
 
 /// The sections of `words.txt`, in the order of [`List`].
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "credit",
     "left",
     "owner",
@@ -52,6 +53,7 @@ const SECTIONS: [&str; 18] = [
     "lapsed",
     "gone",
     "act",
+    "future",
 ];
 
 /// How a word must stand in a text.
@@ -465,6 +467,21 @@ pub(crate) fn any(list: List, text: &str) -> bool {
         .is_some_and(|patterns| patterns.iter().any(|pattern| occurs(pattern, text)))
 }
 
+/// Whether a pattern of `list` occurs, of those that say what has been.
+///
+/// A word alone may be of the past or the future, and is looked for in `past`: the words of `text` that
+/// are not of the future. Several words, as `has expired`, say it by themselves.
+#[must_use]
+pub(crate) fn has_been(list: List, text: &str, past: &str) -> bool {
+    let says = |pattern: &Pattern| {
+        let alone = matches!(pattern, Pattern::Words { letters, .. } if !letters.contains(' '));
+        occurs(pattern, if alone { past } else { text })
+    };
+    LISTS
+        .get(list as usize)
+        .is_some_and(|patterns| patterns.iter().any(says))
+}
+
 /// Whether `text` ends with a pattern of `list`.
 #[must_use]
 pub(crate) fn ends(list: List, text: &str) -> bool {
@@ -518,7 +535,7 @@ mod tests {
             .filter_map(|line| Some(line.strip_prefix('[')?.strip_suffix(']')?.to_owned()))
             .collect();
         assert_eq!(sections, SECTIONS);
-        assert_eq!(List::Act as usize + 1, SECTIONS.len());
+        assert_eq!(List::Future as usize + 1, SECTIONS.len());
         for (section, patterns) in SECTIONS.iter().zip(LISTS.iter()) {
             assert!(patterns.len() >= 10, "{section}");
         }

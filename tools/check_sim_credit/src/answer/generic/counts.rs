@@ -26,7 +26,7 @@ impl Answer<'_> {
                 || words::any(List::Bound, &before)
                 || words::any(List::Spent, first_after)
                 || words::any(List::Debt, first_after)
-                || words::any(List::Gone, &self.rest_of_sentence(index))
+                || self.is_said(List::Gone, &self.rest_of_sentence(index))
                 || words::any(List::Spent, &self.bracket_behind(index))
                 || self.money_follows(quantity.end)
                 || self.is_priced_before(index, &before)

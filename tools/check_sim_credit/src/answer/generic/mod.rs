@@ -87,7 +87,7 @@ pub(crate) fn read(text: &str, terminated: bool, options: &Options) -> Understan
         order,
         code.as_deref(),
     );
-    if answer.has_lapsed(&answer.found_dates(order, code.as_deref()), figures.expiry) {
+    if answer.has_lapsed(&answer.found_dates(order, code.as_deref()), &figures) {
         return Understanding::Uncertain("the text says that something is over or locked".into());
     }
     if figures == Figures::default() {
@@ -278,7 +278,7 @@ impl Answer<'_> {
             || words::any(List::Bound, &following)
             || words::any(List::Debt, &self.bracket_behind(index))
             || (words::any(List::Debt, &following) && !self.names_the_next(index))
-            || words::any(List::Gone, &self.rest_of_sentence(index));
+            || self.is_said(List::Gone, &self.rest_of_sentence(index));
         let owed = words::any(List::Debt, &before);
         if bound || owed {
             let named = credit || words::ends(List::Owner, &before);
@@ -428,6 +428,11 @@ impl Answer<'_> {
 
     fn words_after(&self, index: usize) -> String {
         let end = self.quantities[index].end;
+        joined(self.tokens, end, self.words_after_end(end))
+    }
+
+    /// The token before which the words behind a figure end, which itself ends before `end`.
+    fn words_after_end(&self, end: usize) -> usize {
         let stop = (end..self.tokens.len())
             .find(|&at| {
                 matches!(
@@ -437,33 +442,33 @@ impl Answer<'_> {
             })
             .unwrap_or(self.tokens.len());
         // "R12.30 Bonus:R3.00": the word before the colon names the next figure.
-        if stop > end
-            && self
-                .tokens
-                .get(stop)
-                .is_some_and(|token| token.is_mark(':'))
-        {
-            return joined(self.tokens, end, stop - 1);
+        let names_next = self
+            .tokens
+            .get(stop)
+            .is_some_and(|token| token.is_mark(':'));
+        if stop > end && names_next {
+            stop - 1
+        } else {
+            stop
         }
-        joined(self.tokens, end, stop)
     }
 
     /// The words behind a figure that speak of it and of no other: "of 5.00 EUR, granted in May,
     /// has been used". Where another figure follows in the sentence, what stands behind a mark may
     /// name that.
-    fn rest_of_sentence(&self, index: usize) -> String {
+    fn rest_of_sentence(&self, index: usize) -> Vec<usize> {
         let start = self.quantities[index].end;
         let stop = self.sentence_end(start);
         let another = self.quantities[index + 1..]
             .iter()
             .any(|next| next.start < stop && next.unit != Unit::Other);
         if !another {
-            return joined(self.tokens, start, stop);
+            return (start..stop).collect();
         }
         if self.names_the_next(index) {
-            return String::new();
+            return Vec::new();
         }
-        self.words_after(index)
+        (start..self.words_after_end(start)).collect()
     }
 
     /// The words in brackets right behind a figure: "5.00 EUR (DR)". None where they hold a figure,
