@@ -401,13 +401,18 @@ fn joined_thousands(tokens: &[Token], index: usize) -> Option<String> {
 /// behind it, `SIM 2 150.00 KES` the number of a card and an amount. `last` is the second number.
 fn may_be_two(tokens: &[Token], index: usize, last: usize, currency_before: bool) -> bool {
     if !currency_before {
-        let before = tokens[..index]
+        let named = tokens[..index]
             .iter()
-            .rfind(|token| !token.is_mark('.') && !token.is_mark('#'));
+            .rfind(|token| !matches!(token.kind, Kind::Mark('.' | '#' | '№')))
+            .map_or("", Token::word);
         let marked = index
             .checked_sub(1)
-            .is_some_and(|mark| tokens[mark].is_mark('#'));
-        return marked || before.is_some_and(|token| words::NUMBERED.contains(&token.word()));
+            .is_some_and(|mark| tokens[mark].is_mark('#') || tokens[mark].is_mark('№'));
+        // Cards and accounts are counted from 1 and few; "Счет 1 250,50" names the credit itself.
+        let counts = words::COUNTED.contains(&named)
+            && !words::any(List::Credit, named)
+            && matches!(&tokens[index].kind, Kind::Number(first) if first.len() == 1);
+        return marked || counts || words::NUMBERED.contains(&named);
     }
     let Some(next) = tokens.get(last + 1) else {
         return false;
@@ -418,6 +423,7 @@ fn may_be_two(tokens: &[Token], index: usize, last: usize, currency_before: bool
                 && !words::any(List::Until, word)
                 && !words::any(List::Left, word)
                 && !words::any(List::Credit, word)
+                && (next.glued || unit_follows(tokens, last))
                 && !words::JOINS_COINS.contains(&word.as_str())
                 && !words::multiplies(word)
                 && !words::PREPOSITIONS.contains(&word.as_str())
@@ -427,6 +433,26 @@ fn may_be_two(tokens: &[Token], index: usize, last: usize, currency_before: bool
         Kind::Mark('%') | Kind::Number(_) | Kind::Odd => true,
         _ => false,
     }
+}
+
+/// Whether one of the three words behind a number may be its unit, also one that is not counted here:
+/// "100 bonus points", "250 FreeSMS".
+fn unit_follows(tokens: &[Token], number: usize) -> bool {
+    tokens[number + 1..]
+        .iter()
+        .map_while(|token| match &token.kind {
+            Kind::Word(word) => Some(word.as_str()),
+            _ => None,
+        })
+        .take(3)
+        .any(|word| {
+            words::MESSAGES.contains(&word)
+                || words::MINUTES.contains(&word)
+                || words::DATA.iter().any(|(unit, _)| *unit == word)
+                || words::DAYS.contains(&word)
+                || words::OTHER_UNITS.contains(&word)
+                || ["sms", "minut"].iter().any(|part| word.contains(part))
+        })
 }
 
 /// The currency before the number, with an optional sign, full stop or colon between, and where it starts.
