@@ -462,11 +462,35 @@ fn a_signature_part_of_pgp_holds_its_armour_and_nothing_else() {
     let wordy = format!(
         "{armour}Version: GnuPG v2.0.22 (GNU/Linux)\r\nComment: Using GnuPG with Thunderbird - https://www.enigmail.net/\r\n"
     );
-    let quiet = mime.replace(head, usual).replace(armour, &wordy);
-    bench.expect(&quiet, &[], "proven", "PGP: valid by the pinned rights");
+    // As Python's library has it in each part.
+    let python = head.replacen("\r\n", "\r\nMIME-Version: 1.0\r\n", 1);
+    for usual in [usual, &python] {
+        let quiet = mime.replace(head, usual).replace(armour, &wordy);
+        bench.expect(&quiet, &[], "proven", "PGP: valid by the pinned rights");
+    }
+    let unlicensed =
+        "PGP Desktop 9.0.2 (Build 2424) - not licensed for commercial use: www.pgp.com";
+    let version = |version: &str| mime.replace(armour, &format!("{armour}Version: {version}\r\n"));
+    bench.expect(
+        &version(unlicensed),
+        &[],
+        "proven",
+        "PGP: valid by the pinned rights",
+    );
+    for other in [
+        unlicensed.replace("Build 2424", "Build of IP 198.51.100.200"),
+        unlicensed.replace("9.0.2", "198.51.100.200"),
+        unlicensed.replace("pgp.com", "pay.example"),
+    ] {
+        bench.expect(&version(&other), &[], "unproven", "it covers only a part");
+    }
     let form = "<Infringement><Source><TimeStamp>2026-03-02T11:00:00Z</TimeStamp>\
         <IP_Address>198.51.100.200</IP_Address><Port>4444</Port></Source></Infringement>\r\n";
     for (from, to) in [
+        (
+            head,
+            head.replacen("\r\n", "\r\nMIME-Version: 1.0 or IP\r\n", 1),
+        ),
         // gpgv skips text before the armour.
         (
             head,
@@ -525,6 +549,10 @@ fn smime_to_others_or_with_words_around_its_signature_is_no_proof() {
     bench.expect(&signed, &[], "unproven", "none of our addresses (replay)");
     own("abuse@net.example");
     bench.expect(&signed, &[], "proven", "S/MIME: valid by the pinned rights");
+    let kind = "\r\nContent-Type: application/pkcs7-signature";
+    let python = signed.replace(kind, &format!("\r\nMIME-Version: 1.0{kind}"));
+    assert_ne!(python, signed);
+    bench.expect(&python, &[], "proven", "S/MIME: valid by the pinned rights");
     let at = signed.rfind("\r\n\r\nMI").unwrap();
     let words = format!(
         "{}\r\n\r\nIP 198.51.100.200{}",

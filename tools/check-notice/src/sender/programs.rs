@@ -198,6 +198,9 @@ fn has_more(
     outside || !is_bare(&text, is_signature) || mail.all("Content-Type").count() > 1
 }
 
+/// A field of the whole mail (RFC 2045, 4) that some libraries write into each part, as Python's does.
+const VERSION: &str = "MIME-Version: 1.0";
+
 /// Whether a part has no more than the fields of a MIME part, without an address in them, and a signature.
 fn is_bare(part: &str, is_signature: fn(&str) -> bool) -> bool {
     let mut lines = part.lines();
@@ -207,7 +210,9 @@ fn is_bare(part: &str, is_signature: fn(&str) -> bool) -> bool {
         .collect();
     let known = fields.iter().all(|line| {
         let begin = line.get(..8).unwrap_or("");
-        line.starts_with([' ', '\t']) || begin.eq_ignore_ascii_case("content-")
+        line.starts_with([' ', '\t'])
+            || begin.eq_ignore_ascii_case("content-")
+            || line.trim_end().eq_ignore_ascii_case(VERSION)
     });
     let rest: Vec<&str> = lines.collect();
     known
@@ -276,9 +281,8 @@ fn is_of_armour(line: &str) -> bool {
     match line.split_once(": ") {
         Some(("Version", version)) => {
             let tells = [":", "www.", "@"].iter().any(|sign| version.contains(sign));
-            version.len() <= VERSION_BYTES_MAX
-                && !tells
-                && crate::scan::addresses(version, 1).is_empty()
+            crate::scan::addresses(version, 1).is_empty()
+                && (version.len() <= VERSION_BYTES_MAX && !tells || is_free_pgp(version))
         }
         // One word, as PGP 2 to 10 wrote it.
         Some(("Charset" | "MessageID", word)) => {
@@ -291,6 +295,22 @@ fn is_of_armour(line: &str) -> bool {
 
 /// The longest name of a program with its version and system that is no text.
 const VERSION_BYTES_MAX: usize = 60;
+
+/// Whether a version is that of PGP without a licence, which says so: `PGP Desktop 9.0.2 (Build 2424) - not
+/// licensed for commercial use: www.pgp.com`.
+fn is_free_pgp(version: &str) -> bool {
+    let number = |text: &str| {
+        (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    };
+    let rest = version.strip_prefix("PGP ").and_then(|rest| {
+        let rest = rest.strip_prefix("Desktop ").unwrap_or(rest);
+        rest.strip_suffix(" - not licensed for commercial use: www.pgp.com")
+    });
+    rest.is_some_and(|rest| match rest.split_once(" (Build ") {
+        Some((release, build)) => number(release) && build.strip_suffix(')').is_some_and(number),
+        None => number(rest),
+    })
+}
 
 /// Comments that programs put into an armour unasked.
 const COMMENTS: [&str; 12] = [
