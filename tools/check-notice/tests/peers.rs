@@ -671,6 +671,42 @@ fn what_the_border_found_valid_does_not_outweigh_what_is_unsigned() {
 }
 
 #[test]
+fn what_a_signature_that_we_refuse_leaves_out_stops_the_border_s_word_too() {
+    let bench = bench!("openssl");
+    let hash = format!("{}=", "A".repeat(43));
+    let border = "Authentication-Results: mx.net.example; dkim=pass header.d=rights.example\r\n\
+         Received: from out.rights.example by mx.net.example; Mon, 2 Mar 2026 12:00:00 +0000\r\n";
+    let trust = |recipient: &str| {
+        bench.configure(&format!(
+            "[trust]\nauthserv_ids = ['mx.net.example']\nborder = ['mx.net.example']\nrecipients = ['{recipient}']\n"
+        ));
+    };
+    for (tags, word) in [
+        ("a=rsa-sha1", "SHA-1"),
+        ("a=rsa-sha256; x=1000", "had expired"),
+    ] {
+        let signed = |fields: &str| {
+            format!(
+                "{border}DKIM-Signature: v=1; {tags}; d=rights.example; s=k; h={fields}; bh={hash}; b=AAAA\r\n{MAIL}"
+            )
+        };
+        trust("abuse@net.example");
+        let whole = signed("from:to:subject:date");
+        bench.expect(&whole, &[], "attested", word);
+        let added = format!("Subject: Pay at once\r\n{whole}");
+        bench.expect(&added, &[], "unproven", "a field `Subject` was added");
+        let unsigned = signed("from:to:date");
+        bench.expect(&unsigned, &[], "unproven", "a field `Subject` was added");
+        bench.expect(&signed("from:subject"), &[], "unproven", "(replay)");
+        // Of another domain it says nothing of From's.
+        let foreign = unsigned.replace("d=rights.example; s", "d=relay.example; s");
+        bench.expect(&foreign, &[], "attested", word);
+        trust("abuse@other.example");
+        bench.expect(&whole, &[], "unproven", "(replay)");
+    }
+}
+
+#[test]
 fn a_key_that_was_withdrawn_before_the_mail_came_proves_nothing() {
     let bench = bench!("opendkim", "openssl");
     bench.rsa_key("rights.example");

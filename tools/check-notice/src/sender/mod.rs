@@ -226,11 +226,6 @@ impl Signatures {
                 reasons.push(Reason::new(format!(
                     "{name}: its key is not available, {why}; that says nothing"
                 )));
-                // What it covers is to be seen without: the border may have found it valid.
-                if let Some(text) = left_out(mail, trust, signature).filter(|_| aligned) {
-                    reasons.push(Reason::new(format!("{name}: {text}")));
-                    self.partial = true;
-                }
             }
             Outcome::Expired => reasons.push(Reason::new(format!(
                 "{name} had expired when the mail came"
@@ -238,6 +233,16 @@ impl Signatures {
             Outcome::Unusable(why) => {
                 reasons.push(Reason::new(format!("{name} does not count: {why}")));
             }
+        }
+        // What it covers is to be seen without its key: the border may have found valid what says nothing
+        // to us.
+        let silent = matches!(
+            signature.outcome,
+            Outcome::NoKey(_) | Outcome::Expired | Outcome::Unusable(_)
+        );
+        if let Some(text) = left_out(mail, trust, signature).filter(|_| aligned && silent) {
+            reasons.push(Reason::new(format!("{name}: {text}")));
+            self.partial = true;
         }
     }
 }
