@@ -157,7 +157,7 @@ impl Found {
                 letters.push(field.range.clone());
             }
             let owner = owner(&field.label);
-            let foreign = owner == Owner::Reporter || owner == Owner::Server && accused;
+            let foreign = owner == Owner::Reporter || owner == Owner::Unclear && accused;
             let last = field.label.split(' ').next_back().unwrap_or("");
             // Behind other labels, as "logs of our server", whoever is accused may stand.
             if foreign && ["ip", "address", "host", "adresse"].contains(&last) {
@@ -421,50 +421,118 @@ enum Owner {
     Accused,
     /// Whoever writes, or whoever was attacked.
     Reporter,
-    /// A server: the reporter's where another address is accused, else the accused one.
-    Server,
+    /// A server, or one that an attack on the reporter has to do with: the reporter's where another address
+    /// is accused, else the accused one.
+    Unclear,
 }
 
+/// Words of a reporter for itself.
+const REPORTER: [&str; 7] = [
+    "our",
+    "my",
+    "local",
+    "reporter",
+    "reporting",
+    "notre",
+    "mon",
+];
+
+/// Words for whoever attacks.
+const ATTACKER: [&str; 5] = ["source", "attacker", "attackers", "offender", "attaquant"];
+
+/// Beginnings of words for what is done to a reporter.
+const ATTACK: [&str; 12] = [
+    "attac", "attaq", "brute", "scan", "abus", "against", "contre", "fail", "login", "intru",
+    "spam", "hack",
+];
+
+/// Words for an address.
+const NOUNS: [&str; 6] = ["ip", "ips", "address", "addresses", "host", "adresse"];
+
 fn owner(label: &str) -> Owner {
-    let has = |all: &[&str]| {
-        label
-            .split(|c: char| !c.is_alphabetic())
-            .any(|word| all.contains(&word))
+    let words: Vec<&str> = label.split(|c: char| !c.is_alphabetic()).collect();
+    let has = |all: &[&str]| words.iter().any(|word| all.contains(word));
+    if has(&["your", "votre"]) || names_attacker(label) {
+        return Owner::Accused;
+    }
+    let Some(at) = words.iter().position(|word| REPORTER.contains(word)) else {
+        return if has(&["server", "serveur"]) {
+            Owner::Unclear
+        } else {
+            Owner::Accused
+        };
     };
-    if has(&["your", "votre"]) {
+    // "Attacker of our host" is not ours; "attack on our host" may be either.
+    let before = &words[..at];
+    if before.iter().any(|word| ATTACKER.contains(word)) {
         Owner::Accused
-    } else if has(&[
-        "our",
-        "my",
-        "local",
-        "reporter",
-        "reporting",
-        "notre",
-        "mon",
-    ]) {
-        Owner::Reporter
-    } else if has(&["server", "serveur"]) {
-        Owner::Server
+    } else if before
+        .iter()
+        .any(|word| ATTACK.iter().any(|begin| word.starts_with(begin)))
+        // "From our host" is ours.
+        || before.iter().rev().skip(1).any(|word| *word == "from")
+    {
+        Owner::Unclear
     } else {
-        Owner::Accused
+        Owner::Reporter
     }
 }
+
+/// Whether a label has a word of [`NOUNS`].
+fn has_noun(label: &str) -> bool {
+    label
+        .split(|c: char| !c.is_alphabetic())
+        .any(|word| NOUNS.contains(&word))
+}
+
+/// Whether a label names an attacker by what it did to another: "IP that attacked our host", "IP address seen
+/// by our honeypot".
+fn names_attacker(label: &str) -> bool {
+    let deeds = [
+        " that attacked ",
+        " which attacked ",
+        " attacked our ",
+        " attacked my ",
+        " seen by ",
+        " detected by ",
+        " caught by ",
+        " logged by ",
+    ];
+    let is_other_end = |label: &str| TARGETS.iter().any(|word| label.contains(word));
+    let of_deed = deeds
+        .iter()
+        .filter_map(|deed| label.find(deed))
+        .any(|at| has_noun(&label[..at]) && !is_other_end(&label[..at]));
+    // "From honeypot IP" is the honeypot's own.
+    let of_trap = label.split_once(" from ").is_some_and(|(before, trap)| {
+        let is_trap = TRAPS.iter().any(|word| trap.contains(word));
+        is_trap && has_noun(before) && !is_other_end(before) && !has_noun(trap)
+    });
+    of_deed || of_trap
+}
+
+/// Words for the other end, as parts of words.
+const TARGETS: [&str; 7] = [
+    "destination",
+    "target",
+    "victim",
+    "peer",
+    "dst",
+    "detector",
+    "attacked",
+];
+
+/// Words for the other end that was set up to be attacked.
+const TRAPS: [&str; 2] = ["honeypot", "sensor"];
 
 /// What a label says, in the words of the senders that are known.
 fn meaning(label: &str) -> Option<Meaning> {
     let has = |words: &[&str]| words.iter().any(|word| label.contains(word));
     let is = |words: &[&str]| words.contains(&label);
-    if has(&[
-        "destination",
-        "target",
-        "victim",
-        "peer",
-        "dst",
-        "detector",
-        "attacked",
-        "honeypot",
-        "sensor",
-    ]) {
+    if has(&TARGETS) || has(&TRAPS) {
+        if names_attacker(label) {
+            return Some(Meaning::Address);
+        }
         return has(&["ip", "address", "host"]).then_some(Meaning::Peer);
     }
     if is(&[
@@ -647,6 +715,50 @@ mod tests {
         ] {
             let text = format!("{label}: 198.51.100.200\r\nSeen by 203.0.113.9\r\n");
             assert_eq!(accused(&text), ["198.51.100.200"], "{label}");
+        }
+    }
+
+    #[test]
+    fn a_label_that_tells_of_an_attack_on_the_reporter_hides_nobody() {
+        let accused = |text: &str| -> Vec<(String, bool)> {
+            let events = Found::search(0, text).events;
+            let of = |event: Event| {
+                let address = event.address?.value;
+                let itself = event.peer_address.is_some_and(|peer| peer.value == address);
+                Some((address.to_string(), itself))
+            };
+            events.into_iter().filter_map(of).collect()
+        };
+        let only = [("198.51.100.200".to_owned(), false)];
+        for label in [
+            "Brute force attacks on our host",
+            "Attacker of our host",
+            "IP that attacked our host",
+            "Source of the scan of our IP address",
+            "Abuse against my IP",
+            "Failed logins on our host",
+            "Connection from an IP to our host",
+            "Attaque contre notre adresse IP",
+            "IP address seen by our honeypot",
+            "IP address seen by our honeypot host",
+            "IP from our sensor",
+        ] {
+            let text = format!("{label}: 198.51.100.200\r\n");
+            assert_eq!(accused(&text), only, "{label}");
+        }
+        // Of two the one that is accused in so many words.
+        for label in [
+            "Attack on our IP address",
+            "Attack on IP of our host",
+            "Seen by our IP address",
+            "Destination IP seen by our sensor",
+            "Reports from honeypot IP address",
+        ] {
+            let source = "Source IP: 198.51.100.200\r\n";
+            let line = format!("{label}: 203.0.113.9\r\n");
+            for text in [format!("{source}{line}"), format!("{line}{source}")] {
+                assert_eq!(accused(&text), only, "{text}");
+            }
         }
     }
 }
