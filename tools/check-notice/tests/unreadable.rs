@@ -19,7 +19,7 @@ const ADDRESS: &str = "203.0.113.7";
 /// As dnsmasq writes the address of an InfiniBand port: its kind before it, 20 bytes.
 const INFINIBAND: &str = "20-a0:00:02:20:fe:80:00:00:00:00:00:00:f4:52:14:03:00:7b:cb:a1";
 
-fn records(kind: Kind, text: &str) -> Records {
+fn records(kind: Kind, text: impl AsRef<[u8]>) -> Records {
     let mut rules = SourceRules::of(kind);
     rules.lease_s = Some(7_200);
     rules.complete = true;
@@ -28,7 +28,7 @@ fn records(kind: Kind, text: &str) -> Records {
     let all = Interval::new(0, 4_000_000_000);
     let wanted = Wanted::from([(ADDRESS.parse().unwrap(), vec![all])]);
     let mut reading = Reading::new(&wanted);
-    reading.read("log", rules, text.as_bytes()).unwrap();
+    reading.read("log", rules, text.as_ref()).unwrap();
     reading.finish().unwrap()
 }
 
@@ -161,6 +161,80 @@ fn leases_of_dhcpd_without_a_hardware_address_are_somebody_s() {
     let hole = log(uid, "203.0.113.x");
     expect_own_records(&judged(&hole, NOON + 600), "cannot be read");
     assert_eq!(judged(&hole, NOON - 600).verdict, Verdict::Contradicted);
+}
+
+/// Leases of dhcpd, one each ten minutes; what is made of the one at noon stands in its place, a block that
+/// begins and ends with a line end.
+fn dhcpd(made: impl Fn(&str) -> Vec<u8>) -> Records {
+    let mut text = Vec::new();
+    for step in 0..144 {
+        let at = DAY + step * 600;
+        let (address, last) = if step == 72 {
+            (ADDRESS, "07")
+        } else {
+            ("203.0.113.250", "ff")
+        };
+        let block = format!(
+            "lease {address} {{\n  starts epoch {at};\n  ends epoch {};\n  binding state active;\n  \
+             hardware ethernet 02:00:00:00:00:{last};\n  client-hostname \"node\";\n}}\n",
+            at + 7_200
+        );
+        text.extend(if step == 72 {
+            made(&block)
+        } else {
+            block.into_bytes()
+        });
+    }
+    records(Kind::Dhcpd, &text)
+}
+
+#[test]
+fn leases_of_dhcpd_that_are_cut_or_damaged_are_holes() {
+    let whole = dhcpd(|block| block.as_bytes().to_vec());
+    assert_eq!(named(&whole, NOON + 600).unwrap(), "mac:02:00:00:00:00:07");
+    let with = |from: &'static str, to: &'static [u8]| {
+        dhcpd(move |block| {
+            let at = block.find(from).unwrap();
+            let rest = &block[at + from.len()..];
+            [&block.as_bytes()[..at], to, rest.as_bytes()].concat()
+        })
+    };
+    for (from, to) in [
+        // Cut, with and without its hours.
+        ("  client-hostname \"node\";\n}\n", &b""[..]),
+        ("  starts epoch", b"lease"),
+        // A line that is no text.
+        ("lease 203", b"lease 2\xff3"),
+        ("lease", b"le\xffse"),
+        ("lease", b"leese"),
+        ("starts", b"st\xffrts"),
+        ("binding state active", b"binding st\xffte active"),
+        ("hardware", b"h\xffrdware"),
+        ("}", b"\xff"),
+    ] {
+        let hole = with(from, to);
+        let case = format!("{from:?} {:?}", String::from_utf8_lossy(to));
+        assert!(hole.sources[0].bad_lines > 0, "{case}");
+        assert_eq!(named(&hole, NOON + 600), None, "{case}");
+        let found = judged(&hole, NOON + 600);
+        let verdict = Verdict::Uncheckable(Missing::OwnRecords);
+        assert_eq!(found.verdict, verdict, "{case}");
+        let before = judged(&hole, NOON - 3_600);
+        assert_eq!(before.verdict, Verdict::Contradicted, "{case}");
+    }
+    // What is not read may be damaged.
+    let known = with("\"node", b"\"n\xffde");
+    assert_eq!(named(&known, NOON + 600).unwrap(), "mac:02:00:00:00:00:07");
+    // Cut by the end of the file.
+    let text = "lease 203.0.113.250 {\n  starts epoch 1772452800;\n  ends epoch 1772460000;\n  \
+                binding state active;\n}\nlease 203.0.113.7 {\n  starts epoch 1772452800;\n";
+    let cut = records(Kind::Dhcpd, text);
+    assert_eq!(cut.sources[0].bad_lines, 1);
+    expect_own_records(&judged(&cut, NOON), "cannot be read");
+    // Braces and hours of other statements are no lost leases.
+    let other = "failover peer \"x\" state {\n  my state normal at 1 2026/03/02 12:00:00;\n}\n\
+                 host ada {\n  dynamic;\n  hardware ethernet 02:00:00:00:00:0a;\n}\n";
+    assert_eq!(records(Kind::Dhcpd, other).sources[0].bad_lines, 0);
 }
 
 #[test]

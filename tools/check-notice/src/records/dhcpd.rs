@@ -3,16 +3,19 @@
 //! dhcpd rewrites the file and then keeps the last state of each address: a history only where
 //! somebody kept one, which `complete` in the configuration says.
 
+use std::borrow::Cow;
 use std::io::BufRead;
 use std::net::IpAddr;
 
 use super::reading::{Intake, Lines};
 use super::settle::Grant;
-use super::{RecordError, STRANGER, device_key, mac_key};
-use crate::time::{self, Interval, Seconds, When};
+use super::{NEVER, RecordError, STRANGER, device_key, mac_key};
+use crate::time::{self, Interval, When};
 
-/// The end of a lease that says `never`.
-const NEVER: Seconds = Seconds::MAX / 4;
+/// Words with which the lines begin that are read.
+const WORDS: [&str; 8] = [
+    "lease", "starts", "ends", "cltt", "hardware", "uid", "binding", "}",
+];
 
 /// What a block says of its address.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ enum State {
 struct Block {
     address: Option<IpAddr>,
     line: u64,
+    /// Whether it has a line `starts`.
+    begun: bool,
     starts: Option<Interval>,
     ends: Option<Interval>,
     written: Option<Interval>,
@@ -36,6 +41,15 @@ struct Block {
     hardware: Option<String>,
     /// What the client calls itself (`uid`), where it has no hardware address.
     client: Option<String>,
+    /// One of its lines is no text, and may have said any of this.
+    damaged: bool,
+}
+
+impl Block {
+    /// Counts it as one that cannot be read.
+    fn lose(&self, intake: &mut Intake<'_>) {
+        intake.lost(self.written.or(self.starts));
+    }
 }
 
 pub(super) fn read(
@@ -44,26 +58,37 @@ pub(super) fn read(
 ) -> Result<(), RecordError> {
     let mut block: Option<Block> = None;
     while let Some((number, bytes)) = lines.next()? {
-        let Ok(line) = std::str::from_utf8(bytes) else {
-            intake.bad_lines += 1;
-            continue;
-        };
+        let line = String::from_utf8_lossy(bytes);
+        let broken = matches!(line, Cow::Owned(_));
         let line = line.trim().trim_end_matches(';');
         let mut words = line.split_whitespace();
         let first = words.next().unwrap_or("");
-        if first == "lease" {
-            block = Some(Block {
-                address: words.next().and_then(|word| word.parse().ok()),
+        // The hour of a beginning stands once in a block: another one's first line was damaged.
+        let headless = first == "starts" && block.as_ref().is_none_or(|open| open.begun);
+        if first == "lease" || headless {
+            let address = words.clone().next().filter(|_| !headless);
+            let cut = block.replace(Block {
+                address: address.and_then(|word| word.parse().ok()),
                 line: number,
                 ..Block::default()
             });
-            continue;
+            if let Some(cut) = cut {
+                cut.lose(intake);
+            }
         }
         let Some(open) = &mut block else {
+            intake.bad_lines += u64::from(broken);
             continue;
         };
+        // A name that a client gave itself may be anything.
+        if broken && (WORDS.contains(&first) || first.contains(char::REPLACEMENT_CHARACTER)) {
+            open.damaged = true;
+        }
         match first {
-            "starts" => open.starts = moment(intake, words),
+            "starts" => {
+                open.begun = true;
+                open.starts = moment(intake, words);
+            }
             "ends" => open.ends = moment(intake, words),
             "cltt" => open.written = moment(intake, words),
             "hardware" => open.hardware = hardware(words),
@@ -79,15 +104,22 @@ pub(super) fn read(
                 let Some(block) = block.take() else {
                     continue;
                 };
+                if block.damaged {
+                    block.lose(intake);
+                    continue;
+                }
                 match grant(intake, &block) {
                     Some(grant) => intake.grant(grant)?,
                     // An address that nobody has, as those that were never given, lacks hours.
                     None if block.state == State::Free => intake.bad_lines += 1,
-                    None => intake.lost(block.written.or(block.starts)),
+                    None => block.lose(intake),
                 }
             }
             _ => {}
         }
+    }
+    if let Some(cut) = block {
+        cut.lose(intake);
     }
     Ok(())
 }

@@ -378,6 +378,9 @@ fn mac_key(text: &str) -> Option<String> {
     })
 }
 
+/// The end of a lease that has none.
+const NEVER: Seconds = Seconds::MAX / 4;
+
 /// The longest name of a client that has no hardware address of Ethernet; InfiniBand's has 62 bytes.
 const CLIENT_BYTES_MAX: usize = 400;
 
