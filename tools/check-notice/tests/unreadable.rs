@@ -238,6 +238,36 @@ fn leases_of_dhcpd_that_are_cut_or_damaged_are_holes() {
 }
 
 #[test]
+fn leases_of_dnsmasq_without_an_end_and_those_of_ipv6_are_no_holes() {
+    let file = |row: &str| {
+        let mut text = String::new();
+        for step in 0..144 {
+            let end = DAY + step * 600 + 7_200;
+            writeln!(text, "{end} 02:00:00:00:00:ff 203.0.113.250 other *").unwrap();
+            if step == 72 {
+                writeln!(text, "{row}").unwrap();
+            }
+        }
+        records(Kind::DnsmasqLeases, &text)
+    };
+    for row in [
+        "0 02:00:00:00:00:08 203.0.113.8 printer *",
+        "1772460000 7 2001:db8::8 ada 00:01:00:01:2c:00:00:00:02:00:00:00:00:0a",
+        "0 T7 2001:db8::9 * *",
+        "duid 00:01:00:01:2c:00:00:00:02:00:00:00:00:01",
+    ] {
+        let log = file(row);
+        assert_eq!(log.sources[0].bad_lines, 0, "{row}");
+        let found = judged(&log, NOON);
+        assert_eq!(found.verdict, Verdict::Contradicted, "{row}");
+    }
+    // Who holds it for ever may have begun at any time.
+    let log = file("0 02:00:00:00:00:07 203.0.113.7 printer *");
+    assert_ne!(judged(&log, NOON).verdict, Verdict::Contradicted);
+    expect_own_records(&judged(&file("0 02:00"), NOON), "cannot be read");
+}
+
+#[test]
 fn leases_of_kea_without_a_hardware_address_are_somebody_s() {
     let log = |row: &dyn Fn(i64) -> String| {
         let mut text = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context\n".to_owned();

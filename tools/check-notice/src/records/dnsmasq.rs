@@ -10,7 +10,7 @@ use jiff::civil::DateTime;
 
 use super::reading::{Intake, Lines};
 use super::settle::Grant;
-use super::{RecordError, STRANGER, device_key};
+use super::{NEVER, RecordError, STRANGER, device_key};
 use crate::time::{self, Interval, Seconds, When};
 
 /// How long a lease lasts where nobody said: dnsmasq's own default.
@@ -38,9 +38,7 @@ pub(super) fn read_leases(
             let expiry: Seconds = expiry.parse().ok()?;
             let address: IpAddr = address.parse().ok()?;
             let from = expiry.checked_sub(stated.unwrap_or(LEASE_MAX_S))?;
-            // Of IPv6 this file has other columns, and they are not read.
-            let known = address.is_ipv4() && expiry != 0;
-            known.then_some((*mac, address, from, expiry))
+            Some((*mac, address, from, expiry))
         })();
         let Some((hardware, address, from, expiry)) = found else {
             if words.first() != Some(&"duid") {
@@ -48,17 +46,28 @@ pub(super) fn read_leases(
             }
             continue;
         };
-        if stated.is_some() {
+        // Of IPv6 this file has other columns, and they are not read: it tells nothing of such addresses.
+        if address.is_ipv6() {
+            continue;
+        }
+        // One for ever does not tell when it began.
+        let begins = stated.is_some() && expiry != 0;
+        if begins {
             intake.pulse.beat(from);
         }
+        let (at, until) = if expiry == 0 {
+            (Interval::new(0, NEVER), NEVER)
+        } else {
+            (Interval::new(from, from), expiry)
+        };
         let holder = Some(intake.device(Some(hardware)));
         intake.grant(Grant {
             address: address.to_canonical(),
             holder,
             gives: true,
-            at: Interval::new(from, from),
-            until: Interval::new(expiry, expiry),
-            begins: stated.is_some(),
+            at,
+            until: Interval::new(until, until),
+            begins,
             source: intake.index,
             line: number,
         })?;
