@@ -8,7 +8,7 @@ use clap::Args;
 use reboot_sector::backup::Backup;
 use reboot_sector::device::Disk;
 use reboot_sector::firmware::live;
-use reboot_sector::plan::{self, Restoration};
+use reboot_sector::plan::{self, Plan, Refusal, Restoration};
 
 use super::install::{Expect, keep};
 use super::{Failure, show, uefi};
@@ -26,7 +26,8 @@ pub(crate) struct Restore {
     /// Restore over another boot loader that was put there since; it goes to the new backup
     #[arg(long)]
     replace: bool,
-    /// Also remove the EFI application and its boot option; another program in its place stays
+    /// Also remove the EFI application and its boot option; another program in its place stays, and so does
+    /// another boot loader in the first sector, unless --replace is given; with --whole that is refused
     #[arg(long)]
     efi: bool,
     /// Where efivarfs is mounted
@@ -69,26 +70,42 @@ impl Restore {
             whole: self.whole,
             replace: self.replace,
         };
-        let plan = plan::restore(disk.head(), &sector, wanted).map_err(refused)?;
+        let plan = match plan::restore(disk.head(), &sector, wanted) {
+            // An installation of the EFI part alone never wrote the sector: it may be another's by right.
+            Err(Refusal::OtherCode(name)) if self.efi && !self.whole => {
+                show::note(&format!(
+                    "the boot code is of another by now, and stays: {name}; --replace restores over it"
+                ));
+                None
+            }
+            planned => Some(planned.map_err(refused)?),
+        };
+        if let Some(plan) = &plan {
+            self.put_back(&mut disk, plan)?;
+        }
+        if self.efi && !self.dry_run {
+            uefi::remove(&disk, &self.efi_variables)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes the sector of a plan and keeps the one that was there, or prints what would change.
+    fn put_back(&self, disk: &mut Disk, plan: &Plan) -> Result<(), Failure> {
         for note in &plan.notes {
             show::note(note);
         }
         if self.dry_run {
-            show::out(&show::difference(&plan));
-            return Ok(ExitCode::SUCCESS);
-        }
-        if plan.is_done() {
+            show::out(&show::difference(plan));
+        } else if plan.is_done() {
             show::out("this very sector was there already\n");
         } else {
             // Code of others, or the table of today, is gone otherwise.
+            let facts = disk.facts();
             let kept = keep(None, &Backup::new(facts, &plan.old), facts)?;
             show::note(&format!("backup of the sector as it was: {kept}"));
-            disk.write(&plan)?;
+            disk.write(plan)?;
             show::out("restored, read back and compared\n");
         }
-        if self.efi {
-            uefi::remove(&disk, &self.efi_variables)?;
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }

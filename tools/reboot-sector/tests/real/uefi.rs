@@ -485,3 +485,40 @@ fn a_program_of_others_stays_when_the_application_is_removed() {
     let there = efi::esp::read_from_slice(esp_of(&image), &efi::FALLBACK).unwrap();
     assert_eq!(there, other);
 }
+
+#[test]
+fn a_boot_loader_put_there_since_does_not_keep_the_efi_part_from_being_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(directory.path(), &["--gpt", "--efi"]);
+    let run = |arguments: &[&str]| {
+        program()
+            .current_dir(directory.path())
+            .args(arguments)
+            .arg(&image)
+            .args(["--backup", "before"])
+            .output()
+            .unwrap()
+    };
+    let installed = run(&["install", "--both"]);
+    assert_eq!(installed.status.code(), Some(0), "{installed:?}");
+    let mut bytes = fs::read(&image).unwrap();
+    bytes[..424].fill(0x90);
+    bytes[..3].copy_from_slice(&[0xeb, 0x63, 0x90]);
+    fs::write(&image, &bytes).unwrap();
+    // Whoever asks for the sector alone, or for all of it, is refused.
+    for flags in [&["restore"][..], &["restore", "--efi", "--whole"]] {
+        let refused = run(flags);
+        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+        assert!(fs::read(&image).unwrap() == bytes, "{flags:?}");
+    }
+    let tried = run(&["restore", "--efi", "--dry-run"]);
+    assert_eq!(tried.status.code(), Some(0), "{tried:?}");
+    assert!(fs::read(&image).unwrap() == bytes);
+    let removed = run(&["restore", "--efi"]);
+    let said = String::from_utf8_lossy(&removed.stderr);
+    assert_eq!(removed.status.code(), Some(0), "{said}");
+    assert!(said.contains("GRUB 2") && said.contains("stays"), "{said}");
+    assert!(removed.stdout == b"removed the EFI application\n");
+    assert!(fs::read(&image).unwrap()[..512] == bytes[..512]);
+    assert!(efi::esp::read_from_slice(esp_of(&image), &efi::FALLBACK).is_err());
+}
