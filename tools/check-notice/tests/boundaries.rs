@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
+mod complaint;
+
 use std::fmt::Write as _;
 
 use check_notice::evidence::{Finding, Missing, Verdict, judge};
@@ -14,6 +16,8 @@ use check_notice::time::show;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use complaint::{ADDRESS, holder, judged_with};
+
 /// 2026-03-02T00:00:00Z.
 const DAY: i64 = 1_772_409_600;
 /// 2025-10-26T00:00:00Z; at 01:00 the clocks of Paris go from 03:00 back to 02:00.
@@ -21,7 +25,6 @@ const NIGHT: i64 = 1_761_436_800;
 
 const ADA: &str = "02:00:00:00:00:0a";
 const BOB: &str = "02:00:00:00:00:0b";
-const ADDRESS: &str = "203.0.113.7";
 
 /// A log of dnsmasq with a sign of life each minute, and these events.
 fn log(start: i64, zone: &TimeZone, events: &[(i64, &str, &str)]) -> String {
@@ -56,26 +59,13 @@ fn records(text: &str, zone: &TimeZone, year: i16) -> Records {
     reading.finish().unwrap()
 }
 
-/// Judges a complaint about a second by somebody whose clock is right within five seconds.
+/// Judges a complaint about a second.
 fn judged(records: &Records, at: i64) -> Finding {
-    let mail = format!(
-        "From: a@b.example\r\nSubject: Notice\r\n\r\nInfringement\r\nSource IP: {ADDRESS}\r\nTimestamp: {}\r\n",
-        show(at)
-    );
-    let network = Network {
-        own: vec!["203.0.113.0/24".parse().unwrap()],
-        tolerance_s: 5,
-        log_tolerance_s: 5,
-        ..Network::default()
-    };
-    let claims = extract::claims(&Mail::read(mail.into_bytes()).unwrap());
-    judge(&claims[0], records, &network, at + 86_400).remove(0)
+    judged_with(None, records, at)
 }
 
 fn named(records: &Records, at: i64) -> Option<&str> {
-    judged(records, at)
-        .holder
-        .map(|holder| records.holder(holder))
+    holder(judged(records, at), records)
 }
 
 #[test]

@@ -3,19 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
+mod complaint;
+
 use std::fmt::Write as _;
 
-use check_notice::evidence::{Finding, Missing, Verdict, judge};
-use check_notice::extract;
-use check_notice::mail::Mail;
-use check_notice::policy::Network;
+use check_notice::evidence::{Finding, Missing, Verdict};
 use check_notice::records::{Kind, Reading, Records, SourceRules, Wanted};
 use check_notice::time::{Interval, show};
+
+use complaint::{ADDRESS, holder, judged_with};
 
 /// 2026-03-02T00:00:00Z.
 const DAY: i64 = 1_772_409_600;
 const NOON: i64 = DAY + 12 * 3_600;
-const ADDRESS: &str = "203.0.113.7";
 /// As dnsmasq writes the address of an InfiniBand port: its kind before it, 20 bytes.
 const INFINIBAND: &str = "20-a0:00:02:20:fe:80:00:00:00:00:00:00:f4:52:14:03:00:7b:cb:a1";
 
@@ -34,25 +34,11 @@ fn records(kind: Kind, text: impl AsRef<[u8]>) -> Records {
 
 /// Judges a complaint about a second and a port.
 fn judged(records: &Records, at: i64) -> Finding {
-    let mail = format!(
-        "From: a@b.example\r\nSubject: Notice\r\n\r\nInfringement\r\nSource IP: {ADDRESS}\r\n\
-         Source Port: 6881\r\nTimestamp: {}\r\n",
-        show(at)
-    );
-    let network = Network {
-        own: vec!["203.0.113.0/24".parse().unwrap()],
-        tolerance_s: 5,
-        log_tolerance_s: 5,
-        ..Network::default()
-    };
-    let claims = extract::claims(&Mail::read(mail.into_bytes()).unwrap());
-    judge(&claims[0], records, &network, at + 86_400).remove(0)
+    judged_with(Some(6881), records, at)
 }
 
 fn named(records: &Records, at: i64) -> Option<&str> {
-    judged(records, at)
-        .holder
-        .map(|holder| records.holder(holder))
+    holder(judged(records, at), records)
 }
 
 #[track_caller]

@@ -249,17 +249,20 @@ mod tests {
     use crate::network::{ANNOUNCE_GROUP, PORT, TTL};
     use grappe_os::udp::Interface;
 
-    #[test]
-    fn what_is_said_is_heard_in_one_line() {
-        let identity = Identity::generate("one session").unwrap();
-        let network = Network {
+    fn loopback() -> Network {
+        Network {
             interface: Interface::named("lo").unwrap(),
             group: ANNOUNCE_GROUP.into(),
             port: PORT,
             ttl: TTL,
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_heard_in_one_line() {
+        let identity = Identity::generate("one session").unwrap();
         let trust = format!("send {}", identity.public());
-        let mut call = Call::new(&identity, trust, "/a\nb".into(), &network).unwrap();
+        let mut call = Call::new(&identity, trust, "/a\nb".into(), &loopback()).unwrap();
         call.share = Some("/part".into());
         assert!(!format!("{call:?}").contains("PRIVATE"));
         let line = Down::Call(call).line();
@@ -295,13 +298,7 @@ mod tests {
         let version = format!("| `launch`: version of these lines, {LAUNCH_VERSION}; ");
         assert_eq!(page.matches(&version).count(), 1, "{version}");
         let identity = Identity::generate("one session").unwrap();
-        let network = Network {
-            interface: Interface::named("lo").unwrap(),
-            group: ANNOUNCE_GROUP.into(),
-            port: PORT,
-            ttl: TTL,
-        };
-        let call = Call::new(&identity, String::new(), "/a".into(), &network).unwrap();
+        let call = Call::new(&identity, String::new(), "/a".into(), &loopback()).unwrap();
         let control = "127.0.0.1:9".parse().unwrap();
         let id = SessionId([7; 16]);
         let session = Session::new(announce::Call::Copy, id, identity.public(), control);

@@ -1,7 +1,7 @@
 //! What several tests need: programs that may be missing, sectors, disks of a few sectors.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use reboot_sector::emulator::{Machine, Outcome, QEMU, Way};
@@ -50,6 +50,13 @@ pub(crate) fn tool(program: &str) -> Command {
 /// The program under test.
 pub(crate) fn program() -> Command {
     tool(env!("CARGO_BIN_EXE_reboot-sector"))
+}
+
+/// Runs the program in `directory` on `image`, with the backup `before`.
+pub(crate) fn run_with_backup(directory: &Path, image: &Path, arguments: &[&str]) -> Output {
+    let mut command = program();
+    let command = command.current_dir(directory).args(arguments).arg(image);
+    command.args(["--backup", "before"]).output().unwrap()
 }
 
 /// A wait of one second, all methods.

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use reboot_sector::backup::Backup;
 
-use crate::parts::{have, program, tool};
+use crate::parts::{have, program, run_with_backup, tool};
 
 fn blank(directory: &Path) -> PathBuf {
     let path = directory.join("disk.img");
@@ -317,15 +317,7 @@ fn restoring_gives_back_every_byte() {
 fn a_boot_loader_put_there_since_is_not_restored_over_unless_asked_and_never_without_a_backup() {
     let directory = tempfile::tempdir().unwrap();
     let image = blank(directory.path());
-    let run = |arguments: &[&str]| {
-        program()
-            .current_dir(directory.path())
-            .args(arguments)
-            .arg(&image)
-            .args(["--backup", "before"])
-            .output()
-            .unwrap()
-    };
+    let run = |arguments: &[&str]| run_with_backup(directory.path(), &image, arguments);
     let kept = || {
         let path = directory.path().join("reboot-sector-disk.img.1.backup");
         Backup::read(&path).ok().map(|backup| backup.sector())
@@ -360,15 +352,7 @@ fn a_boot_loader_put_there_since_is_not_restored_over_unless_asked_and_never_wit
 fn our_own_code_is_backed_up_as_well_before_another_is_restored() {
     let directory = tempfile::tempdir().unwrap();
     let image = blank(directory.path());
-    let run = |command: &str| {
-        program()
-            .current_dir(directory.path())
-            .arg(command)
-            .arg(&image)
-            .args(["--backup", "before"])
-            .output()
-            .unwrap()
-    };
+    let run = |command: &str| run_with_backup(directory.path(), &image, &[command]);
     assert!(run("install").status.success());
     let ours = fs::read(&image).unwrap();
     assert!(run("restore").status.success());

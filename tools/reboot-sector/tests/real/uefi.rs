@@ -14,7 +14,7 @@ use reboot_sector::firmware::boot_order::{Variables, put_last};
 use reboot_sector::firmware::live;
 use reboot_sector::table::gpt::{Header, Partition};
 
-use crate::parts::{PATIENCE, have_qemu, program, tool};
+use crate::parts::{PATIENCE, have_qemu, program, run_with_backup, tool};
 use crate::skip::skip;
 
 /// The two halves of the firmware.
@@ -490,15 +490,7 @@ fn a_program_of_others_stays_when_the_application_is_removed() {
 fn a_boot_loader_put_there_since_does_not_keep_the_efi_part_from_being_removed() {
     let directory = tempfile::tempdir().unwrap();
     let image = image(directory.path(), &["--gpt", "--efi"]);
-    let run = |arguments: &[&str]| {
-        program()
-            .current_dir(directory.path())
-            .args(arguments)
-            .arg(&image)
-            .args(["--backup", "before"])
-            .output()
-            .unwrap()
-    };
+    let run = |arguments: &[&str]| run_with_backup(directory.path(), &image, arguments);
     let installed = run(&["install", "--both"]);
     assert_eq!(installed.status.code(), Some(0), "{installed:?}");
     let mut bytes = fs::read(&image).unwrap();
